@@ -1,0 +1,61 @@
+# A fresh machine needs Python 3.11 or later and make; everything else goes into .venv.
+# Another interpreter: make demo PYTHON=python3.12. More for pytest: make test ARGS="-k rotate -x".
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow bench lint clean
+.NOTPARALLEL:
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+demo: $(VENV)/ready-demo  ## install, then augment photographs into augengine-demo.png
+	$(BIN)/augengine demo $(ARGS)
+
+test: $(VENV)/ready-test  ## install, then run the tests (without the slow ones)
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: $(VENV)/ready-test  ## run the slow tests only
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
+	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+# mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
+# build/ goes first, because setuptools would also pack what an earlier build left in it.
+lint: $(VENV)/ready-dev  ## ruff (check, format), mypy and imports on an installed copy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	rm -rf build
+	$(PIP) install --quiet --quiet --no-deps --target build/installed .
+	cd build/installed && $(abspath $(BIN))/python -c "$$IMPORT_ALL"
+	$(BIN)/mypy build/installed/augengine
+
+clean:  ## remove what was built and cached, not .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -path ./$(VENV) -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each extra: made once, and again when pyproject.toml changes.
+$(VENV)/ready-%: pyproject.toml | $(BIN)/python
+	@echo "Installing augengine[$*] into $(VENV); torch is large, the first time takes some minutes ..."
+	$(PIP) install --quiet --quiet --editable ".[$*]"
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  f"augengine needs Python 3.11 or later, {sys.executable} is {sys.version.split()[0]}. Try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+define IMPORT_ALL
+import importlib, pathlib, pkgutil, augengine
+assert pathlib.Path(augengine.__file__).is_relative_to(pathlib.Path.cwd()), augengine.__file__
+names = [m.name for m in pkgutil.walk_packages(augengine.__path__, "augengine.")]
+for name in names: importlib.import_module(name)
+assert "augengine.kernels.pixel" in names, names
+print(f"installed copy: {len(names)} modules imported")
+endef
+export IMPORT_ALL

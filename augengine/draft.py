@@ -1,0 +1,319 @@
+"""The draft: a plan while it is being decided.
+
+For each of its n samples the draft holds the frame (the image's height and width as it would be
+now), the matrix from that frame to the source, what of the source may be seen, and what has been
+asked for so far. An op reads `frame`, draws by key, and calls `warp`, `crop`, `resize`, `step`,
+`paste`, `blend` or `erase` for the rows (samples) that it acts on. `plan` closes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import geometry
+from .draws import Draws
+from .plan import (
+    CONSTANT,
+    LOG_ARGS,
+    NO_STATISTIC,
+    NO_VIEW,
+    NONE,
+    PLAIN_COLOUR,
+    STEP_ARGS,
+    Finish,
+    Plan,
+)
+
+
+@dataclass
+class Layers:
+    """Layers of n outputs while their number grows: arrays [n, K] as in the plan."""
+
+    view: np.ndarray
+    box: np.ndarray
+    alpha: np.ndarray
+    weight: np.ndarray
+    colour: np.ndarray
+
+    @classmethod
+    def base(cls, n: int, channels: int) -> Layers:
+        """One layer: sample i's own view, everywhere. The box is set when the frame is final."""
+        return cls(
+            np.arange(n, dtype=np.int32)[:, None],
+            np.zeros((n, 1, 4), np.int32),
+            np.ones((n, 1), np.float64),
+            np.ones((n, 1), np.float64),
+            np.zeros((n, 1, channels), np.float64),
+        )
+
+    def copy(self) -> Layers:
+        return Layers(*(array.copy() for array in vars(self).values()))
+
+    def append(self, rows, view, box, alpha, weight, colour) -> None:
+        """Add k layers (arrays [len(rows), k, …]) to some outputs; the others get empty ones."""
+        n, k = len(self.view), view.shape[1]
+        for name, new, empty in [
+            ("view", view, NO_VIEW),
+            ("box", box, 0),
+            ("alpha", alpha, 0),
+            ("weight", weight, 0),
+            ("colour", colour, 0),
+        ]:
+            old = getattr(self, name)
+            added = np.full((n, k, *old.shape[2:]), empty, old.dtype)
+            added[rows] = new
+            setattr(self, name, np.concatenate([old, added], axis=1))
+
+
+@dataclass
+class Draft:
+    """n samples on their way from policy to plan. sizes: [n, 2] height and width of the sources."""
+
+    draws: Draws
+    sizes: np.ndarray
+    channels: int = 3
+    strength: np.ndarray | None = None
+    frame: np.ndarray = field(init=False)
+    layers: Layers = field(init=False)
+    partners: Layers | None = None  # what a mix inside a chooser sees of the others
+
+    def __post_init__(self):
+        n = len(self.sizes)
+        self.frame = self.sizes.astype(np.int64)
+        self.strength = np.ones(n) if self.strength is None else np.asarray(self.strength, float)
+        self.inv_matrix = geometry.identity(n)
+        # The matrix without its shears: how far apart, along the source's axes, the output's
+        # pixels lie. It says how wide the filter must be.
+        self.footprint = np.broadcast_to(np.eye(2), (n, 2, 2)).copy()
+        self.clip = np.concatenate([np.zeros((n, 2)), self.frame], axis=1).astype(float)
+        self.warped = np.zeros(n, bool)
+        self.fill_start = np.zeros(n, np.int64)
+        self.step_count = np.zeros(n, np.int64)
+        self.log_count = np.zeros(n, np.int64)
+        self.layers = Layers.base(n, self.channels)
+        self.mean: tuple[float, ...] = ()
+        self.std: tuple[float, ...] = ()
+        self._steps: list[tuple] = []
+        self._log: list[tuple] = []
+        self._log_text: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.arange(len(self))
+
+    # --- geometry ---
+
+    def warp(self, rows, inv_matrix, inv_footprint=None, frame=None) -> None:
+        """Append a geometric op.
+
+        inv_matrix: [len(rows), 3, 3], new frame → old frame.
+        inv_footprint: [len(rows), 2, 2], the part of it that scales and turns; by default all of
+        its linear part (right for crops, flips, turns and scales; shears give their own).
+        frame: the new height and width, if the op changes them.
+        """
+        if inv_footprint is None:
+            inv_footprint = inv_matrix[:, :2, :2]
+        self.inv_matrix[rows] = self.inv_matrix[rows] @ inv_matrix
+        self.footprint[rows] = self.footprint[rows] @ inv_footprint
+        if frame is not None:
+            self.frame[rows] = frame
+        first = rows[~self.warped[rows]]
+        self.fill_start[first] = self.step_count[first]
+        self.warped[rows] = True
+
+    def crop(self, rows, top, left, height, width, context=None) -> None:
+        """Keep a rectangle of the frame (it may reach outside). context="source" lets later ops
+        bring back what it left out; otherwise that is gone."""
+        if context is None:
+            box = geometry.bounds(self.inv_matrix[rows], top, left, height, width)
+            self.clip[rows, :2] = np.maximum(self.clip[rows, :2], box[:, :2])
+            # A rectangle that misses the source altogether leaves an empty clip: all fill.
+            self.clip[rows, 2:] = np.maximum(
+                np.minimum(self.clip[rows, 2:], box[:, 2:]), self.clip[rows, :2]
+            )
+        self.warp(rows, geometry.inv_crop(top, left), frame=np.stack([height, width], axis=1))
+
+    def resize(self, rows, height, width, antialias=True) -> None:
+        """Scale the frame to height × width, arrays [len(rows)]."""
+        new = np.stack(np.broadcast_arrays(height, width), axis=1)
+        matrix = geometry.inv_resize(self.frame[rows], new)
+        self.warp(rows, matrix, matrix[:, :2, :2] if antialias else _eyes(rows), frame=new)
+
+    # --- colour ---
+
+    def step(self, rows, kind, arg, statistic=NO_STATISTIC) -> None:
+        """Append a colour step; arg: [len(rows), up to 12]."""
+        window = self.clip[rows]
+        if statistic != NO_STATISTIC:
+            frame = self.frame[rows]
+            zero = np.zeros(len(rows))
+            seen = geometry.bounds(self.inv_matrix[rows], zero, zero, frame[:, 0], frame[:, 1])
+            low = np.minimum(np.maximum(window[:, :2], seen[:, :2]), window[:, 2:])
+            high = np.maximum(np.minimum(window[:, 2:], seen[:, 2:]), low)
+            window = np.concatenate([low, high], axis=1)
+        self._steps.append((rows, self.step_count[rows], kind, arg, statistic, window))
+        self.step_count[rows] += 1
+
+    # --- layers ---
+
+    def output_size(self) -> tuple[int, int]:
+        """The one size (height, width) that all frames have by now, or ValueError."""
+        different = np.flatnonzero((self.frame != self.frame[0]).any(axis=1))
+        if len(different):
+            (h, w), (h2, w2) = self.frame[0], self.frame[different[0]]
+            raise ValueError(
+                f"policy: sample {self.draws.ids[0]} is {h}×{w} at the end and sample "
+                f"{self.draws.ids[different[0]]} is {h2}×{w2}, expected one size for the batch. Add "
+                "an op that sets it, such as RandomResizedCrop(224) or Resize((224, 224)), before "
+                "any mix."
+            )
+        return int(self.frame[0, 0]), int(self.frame[0, 1])
+
+    def mixed_with(self) -> Layers:
+        """The others' layers as a mix may take them: as they stood when its chooser began."""
+        return self.layers if self.partners is None else self.partners
+
+    def paste(self, rows, partner, box) -> None:
+        """CutMix: `box` [len(rows), 4] of the partner's output replaces one's own."""
+        theirs = self.mixed_with()
+        height, width = self.output_size()
+        share = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / (height * width)
+        full = np.array([0, 0, height, width])
+        boxes = theirs.box[partner]
+        boxes[:, 0] = full
+        low = np.maximum(boxes[..., :2], box[:, None, :2])
+        high = np.maximum(np.minimum(boxes[..., 2:], box[:, None, 2:]), low)
+        self.layers.weight[rows] *= (1 - share)[:, None]
+        self.layers.append(
+            rows,
+            theirs.view[partner],
+            np.concatenate([low, high], axis=-1),
+            theirs.alpha[partner],
+            theirs.weight[partner] * share[:, None],
+            theirs.colour[partner],
+        )
+
+    def blend(self, rows, partner, amount) -> None:
+        """MixUp: own · (1 − amount) + partner · amount; amount [len(rows)].
+
+        A partner made of several layers that all fill the output is blended layer by layer, with
+        alphas that give the same sum. One that has boxes cannot be: that raises ValueError.
+        """
+        theirs = self.mixed_with()
+        height, width = self.output_size()
+        views = theirs.view[partner]
+        present = views != NO_VIEW
+        full = (theirs.box[partner] == [0, 0, height, width]).all(-1)
+        full[:, 0] = True
+        if (present & ~full).any():
+            raise ValueError(
+                "MixUp: a partner already has a pasted or erased box, and blending it cannot be "
+                "said in layers. Put MixUp before CutMix and RandomErasing, or choose one of them "
+                "with OneOf."
+            )
+        # A layer's share of the partner's pixels: its alpha times what later layers let through.
+        theirs_alpha = np.where(present, theirs.alpha[partner], 0.0)
+        through = np.cumprod((1 - theirs_alpha)[:, ::-1], axis=1)[:, ::-1]
+        later = np.concatenate([through[:, 1:], np.ones((len(partner), 1))], axis=1)
+        parts = theirs_alpha * later * amount[:, None]
+        # Its alpha here: its part of all that is blended from its layer on, seen from below.
+        after = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1] - parts
+        alpha = parts / np.maximum(1 - after, 1e-12)
+        box = np.broadcast_to(np.array([0, 0, height, width], np.int32), (*views.shape, 4))
+        self.layers.weight[rows] *= (1 - amount)[:, None]
+        self.layers.append(
+            rows,
+            views,
+            box,
+            alpha,
+            theirs.weight[partner] * amount[:, None],
+            theirs.colour[partner],
+        )
+
+    def erase(self, rows, box, colour) -> None:
+        """A plain-colour layer over `box` [len(rows), 4]; colour [len(rows), C]."""
+        self.output_size()
+        plain = np.full((len(rows), 1), PLAIN_COLOUR, np.int32)
+        ones = np.ones((len(rows), 1))
+        self.layers.append(rows, plain, box[:, None], ones, 0 * ones, colour[:, None])
+
+    # --- words ---
+
+    def log(self, rows, text: str, *args) -> None:
+        """Note for `explain` what was done to `rows`: a line with %-fields, and their numbers."""
+        line = self._log_text.setdefault(text, len(self._log_text))
+        self._log.append((rows, self.log_count[rows], line, args))
+        self.log_count[rows] += 1
+
+    # --- closing ---
+
+    def plan(
+        self, *, fill, border=CONSTANT, nearest=False, finish: Finish, policy: str = ""
+    ) -> Plan:
+        """Close the draft; all frames must be of finish.size."""
+        n = len(self)
+        support = np.maximum(np.linalg.norm(self.footprint, axis=2), 1.0)
+        if nearest:
+            support = np.zeros_like(support)
+        boxes = self.layers.box.copy()
+        boxes[:, 0] = [0, 0, *finish.size]
+        return Plan(
+            ids=self.draws.ids.astype(np.int64),
+            sizes=self.sizes.astype(np.int32),
+            source=np.arange(n, dtype=np.int32),
+            inv_matrix=self.inv_matrix.astype(np.float32),
+            support=support.astype(np.float32),
+            clip=self.clip.astype(np.float32),
+            border=np.full(n, border, np.int8),
+            fill=np.broadcast_to(np.asarray(fill, np.float32), (n, self.channels)).copy(),
+            fill_start=np.where(self.warped, self.fill_start, self.step_count).astype(np.int8),
+            prefilter=np.zeros((n, 0, 4), np.float32),
+            curves=np.zeros((0, 3, 256), np.float32),
+            **self._closed_steps(),
+            **self._closed_log(),
+            view=self.layers.view.astype(np.int32),
+            box=boxes.astype(np.int32),
+            alpha=self.layers.alpha.astype(np.float32),
+            weight=self.layers.weight.astype(np.float32),
+            colour=self.layers.colour.astype(np.float32),
+            finish=finish,
+            log_text=tuple(self._log_text),
+            seed=self.draws.seed,
+            epoch=self.draws.epoch,
+            policy=policy,
+        )
+
+    def _closed_steps(self):
+        n, count = len(self), int(self.step_count.max(initial=0))
+        closed = {
+            "step_kind": np.full((n, count), NONE, np.int8),
+            "step_arg": np.zeros((n, count, STEP_ARGS), np.float32),
+            "statistic": np.zeros((n, count), np.int8),
+            "window": np.zeros((n, count, 4), np.float32),
+        }
+        for rows, at, kind, arg, statistic, window in self._steps:
+            closed["step_kind"][rows, at] = kind
+            closed["step_arg"][rows, at, : arg.shape[1]] = arg
+            closed["statistic"][rows, at] = statistic
+            if statistic != NO_STATISTIC:
+                closed["window"][rows, at] = window
+        return closed
+
+    def _closed_log(self):
+        n, count = len(self), int(self.log_count.max(initial=0))
+        op = np.full((n, count), -1, np.int16)
+        arg = np.zeros((n, count, LOG_ARGS), np.float32)
+        for rows, at, line, args in self._log:
+            op[rows, at] = line
+            for k, values in enumerate(args):
+                arg[rows, at, k] = values
+        return {"log_op": op, "log_arg": arg}
+
+
+def _eyes(rows):
+    return np.broadcast_to(np.eye(2), (len(rows), 2, 2))

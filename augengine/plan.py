@@ -1,0 +1,380 @@
+"""The plan: everything random, decided, as data.
+
+A `Plan` is a frozen struct of NumPy arrays. The class below is the table of its fields: each one's
+dimensions, dtype, meaning and unit. Colours are in [0, 1]; points are continuous source pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+NONE, MATRIX, CURVE, HUE, NOISE = range(5)  # step_kind
+NO_STATISTIC, MEAN, RANGE, HISTOGRAM = range(4)  # statistic
+CONSTANT, EDGE, REFLECT, SYMMETRIC = range(4)  # border
+GAUSSIAN, SHARPNESS = 1, 2  # prefilter[..., 0]; 0 is none
+NO_VIEW, PLAIN_COLOUR = -1, -2  # view, where it is not a view's number
+
+NEUTRAL_MATRIX = (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
+STEP_ARGS, LOG_ARGS, PREFILTER_ARGS = 12, 6, 4
+FORMAT_VERSION = 1
+DTYPES = ("float32", "float16", "bfloat16", "uint8")
+
+# What a log line may hold: %-fields of a number, so that a plan from a stranger is only read.
+_LOG_TEXT = re.compile(r"(?:[^%]|%%|%[+]?(?:\.\d)?[dfg])*")
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done to every output last: size, (x − mean) / std, dtype, layout.
+
+    size: (height, width). mean, std: one number a channel, or empty for no normalisation.
+    dtype: one of DTYPES. channels_last: memory order NHWC, behind the shape (N, C, H, W).
+    """
+
+    size: tuple[int, int]
+    channels: int = 3
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    dtype: str = "float32"
+    channels_last: bool = False
+
+    def gain_offset(self):
+        """float32 [C] each: normalised = value · gain + offset, formed in float64."""
+        mean = np.asarray(self.mean or [0.0] * self.channels, np.float64)
+        std = np.asarray(self.std or [1.0] * self.channels, np.float64)
+        return (1 / std).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def _array(dims: str, dtype, meaning: str):
+    return dataclasses.field(metadata={"dims": dims.split(), "dtype": dtype, "meaning": meaning})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """What will happen to each sample of a batch.
+
+    N outputs, K layers for each; V views, S colour steps and P prefilters for each; B sources;
+    C channels; Q curves; T lines of log. Arrays are read-only. Plans compare equal bit by bit.
+    """
+
+    # The sources
+    ids: np.ndarray = _array("B", np.int64, "the samples' identities")
+    sizes: np.ndarray = _array("B 2", np.int32, "height and width of each source")
+    # Views: one look at one source
+    source: np.ndarray = _array("V", np.int32, "which source")
+    inv_matrix: np.ndarray = _array("V 3 3", np.float32, "inv_matrix @ output = source point")
+    support: np.ndarray = _array("V 2", np.float32, "filter half-width along x, y; 0: nearest")
+    clip: np.ndarray = _array("V 4", np.float32, "y0, x0, y1, x1 of the source that may be seen")
+    border: np.ndarray = _array(
+        "V", np.int8, "outside the clip: CONSTANT, EDGE, REFLECT, SYMMETRIC"
+    )
+    fill: np.ndarray = _array("V C", np.float32, "the colour outside the clip, for CONSTANT")
+    fill_start: np.ndarray = _array("V", np.int8, "colour steps from this one on act on the fill")
+    step_kind: np.ndarray = _array("V S", np.int8, "NONE, MATRIX, CURVE, HUE, NOISE")
+    step_arg: np.ndarray = _array(
+        "V S 12",
+        np.float32,
+        "MATRIX: 3×4, row by row; CURVE: row of curves; HUE: turns; NOISE: mean, sigma, two key "
+        "words below 2^24",
+    )
+    curves: np.ndarray = _array("Q 3 256", np.float32, "tone curves, for each channel")
+    statistic: np.ndarray = _array(
+        "V S",
+        np.int8,
+        "MEAN: the matrix's last column is times the mean grey; RANGE: stretch each channel's "
+        "range to [0, 1]; HISTOGRAM: equalize each channel",
+    )
+    window: np.ndarray = _array(
+        "V S 4", np.float32, "y0, x0, y1, x1 that a statistic is taken over"
+    )
+    prefilter: np.ndarray = _array(
+        "V P 4", np.float32, "kind, then GAUSSIAN: sigma along x, y; SHARPNESS: factor"
+    )
+    log_op: np.ndarray = _array("V T", np.int16, "line of log_text, −1: none; executors ignore it")
+    log_arg: np.ndarray = _array("V T 6", np.float32, "the numbers in that line")
+    # Layers: where views land in an output, in order
+    view: np.ndarray = _array("N K", np.int32, "which view; −1: none; −2: plain colour")
+    box: np.ndarray = _array("N K 4", np.int32, "y0, x0, y1, x1 in output pixels")
+    alpha: np.ndarray = _array("N K", np.float32, "out = out + alpha · (view − out)")
+    weight: np.ndarray = _array("N K", np.float32, "the layer's share of the label")
+    colour: np.ndarray = _array("N K C", np.float32, "of a plain-colour layer")
+    # Not arrays
+    finish: Finish
+    log_text: tuple[str, ...] = ()
+    seed: int = 0
+    epoch: int = 0
+    policy: str = ""  # the policy's fingerprint
+
+    def __post_init__(self):
+        extent = {"C": self.finish.channels}
+        for field in array_fields():
+            value = np.ascontiguousarray(getattr(self, field.name))
+            dims, dtype = field.metadata["dims"], field.metadata["dtype"]
+            if value.dtype != dtype or value.ndim != len(dims):
+                raise ValueError(
+                    f"Plan.{field.name}: got {value.dtype} {list(value.shape)}, expected "
+                    f"{np.dtype(dtype)} [{', '.join(dims)}]."
+                )
+            for dim, size in zip(dims, value.shape, strict=True):
+                expected = int(dim) if dim.isdigit() else extent.setdefault(dim, size)
+                if size != expected:
+                    raise ValueError(
+                        f"Plan.{field.name}: {dim} is {size} here and {expected} in earlier "
+                        f"fields; it is [{', '.join(dims)}]."
+                    )
+            if value.flags.writeable:
+                value = value.view()
+                value.flags.writeable = False
+            object.__setattr__(self, field.name, value)
+        self._check_indices()
+
+    def _check_indices(self):
+        """An executor follows these without looking: a plan that lies never reaches one."""
+        for name, low, high in [
+            ("source", 0, len(self.ids)),
+            ("view", PLAIN_COLOUR, len(self.source)),
+            ("log_op", -1, len(self.log_text)),
+            ("step_kind", NONE, NOISE + 1),
+            ("statistic", NO_STATISTIC, HISTOGRAM + 1),
+            ("border", CONSTANT, SYMMETRIC + 1),
+        ]:
+            value = getattr(self, name)
+            if value.size and not (low <= value.min() and value.max() < high):
+                raise ValueError(f"Plan.{name}: holds a value outside [{low}, {high}).")
+        height, width = self.finish.size
+        y0, x0, y1, x1 = np.moveaxis(self.box, -1, 0)
+        if not ((y0 >= 0) & (x0 >= 0) & (y1 <= height) & (x1 <= width)).all():
+            raise ValueError(f"Plan.box: reaches outside the output of {height}×{width}.")
+        curve = self.step_arg[..., 0][(self.step_kind == CURVE) & (self.statistic == NO_STATISTIC)]
+        if curve.size and not (0 <= curve.min() and curve.max() < len(self.curves)):
+            raise ValueError(f"Plan.step_arg: names a curve outside [0, {len(self.curves)}).")
+        for name in ("inv_matrix", "support", "clip"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"Plan.{name}: holds a NaN or an infinity.")
+        if self.support.size and self.support.min() < 0:
+            raise ValueError("Plan.support: is negative somewhere.")
+        low, high = self.clip[:, :2], self.clip[:, 2:]
+        beyond = ((low < 0) | (high > self.sizes[self.source])).any(axis=1)
+        if (beyond & (low < high).all(axis=1)).any():
+            raise ValueError("Plan.clip: reaches outside its source.")
+
+    # --- sizes ---
+
+    def __len__(self) -> int:
+        """N, the number of outputs."""
+        return len(self.view)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W) of the batch that the plan makes."""
+        return (len(self), self.finish.channels, *self.finish.size)
+
+    # --- reading ---
+
+    def explain(self, i: int) -> str:
+        """What happens to output `i`, in words and in order."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"explain: output {i}, expected 0 … {len(self) - 1}.")
+        said = []
+        area = self.finish.size[0] * self.finish.size[1]
+        layers = zip(self.view[i], self.box[i], self.alpha[i], self.weight[i], strict=True)
+        for k, (view, (y0, x0, y1, x1), alpha, weight) in enumerate(layers):
+            share = 100 * (y1 - y0) * (x1 - x0) / area
+            if view == NO_VIEW:
+                continue
+            if view == PLAIN_COLOUR:
+                said.append(f"{share:.0f} % erased at ({y0}, {x0})")
+            elif k == 0:
+                said += self._log_lines(view)
+            elif alpha == 1:
+                name = self.ids[self.source[view]]
+                said.append(f"{share:.0f} % of sample {name} pasted at ({y0}, {x0})")
+            else:
+                name = self.ids[self.source[view]]
+                said.append(f"{100 * weight:.0f} % of sample {name} blended in")
+        return ", ".join(said) or "unchanged"
+
+    def _log_lines(self, view) -> list[str]:
+        lines = []
+        for op, args in zip(self.log_op[view], self.log_arg[view], strict=True):
+            if op >= 0:
+                text = self.log_text[op]
+                fields = len(re.findall(r"%[^%]", text.replace("%%", "")))
+                lines.append(text % tuple(float(a) for a in args[:fields]))
+        return lines
+
+    def __repr__(self) -> str:
+        finish = self.finish
+        normalise = ", normalised" if finish.mean or finish.std else ""
+        layout = "channels_last" if finish.channels_last else "NCHW"
+        lines = [
+            f"Plan(seed={self.seed}, epoch={self.epoch}, policy={self.policy or None})",
+            f"  {len(self.ids)} sources → {len(self)} outputs of {finish.channels}×"
+            f"{finish.size[0]}×{finish.size[1]}, {finish.dtype} {layout}{normalise}",
+            f"  {len(self.source)} views, {self.step_kind.shape[1]} colour steps, "
+            f"{self.view.shape[1]} layers",
+        ]
+        lines += [
+            f"  {self.ids[self._first_source(i)]}: {self.explain(i)}"
+            for i in range(min(3, len(self)))
+        ]
+        if len(self) > 3:
+            lines.append(f"  … and {len(self) - 3} more; explain(i) says what happens to output i")
+        return "\n".join(lines)
+
+    def _first_source(self, i):
+        return self.source[self.view[i, 0]] if self.view[i, 0] >= 0 else 0
+
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return self._header() == other._header() and all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in array_fields()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # --- cutting and joining ---
+
+    def select(self, indices) -> Plan:
+        """The plan of some of the outputs, over the same sources. Unused views are dropped.
+
+        indices: anything that indexes an array [N] by its first axis; a single int gives N = 1.
+        """
+        rows = np.atleast_1d(np.arange(len(self))[indices])
+        layers = {name: getattr(self, name)[rows] for name in LAYER_FIELDS}
+        used, renumbered = np.unique(layers["view"], return_inverse=True)
+        special = np.count_nonzero(used < 0)
+        layers["view"] = np.where(
+            layers["view"] < 0, layers["view"], renumbered.reshape(layers["view"].shape) - special
+        ).astype(np.int32)
+        views = {name: getattr(self, name)[used[special:]] for name in VIEW_FIELDS}
+        return dataclasses.replace(self, **layers, **views)
+
+    def save(self, path) -> None:
+        """Write a safetensors file: the arrays as they are, the rest as JSON in its header."""
+        from safetensors.numpy import save_file
+
+        arrays = {f.name: getattr(self, f.name) for f in array_fields()}
+        save_file(arrays, str(path), metadata={"augengine.plan": json.dumps(self._header())})
+
+    @classmethod
+    def load(cls, path) -> Plan:
+        """Read what `save` wrote. Raises ValueError if it is cut short, damaged or no plan."""
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path)
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = (file.metadata() or {}).get("augengine.plan")
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(
+                f"Plan.load: {path} is cut short or no safetensors file ({error}), expected what "
+                "Plan.save wrote. Save the plan again."
+            ) from error
+        if header is None:
+            raise ValueError(f"Plan.load: {path} holds no plan, expected what Plan.save wrote.")
+        header = json.loads(header)
+        if header.pop("version") != FORMAT_VERSION:
+            raise ValueError(
+                f"Plan.load: {path} is not of version {FORMAT_VERSION}. Save it with this version."
+            )
+        missing = {f.name for f in array_fields()} ^ set(arrays)
+        if missing:
+            raise ValueError(f"Plan.load: {path} lacks or adds {', '.join(sorted(missing))}.")
+        finish = header.pop("finish")
+        finish = Finish(**{k: tuple(v) if isinstance(v, list) else v for k, v in finish.items()})
+        header["log_text"] = tuple(header["log_text"])
+        if not all(_LOG_TEXT.fullmatch(text) for text in header["log_text"]):
+            raise ValueError(f"Plan.load: {path} has a log line that is not plain %-fields.")
+        return cls(**arrays, **header, finish=finish)
+
+    def _header(self):
+        return {
+            "version": FORMAT_VERSION,
+            "finish": dataclasses.asdict(self.finish),
+            "log_text": list(self.log_text),
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "policy": self.policy,
+        }
+
+
+def array_fields():
+    """The plan's arrays, in order: dataclass fields whose metadata is the table."""
+    return [f for f in dataclasses.fields(Plan) if f.metadata]
+
+
+LAYER_FIELDS = tuple(f.name for f in array_fields() if f.metadata["dims"][0] == "N")
+VIEW_FIELDS = tuple(f.name for f in array_fields() if f.metadata["dims"][0] == "V")
+# What a missing colour step, log line, layer … holds when plans of unequal widths are joined.
+_PADDING = {"log_op": -1, "view": NO_VIEW}
+
+
+def concatenate(plans) -> Plan:
+    """One plan for several batches, over the batches' sources one after the other.
+
+    plans: of one finish. Steps, layers and logs are padded to the longest. Seed, epoch and policy
+    are kept where all plans share them (otherwise 0, 0 and "").
+    """
+    plans = list(plans)
+    if not plans:
+        raise ValueError("concatenate: no plans came, expected at least one.")
+    if len({plan.finish for plan in plans}) > 1:
+        raise ValueError(
+            "concatenate: the plans differ in size, dtype, layout or normalisation, expected one "
+            f"finish. They are {sorted({str(plan.finish) for plan in plans})}."
+        )
+    texts = tuple(dict.fromkeys(text for plan in plans for text in plan.log_text))
+    arrays: dict[str, list[np.ndarray]] = {f.name: [] for f in array_fields()}
+    sources = views = curves = 0
+    for plan in plans:
+        shifted = {
+            "source": plan.source + np.int32(sources),
+            "view": np.where(plan.view < 0, plan.view, plan.view + views).astype(np.int32),
+            "log_op": np.array([*map(texts.index, plan.log_text), -1], np.int16)[plan.log_op],
+            "step_arg": plan.step_arg.copy(),
+        }
+        shifted["step_arg"][..., 0] += curves * (plan.step_kind == CURVE)
+        for name, parts in arrays.items():
+            parts.append(shifted.get(name, getattr(plan, name)))
+        sources, views = sources + len(plan.ids), views + len(plan.source)
+        curves += len(plan.curves)
+
+    def shared(name, otherwise):
+        values = {getattr(plan, name) for plan in plans}
+        return values.pop() if len(values) == 1 else otherwise
+
+    joined = {name: _join(parts, _PADDING.get(name, 0)) for name, parts in arrays.items()}
+    return Plan(
+        **joined,
+        finish=plans[0].finish,
+        log_text=texts,
+        seed=shared("seed", 0),
+        epoch=shared("epoch", 0),
+        policy=shared("policy", ""),
+    )
+
+
+def _join(parts, padding):
+    """Concatenate along the first axis, padding the second to the longest."""
+    if parts[0].ndim == 1:
+        return np.concatenate(parts)
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [
+            np.pad(
+                part,
+                [(0, 0), (0, width - part.shape[1])] + [(0, 0)] * (part.ndim - 2),
+                constant_values=padding,
+            )
+            for part in parts
+        ]
+    )

@@ -1,0 +1,220 @@
+"""The policy: what may happen, and how strongly. Sampled by key, it gives a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from functools import cached_property
+
+import numpy as np
+
+from . import ops
+from .draft import Draft
+from .draws import Draws
+from .ops.choosing import check_order
+from .ops.op import Op
+from .ops.op import ops as checked_ops
+from .ops.sizing import PADDING_MODES
+from .plan import DTYPES, Finish, Plan
+
+YAML_VERSION = 1
+
+
+class Policy:
+    """Ops in order: geometry and colour, then mixes and erasing, Normalize at the end.
+
+    transforms: an op, a sequence of ops, or a Policy.
+    Raises TypeError for what is no op, ValueError for an impossible order, or for ops that
+    disagree on fill, interpolation or padding_mode (a view is sampled once, so they share one).
+    """
+
+    def __init__(self, transforms):
+        if isinstance(transforms, Policy):
+            transforms = transforms.transforms
+        self.transforms = checked_ops("Policy", transforms)
+        check_order("Policy", self.transforms)
+        nested = [op for top in self.transforms for child in top.children for op in _all_ops(child)]
+        if any(isinstance(op, ops.Normalize) for op in nested) and not self._is_plain_compose():
+            raise ValueError(
+                "Policy: Normalize stands inside another op, expected it at the top, since one "
+                "normalisation holds for the whole batch. Move it to the end of the policy."
+            )
+        self._fill = self._agreed("fill", 0.0)
+        self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
+        self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
+
+    def _is_plain_compose(self):
+        return len(self.transforms) == 1 and isinstance(self.transforms[0], ops.Compose)
+
+    def _agreed(self, name, default):
+        """The one value that the ops give an argument, None meaning that an op does not mind."""
+        all_ops = [op for top in self.transforms for op in _all_ops(top)]
+        values = {
+            v: type(op).__name__ for op in all_ops if (v := getattr(op, name, None)) is not None
+        }
+        if len(values) > 1:
+            said = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
+            raise ValueError(
+                f"Policy: got {said}, expected one {name} in a policy, since all its geometry is "
+                "one interpolation. Give these ops the same."
+            )
+        return next(iter(values), default)
+
+    def sample(
+        self,
+        ids,
+        sizes,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        view: int = 0,
+        channels: int = 3,
+        strength=None,
+        dtype: str = "float32",
+        channels_last: bool = False,
+    ) -> Plan:
+        """Decide what happens to each of n samples.
+
+        ids: [n] ints, the samples' identities. sizes: [n, 2] heights and widths of the images.
+        view: which look at the samples this is; other views draw other numbers.
+        strength: None, or [n] in [0, 1], pulls all magnitudes towards neutral.
+        A sample's part of the plan depends on (policy, seed, epoch, id, view, size) alone, but for
+        its partners in mixes.
+        """
+        ids, sizes = _checked_samples(ids, sizes)
+        if dtype not in DTYPES:
+            raise ValueError(
+                f"Policy.sample: got dtype {dtype!r}, expected one of {', '.join(DTYPES)}."
+            )
+        draws = Draws(int(seed), int(epoch), ids, view)
+        draft = Draft(draws, sizes, channels, strength)
+        place = 0
+        for op in self.transforms:
+            op.sample(draft, draft.rows, place)
+            place += op.places
+        if dtype == "uint8" and draft.mean:
+            raise ValueError(
+                "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
+                "values are no bytes. Leave Normalize out, or ask for float32."
+            )
+        finish = Finish(
+            draft.output_size(), channels, draft.mean, draft.std, dtype, bool(channels_last)
+        )
+        fill = np.asarray(self._fill, float) / 255
+        if fill.ndim and len(fill) not in (1, channels):
+            raise ValueError(
+                f"Policy: got a fill of {len(fill)} channels, the images have {channels}. Pass "
+                f"{channels} or one."
+            )
+        return draft.plan(
+            fill=fill,
+            border=self._border,
+            nearest=self._nearest,
+            finish=finish,
+            policy=self.fingerprint,
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that name the policy: equal exactly for equal ops and arguments."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:16]
+
+    def to_yaml(self) -> str:
+        """The policy as YAML, which `from_yaml` reads back."""
+        import yaml
+
+        content = {"augengine": YAML_VERSION, "policy": [_described(op) for op in self.transforms]}
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Policy:
+        """Read `to_yaml`'s text. It names ops of this package and their arguments; never code."""
+        import yaml
+
+        content = yaml.safe_load(text)
+        if not isinstance(content, dict) or content.get("augengine") != YAML_VERSION:
+            raise ValueError(
+                f"Policy.from_yaml: got no policy of version {YAML_VERSION}, expected a mapping "
+                f"'augengine: {YAML_VERSION}' and 'policy: [...]'."
+            )
+        return cls([_built(entry) for entry in content.get("policy") or []])
+
+    def __repr__(self):
+        lines = "".join(f"    {op!r},\n" for op in self.transforms)
+        return f"Policy([\n{lines}])"
+
+    def __eq__(self, other):
+        return isinstance(other, Policy) and self.transforms == other.transforms
+
+    def __hash__(self):
+        return hash(self.transforms)
+
+
+def _all_ops(op):
+    return [op, *(deeper for child in op.children for deeper in _all_ops(child))]
+
+
+def _checked_samples(ids, sizes):
+    sizes = np.asarray(sizes)
+    if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
+        raise ValueError(
+            f"Policy.sample: got sizes of {sizes.dtype} {list(sizes.shape)}, expected ints [n, 2], the "
+            "height and width of each image."
+        )
+    if len(sizes) == 0:
+        raise ValueError("Policy.sample: got an empty batch, expected at least one image.")
+    if sizes.min() < 1:
+        at = int(sizes.min(axis=1).argmin())
+        raise ValueError(
+            f"Policy.sample: image {at} is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. "
+            "Leave it out of the batch."
+        )
+    ids = np.asarray(ids)
+    if ids.shape != (len(sizes),) or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(
+            f"Policy.sample: got ids of {ids.dtype} {list(ids.shape)}, expected {len(sizes)} ints, one "
+            "for each image."
+        )
+    return ids.astype(np.int64), sizes.astype(np.int64)
+
+
+def _described(op: Op):
+    """{name: arguments that are not the default}; nested ops likewise."""
+    arguments = {}
+    for field in dataclasses.fields(op):
+        value = getattr(op, field.name)
+        if field.default is dataclasses.MISSING or value != field.default:
+            arguments[field.name] = _plain(value)
+    return {type(op).__name__: arguments}
+
+
+def _plain(value):
+    if isinstance(value, Op):
+        return _described(value)
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _built(entry):
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise ValueError(
+            f"Policy.from_yaml: got {entry!r}, expected one op as 'Name: {{arguments}}'."
+        )
+    ((name, arguments),) = entry.items()
+    if name not in ops.__all__ or name == "Op":
+        import difflib
+
+        near = difflib.get_close_matches(str(name), ops.__all__, 1, 0)
+        raise ValueError(
+            f"Policy.from_yaml: got the op {name!r}, which is unknown. The nearest is {near[0]}."
+        )
+    arguments = dict(arguments or {})
+    if "transforms" in arguments:
+        arguments["transforms"] = [_built(child) for child in arguments["transforms"]]
+    try:
+        return getattr(ops, name)(**{k: _tupled(v) for k, v in arguments.items()})
+    except TypeError as error:
+        raise TypeError(f"Policy.from_yaml: {name}: {error}") from error
+
+
+def _tupled(value):
+    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,98 @@
+"""Executors: draw a plan. `execute(plan, images)` is the one way in.
+
+cpu         numba, for CPU images
+torch       any device, gradients with respect to the images, the readable definition
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..plan import Plan
+from .sources import Sources
+
+EXECUTORS = ("cpu", "torch")
+
+
+def execute(
+    plan: Plan,
+    images,
+    *,
+    out: torch.Tensor | None = None,
+    executor: str | None = None,
+    layout: str | None = None,
+) -> torch.Tensor:
+    """Draw what the plan says.
+
+    images: the plan's B sources, as `Sources.of` takes them: a uint8 or float batch, NCHW or NHWC,
+    or a list of images of different sizes. layout: "NCHW" or "NHWC", where shapes do not tell.
+    out: a tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
+    into; reused memory is several times faster to write than fresh memory.
+    executor: "cpu" or "torch"; None takes "cpu" for CPU images that need no gradient. One asked for
+    by name never falls back.
+    Returns `out`, or a new tensor; with gradients, always a new one.
+    Raises ValueError or TypeError if the images are not those that the plan was made for.
+    """
+    sources = Sources.of(images, layout)
+    _check_images(plan, sources)
+    chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
+    if chosen not in EXECUTORS:
+        raise ValueError(
+            f"execute: got executor {executor!r}, expected one of {', '.join(EXECUTORS)}."
+        )
+    if chosen == "cpu" and (sources.device.type != "cpu" or sources.requires_grad):
+        what = "requires a gradient" if sources.requires_grad else f"is on {sources.device}"
+        raise ValueError(
+            f"execute: the image batch {what}, and the cpu executor reads CPU images without "
+            "gradients. Pass executor='torch', or None."
+        )
+    out = _checked_out(plan, sources, out)
+    if chosen == "cpu":
+        from .cpu import execute as draw
+    else:
+        from .reference import execute as draw
+    return draw(plan, sources, out)
+
+
+def choose(device: torch.device, requires_grad: bool = False) -> str:
+    """The executor that `execute` takes by itself."""
+    return "cpu" if device.type == "cpu" and not requires_grad else "torch"
+
+
+def _check_images(plan: Plan, sources: Sources) -> None:
+    if len(sources) != len(plan.ids):
+        fewer = f", or pass images[:{len(plan.ids)}]" if len(sources) > len(plan.ids) else ""
+        raise ValueError(
+            f"execute: the plan has {len(plan.ids)} sources, {len(sources)} images came. Sample a plan "
+            f"for {len(sources)} ids{fewer}."
+        )
+    if sources.channels != plan.finish.channels:
+        raise ValueError(
+            f"execute: the plan is for {plan.finish.channels} channel(s), the images have "
+            f"{sources.channels}. Sample the plan with channels={sources.channels}."
+        )
+    different = np.flatnonzero((sources.sizes != plan.sizes).any(axis=1))
+    if len(different):
+        i = different[0]
+        (h, w), (h2, w2) = sources.sizes[i], plan.sizes[i]
+        raise ValueError(
+            f"execute: image {i} is {h}×{w}, the plan was made for {h2}×{w2} there. Pass the images in "
+            "the plan's order, or sample a plan for these sizes."
+        )
+
+
+def _checked_out(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torch.Tensor:
+    dtype = getattr(torch, plan.finish.dtype)
+    if out is None:
+        layout = torch.channels_last if plan.finish.channels_last else torch.contiguous_format
+        return torch.empty(plan.shape, dtype=dtype, device=sources.device, memory_format=layout)
+    if tuple(out.shape) != plan.shape or out.dtype != dtype or out.device != sources.device:
+        raise ValueError(
+            f"execute: out is {tuple(out.shape)} {out.dtype} on {out.device}, the plan makes {plan.shape} "
+            f"{dtype} on {sources.device}. Leave out= away to get a new tensor."
+        )
+    return out
+
+
+__all__ = ["EXECUTORS", "Sources", "choose", "execute"]

@@ -1,0 +1,109 @@
+"""The CPU executor: the numba kernel, driven by threads over ranges of outputs.
+
+The kernel holds no GIL. Threads are ours and not numba's, whose parallel loops end forked DataLoader
+workers; they follow `torch.get_num_threads()`, which is 1 in a worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..plan import Plan
+from .sources import Sources
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_kernels: list = []
+
+
+def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
+    """Draw the plan into `out`, a CPU tensor of any strides, and return it."""
+    draw, measure, out_kinds = _compiled()
+    if sources.dtype in (torch.float16, torch.bfloat16):
+        sources = sources.map(torch.Tensor.float)
+    byte = sources.dtype == torch.uint8
+    like = np.empty(0, np.uint8 if byte else np.float32)
+    pixels = (like, *sources.pointers(), np.float32(1 / 255 if byte else 1))
+    plan = measure(plan, pixels, _spread)
+    # Finished before the threads start: a NumPy array made in one may not outlive it elsewhere.
+    arguments = (
+        *pixels,
+        *(getattr(plan, name) for name in (
+            "source", "inv_matrix", "support", "clip", "border", "fill", "fill_start", "step_kind",
+            "step_arg", "curves", "view", "box", "alpha", "colour",
+        )),
+        *plan.finish.gain_offset(),
+        out.data_ptr(),
+        np.array(out.stride(), np.int64),
+        out_kinds[plan.finish.dtype],
+        out.element_size(),
+        *plan.finish.size,
+    )  # fmt: skip
+    _spread(lambda begin, end: draw(begin, end, *arguments), len(plan))
+    return out
+
+
+def _spread(work, count: int) -> None:
+    """Run work(begin, end) over 0 … count − 1 in ranges, on as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), count)
+    if threads <= 1:
+        work(0, count)
+        return
+    # A pool from before a fork hangs in the child: pools are the process's own.
+    key = (os.getpid(), threads)
+    if key not in _pools:
+        _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="augengine")
+    # Four ranges a thread, since outputs differ in cost.
+    edges = np.linspace(0, count, min(count, 4 * threads) + 1).astype(int)
+    for done in [
+        _pools[key].submit(work, int(begin), int(end))
+        for begin, end in zip(edges, edges[1:], strict=False)
+    ]:
+        done.result()
+
+
+def _compiled():
+    """Import the kernels, which compiles them or loads them from numba's cache."""
+    if not _kernels:
+        import numba
+
+        # numba keeps what it compiled beside the file that asked for it, and does not see a change
+        # in the functions that were inlined. So its cache lies in a folder named by their source.
+        folder = _cache_folder()
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        try:
+            from .cpu_colour import OUT_KINDS
+            from .cpu_draw import draw
+            from .cpu_statistics import measured
+        finally:
+            numba.config.CACHE_DIR = before
+        if not any(folder.rglob("*draw*.nbi")):
+            print(
+                "augengine: compiling the CPU kernel, once on this machine (some 10 s) …",
+                file=sys.stderr,
+                flush=True,
+            )
+        _kernels.extend((draw, measured, OUT_KINDS))
+    return _kernels
+
+
+def _cache_folder() -> Path:
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(here.glob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(
+        (here.parent / "plan.py").read_bytes() if (here.parent / "plan.py").exists() else b""
+    )
+    root = (
+        os.environ.get("NUMBA_CACHE_DIR")
+        or os.environ.get("XDG_CACHE_HOME")
+        or Path.home() / ".cache"
+    )
+    return Path(root) / "augengine" / digest.hexdigest()[:16]

@@ -1,0 +1,131 @@
+"""What a pixel is: every formula of the engine, once.
+
+This module imports nothing. `bind` compiles it for each executor with the names that it uses
+(`floor`, `where`, `minimum`, `maximum`, `absolute`, `sqrt`, `log`, `cos`, `sin`, `divide`, `mul_hi`, `mul_lo`,
+`xor`, `to_float`, and the float32 constants in capitals) bound to that executor's own: torch tensors,
+numba scalars, Triton blocks. Values are in [0, 1]; points are continuous, (x + 0.5, y + 0.5) being a
+pixel's centre. No function branches on a value: `where` serves scalars and blocks alike.
+"""
+
+
+def clamp(value):
+    return minimum(maximum(value, ZERO), ONE)
+
+
+# --- where an output pixel looks --------------------------------------------------------------
+
+
+def project(x, y, m0, m1, m2):
+    """One row of `inv_matrix @ (x, y, 1)`: two products, two sums, in this order and unfused, so
+    that all executors agree to the last bit on which side of an edge a point falls."""
+    return (m0 * x + m1 * y) + m2
+
+
+def inside(x, y, x0, y0, x1, y1):
+    """Both edges belong to the rectangle, so that a flip of the image flips the answer. An empty
+    rectangle has nothing inside."""
+    return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1) & (x0 < x1) & (y0 < y1)
+
+
+def edge(at, low, high):
+    return minimum(maximum(at, low), high)
+
+
+def fold(at, low, high):
+    """Reflect into [low, high], as often as needed: a triangle wave, the identity inside."""
+    length = maximum(high - low, TINY)
+    turns = (at - low) * divide(HALF, length)
+    wave = absolute(turns - floor(turns + HALF)) * (length + length) + low
+    return where((at >= low) & (at <= high), at, wave)
+
+
+# --- the triangle filter ------------------------------------------------------------------------
+
+
+def first_tap(at, support):
+    """The first source pixel whose centre lies within `support` of `at` (support 0: the nearest)."""
+    return floor(at - maximum(support, HALF) + HALF)
+
+
+def tap_weight(tap, at, reciprocal):
+    """Triangle of half-width 1/reciprocal around `at`, for the pixel number `tap`; not normalised.
+    A reciprocal of 0 (nearest) weighs 1."""
+    return maximum(ONE - absolute((tap + HALF) - at) * reciprocal, ZERO)
+
+
+# --- colour steps ---------------------------------------------------------------------------------
+
+
+def matrix_row(r, g, b, m0, m1, m2, m3):
+    return clamp(((m0 * r + m1 * g) + m2 * b) + m3)
+
+
+def gain_offset(value, gain, offset):
+    """What a MATRIX step does where its matrix is diagonal."""
+    return clamp(value * gain + offset)
+
+
+def curve_entry(value):
+    """The entry of a 256-entry curve: the nearest, halves up. A whole number, as a float."""
+    return floor(clamp(value) * MAX_BYTE + HALF)
+
+
+def hue_angle(r, g, b):
+    """Hue in sixths of a turn, [0, 6); grey has 0. (HSV, as torchvision and colorsys.)"""
+    high = maximum(maximum(r, g), b)
+    spread = high - minimum(minimum(r, g), b)
+    inverse = divide(ONE, where(spread > ZERO, spread, ONE))
+    from_red = (g - b) * inverse
+    from_green = (b - r) * inverse + TWO
+    from_blue = (r - g) * inverse + FOUR
+    angle = where(high == r, from_red, where(high == g, from_green, from_blue))
+    angle = where(angle < ZERO, angle + SIX, angle)
+    return where(spread > ZERO, angle, ZERO)
+
+
+def hue_channel(r, g, b, turned, offset):
+    """One channel of the colour with the value and chroma of (r, g, b) and the hue `turned` (in
+    sixths); offset 5, 3, 1 gives red, green, blue."""
+    high = maximum(maximum(r, g), b)
+    spread = high - minimum(minimum(r, g), b)
+    k = turned + offset
+    k = k - SIX * floor(k * SIXTH)
+    return high - spread * clamp(minimum(k, FOUR - k))
+
+
+def philox_round(c0, c1, c2, c3, k0, k1):
+    """One round of Philox4x32 (Salmon et al., SC 2011)."""
+    high0 = mul_hi(PHILOX_M0, c0)
+    low0 = mul_lo(PHILOX_M0, c0)
+    high1 = mul_hi(PHILOX_M1, c2)
+    low1 = mul_lo(PHILOX_M1, c2)
+    return xor(xor(high1, c1), k0), low1, xor(xor(high0, c3), k1), low0
+
+
+def normal_pair(word_radius, word_angle):
+    """Box and Muller: two independent standard normal numbers from two 32-bit words."""
+    radius = sqrt(MINUS_TWO * log((to_float(word_radius) + HALF) * TO_UNIT))
+    angle = (to_float(word_angle) + HALF) * TO_TURN
+    return radius * cos(angle), radius * sin(angle)
+
+
+def add_noise(value, mean, sigma, deviate):
+    return clamp(value + (mean + sigma * deviate))
+
+
+# --- layers and the finish ------------------------------------------------------------------------
+
+
+def blend(under, over, alpha):
+    """alpha 1 gives exactly `over`, alpha 0 exactly `under`."""
+    return where(alpha == ONE, over, under + alpha * (over - under))
+
+
+def normalise(value, gain, offset):
+    """(value − mean) / std as gain = 1/std and offset = −mean/std, formed in float64 in the plan."""
+    return value * gain + offset
+
+
+def to_byte(value):
+    """[0, 1] → 0…255, halves up. A whole number, as a float."""
+    return floor(clamp(value) * MAX_BYTE + HALF)

@@ -1,0 +1,168 @@
+"""Sources: the images that an executor reads, where they lie, without a copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
+_FEW = (1, 3, 4)  # sizes that look like channels
+
+
+@dataclass(frozen=True)
+class Sources:
+    """B images: `dense`, a tensor (B, H, W, C) of any strides, or `ragged`, B tensors (H, W, C) of
+    their own sizes. dtype uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1]."""
+
+    dense: torch.Tensor | None
+    ragged: tuple[torch.Tensor, ...]
+    sizes: np.ndarray  # [B, 2] int32 height and width
+
+    @classmethod
+    def of(cls, images, layout: str | None = None) -> Sources:
+        """Take what users have.
+
+        images: a tensor or array (B, C, H, W) or (B, H, W, C), or a sequence of images, each a
+        tensor, array or PIL image of its own size. Tensors are read as channels first and arrays
+        as channels last, unless only the other reading has 1, 3 or 4 channels; layout="NCHW" or
+        "NHWC" says it outright. A Sources is returned as it is.
+        Raises TypeError or ValueError for what is no batch of images.
+        """
+        if isinstance(images, Sources):
+            return images
+        if layout not in (None, "NCHW", "NHWC"):
+            raise ValueError(f"images: got layout {layout!r}, expected 'NCHW' or 'NHWC'.")
+        if isinstance(images, (torch.Tensor, np.ndarray)):
+            if images.ndim != 4:
+                raise ValueError(
+                    f"images: got shape {tuple(images.shape)}, expected (B, C, H, W) or (B, H, W, C). "
+                    "Add the batch or channel dimension, or pass a list of images."
+                )
+            dense = channels_last(images, layout)
+            check_pixels(dense, "images")
+            sizes = np.tile(np.array(dense.shape[1:3], np.int32), (len(dense), 1))
+            return cls(dense, (), _checked_sizes(sizes))
+        if not isinstance(images, (list, tuple)):
+            raise TypeError(
+                f"images: got {type(images).__name__}, expected a tensor, an array or a list of images."
+            )
+        ragged = tuple(channels_last(image, layout) for image in images)
+        for i, image in enumerate(ragged):
+            check_pixels(image, f"images[{i}]")
+            if image.shape[2] != ragged[0].shape[2] or image.dtype != ragged[0].dtype:
+                raise ValueError(
+                    f"images[{i}]: got {image.shape[2]} channel(s) of {image.dtype}, images[0] has "
+                    f"{ragged[0].shape[2]} of {ragged[0].dtype}, expected the same for all. Convert "
+                    "them first, such as image.convert('RGB')."
+                )
+            if image.device != ragged[0].device:
+                raise ValueError(
+                    f"images[{i}]: is on {image.device}, images[0] on {ragged[0].device}."
+                )
+        sizes = np.array([image.shape[:2] for image in ragged], np.int32).reshape(-1, 2)
+        return cls(None, ragged, _checked_sizes(sizes))
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def first(self) -> torch.Tensor:
+        return self.ragged[0] if self.dense is None else self.dense[0]
+
+    @property
+    def channels(self) -> int:
+        return self.first.shape[2]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.first.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.first.device
+
+    @property
+    def requires_grad(self) -> bool:
+        if self.dense is not None:
+            return self.dense.requires_grad
+        return any(image.requires_grad for image in self.ragged)
+
+    def map(self, function) -> Sources:
+        """The same images after `function`, which keeps their sizes and channels."""
+        if self.dense is not None:
+            return Sources(function(self.dense), (), self.sizes)
+        return Sources(None, tuple(map(function, self.ragged)), self.sizes)
+
+    def image(self, b: int) -> torch.Tensor:
+        """(H, W, C)."""
+        return self.ragged[b] if self.dense is None else self.dense[b]
+
+    def pointers(self):
+        """Where each image lies: address [B] int64 of its first value, stride [B, 3] int64 in
+        values along y, x and channel, and limit [B] int64, the end of readable memory."""
+        if self.dense is not None:
+            storage = self.dense.untyped_storage()
+            step = self.dense.stride(0) * self.dense.element_size()
+            address = self.dense.data_ptr() + np.arange(len(self), dtype=np.int64) * step
+            stride = np.tile(np.array(self.dense.stride()[1:], np.int64), (len(self), 1))
+            return address, stride, np.full(len(self), storage.data_ptr() + storage.nbytes())
+        address = np.array([image.data_ptr() for image in self.ragged], np.int64)
+        stride = np.array([image.stride() for image in self.ragged], np.int64)
+        storages = [image.untyped_storage() for image in self.ragged]
+        limit = np.array([s.data_ptr() + s.nbytes() for s in storages], np.int64)
+        return address, stride, limit
+
+
+def channels_last(image, layout: str | None = None) -> torch.Tensor:
+    """One image or a batch as a tensor (…, H, W, C): a view where that is possible."""
+    if isinstance(image, torch.Tensor):
+        first_is_likelier = True
+    else:
+        image = np.asarray(image)
+        if min(image.strides, default=0) < 0 or not image.flags.writeable:
+            image = image.copy()  # torch takes neither negative strides nor read-only memory
+        image = torch.from_numpy(image)
+        first_is_likelier = False
+    if image.ndim == 2:
+        image = image[None] if first_is_likelier else image[..., None]
+    if image.ndim not in (3, 4):
+        raise ValueError(
+            f"images: got an image of shape {tuple(image.shape)}, expected (H, W), (C, H, W) or (H, W, C)."
+        )
+    first, last = image.shape[-3] in _FEW, image.shape[-1] in _FEW
+    channels_first = first_is_likelier if first == last else first
+    if layout is not None:
+        channels_first = layout == "NCHW"
+    return image.movedim(-3, -1) if channels_first else image
+
+
+def check_pixels(image: torch.Tensor, name: str) -> None:
+    """dtype and, where that costs no device synchronisation, range."""
+    if image.dtype not in DTYPES:
+        raise TypeError(
+            f"{name}: got {image.dtype}, expected uint8 in 0 … 255 or float32, float16, bfloat16 in "
+            "[0, 1]. Convert them, such as images.to(torch.uint8)."
+        )
+    if image.shape[-1] == 0:
+        raise ValueError(f"{name}: has no channels, expected 1 or more.")
+    if image.dtype.is_floating_point and image.device.type == "cpu" and image.numel():
+        low, high = (v.item() for v in image.detach().aminmax())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"{name}: got float values from {low:g} to {high:g}, expected [0, 1]. Divide by 255, "
+                "or pass uint8; normalised images come out of the engine, not into it."
+            )
+
+
+def _checked_sizes(sizes: np.ndarray) -> np.ndarray:
+    if len(sizes) == 0:
+        raise ValueError("images: got an empty batch, expected at least one image.")
+    if sizes.min() < 1:
+        at = int(sizes.min(axis=1).argmin())
+        raise ValueError(
+            f"images[{at}]: is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. Leave it out of the "
+            "batch."
+        )
+    return sizes

@@ -1,0 +1,80 @@
+"""Steps that must first be completed from the image itself: contrast, autocontrast, equalize.
+
+An executor measures (a mean, a range, a histogram of each view's window, after the view's earlier
+steps); what the measurement means is said here, once. PIL's definitions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, Plan
+
+GREY = (0.2989, 0.587, 0.114)  # the weights of the mean grey, as torchvision's
+
+
+def completed(plan: Plan, measure) -> Plan:
+    """The plan with its statistics measured and replaced by plain steps.
+
+    measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
+    MEAN: [n], of the grey for RGB and of all values otherwise; RANGE: [n, C, 2] lowest and
+    highest; HISTOGRAM: [n, C, 256] counts of `curve_entry`. Values in [0, 1].
+    """
+    for step in np.flatnonzero((plan.statistic != NO_STATISTIC).any(axis=0)):
+        kind, arg = plan.step_kind.copy(), plan.step_arg.copy()
+        statistic, curves = plan.statistic.copy(), [plan.curves]
+        for which in (MEAN, RANGE, HISTOGRAM):
+            views = np.flatnonzero(plan.statistic[:, step] == which)
+            if not len(views):
+                continue
+            measured = measure(plan, views, int(step), which)
+            statistic[views, step] = NO_STATISTIC
+            if which == MEAN:
+                arg[views[:, None], step, [3, 7, 11]] *= measured[:, None]
+                kind[views, step] = MATRIX
+            elif which == RANGE:
+                arg[views, step] = stretch(measured)
+                kind[views, step] = MATRIX
+            else:
+                arg[views, step, 0] = sum(map(len, curves)) + np.arange(len(views))
+                curves.append(equalizing_curves(measured))
+                kind[views, step] = CURVE
+        plan = dataclasses.replace(
+            plan,
+            step_kind=kind,
+            step_arg=arg,
+            statistic=statistic,
+            curves=np.concatenate(curves),
+        )
+    return plan
+
+
+def stretch(limits):
+    """[n, C, 2] lowest and highest → the matrix [n, 12] that takes them to 0 and 1; a channel
+    that is flat stays as it is. For other than three channels the first one's."""
+    low, high = limits[..., 0].astype(np.float64), limits[..., 1].astype(np.float64)
+    flat = high <= low
+    gain = np.where(flat, 1.0, 1 / np.where(flat, 1.0, high - low))
+    offset = np.where(flat, 0.0, -low * gain)
+    out = np.zeros((len(limits), 3, 4))
+    for c in range(3):
+        from_channel = min(c, limits.shape[1] - 1)
+        out[:, c, c], out[:, c, 3] = gain[:, from_channel], offset[:, from_channel]
+    return out.reshape(-1, 12)
+
+
+def equalizing_curves(counts):
+    """[n, C, 256] counts → curves [n, 3, 256] in [0, 1]: PIL's equalize, in whole numbers."""
+    n, channels, _ = counts.shape
+    counts = counts.astype(np.int64)
+    last = 255 - (counts[..., ::-1] > 0).argmax(axis=-1)
+    total = counts.sum(axis=-1)
+    step = (total - np.take_along_axis(counts, last[..., None], -1)[..., 0]) // 255
+    before = np.cumsum(counts, axis=-1) - counts
+    divisor = np.maximum(step, 1)[..., None]
+    curve = np.minimum((step[..., None] // 2 + before) // divisor, 255)
+    curve = np.where(step[..., None] == 0, np.arange(256), curve)
+    picked = [min(c, channels - 1) for c in range(3)]
+    return (curve[:, picked] / 255).astype(np.float32).reshape(n, 3, 256)

@@ -1,0 +1,234 @@
+"""The rules of the house: which way imports point, what an import costs, what is shipped."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import augengine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From the top down. A file imports from the rows below its own, and from its own room (its
+# pattern, where that is a folder). A new file must be given a place here.
+LAYERS = (
+    ("__main__.py", "cli.py"),
+    ("demo.py",),
+    ("__init__.py",),
+    ("loader.py",),
+    ("engine.py",),
+    ("policy.py", "kernels/*.py"),
+    ("ops/*.py",),
+    ("draft.py",),
+    ("geometry.py", "colour.py", "draws.py"),
+    ("plan.py",),
+)
+
+# Kernels decide nothing: all that they know of augengine is the plan.
+KERNELS_MAY_IMPORT = ("plan.py", "kernels/*.py")
+
+# The only files that may import a compiler.
+COMPILERS = {
+    "numba": ("kernels/cpu.py", "kernels/cpu_*.py", "kernels/memory.py", "kernels/bind.py"),
+    "llvmlite": ("kernels/memory.py",),
+    "triton": (),
+}
+
+# Imported when first needed, so not by `import augengine`.
+LAZY = {
+    "albumentations",
+    "cv2",
+    "kornia",
+    "matplotlib",
+    "numba",
+    "rich",
+    "skimage",
+    "sklearn",
+    "torchvision",
+    "triton",
+    "typer",
+}
+
+
+def package_files():
+    """The package's files by their path inside it; kernels/ is reached through its symlink."""
+    package = ROOT / "augengine"
+    files = (
+        Path(folder, name)
+        for folder, _, names in os.walk(package, followlinks=True)
+        for name in names
+        if name.endswith(".py")
+    )
+    return {file.relative_to(package).as_posix(): file for file in sorted(files)}
+
+
+FILES = package_files()
+
+
+def imported_names(file):
+    """Absolute dotted names that a file imports anywhere, functions included."""
+    package = ["augengine", *file.split("/")[:-1]]
+    for node in ast.walk(ast.parse(FILES[file].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = [*base, node.module] if node.module else base
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def file_of(dotted):
+    """The file of ours that holds a dotted name, or None for another package's name."""
+    top, *parts = dotted.split(".")
+    if top != "augengine":
+        return None
+    for n in range(len(parts), 0, -1):
+        for file in ("/".join(parts[:n]) + ".py", "/".join([*parts[:n], "__init__.py"])):
+            if file in FILES:
+                return file
+    return "__init__.py"
+
+
+def own_imports(file):
+    return {target for name in imported_names(file) if (target := file_of(name))}
+
+
+def matches(file, patterns):
+    return any(fnmatch(file, pattern) for pattern in patterns)
+
+
+def place(file):
+    """(row, pattern) of a file in LAYERS."""
+    places = [(r, p) for r, row in enumerate(LAYERS) for p in row if fnmatch(file, p)]
+    assert len(places) == 1, f"{file}: give it one place in LAYERS (tests/test_house.py)"
+    return places[0]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_down(file):
+    row, room = place(file)
+    for target in own_imports(file):
+        target_row, target_room = place(target)
+        assert target_row > row or target_room == room != target, (
+            f"{file} imports {target}, which is not below it"
+        )
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.startswith("kernels/")])
+def test_kernels_import_only_the_plan(file):
+    strangers = {f for f in own_imports(file) if not matches(f, KERNELS_MAY_IMPORT)}
+    assert not strangers
+
+
+def test_the_pixel_imports_nothing():
+    assert "kernels/pixel.py" in FILES
+    assert not list(imported_names("kernels/pixel.py"))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_compilers_are_imported_in_one_place(compiler):
+    users = {f for f in FILES if compiler in {n.partition(".")[0] for n in imported_names(f)}}
+    assert not {f for f in users if not matches(f, COMPILERS[compiler])}
+
+
+def test_every_folder_is_packaged():
+    folders = {Path("augengine", file).parent.as_posix().replace("/", ".") for file in FILES}
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        assert set(tomllib.load(file)["tool"]["setuptools"]["packages"]) == folders
+
+
+IMPORT_AFTER_TORCH = """
+import json, sys, time, torch
+before = set(sys.modules)
+start = time.perf_counter()
+import augengine
+seconds = time.perf_counter() - start
+print(json.dumps([seconds, sorted({name.partition(".")[0] for name in set(sys.modules) - before})]))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_imports():
+    """(seconds, top-level packages) that `import augengine` adds to torch's, in three processes."""
+    return [
+        json.loads(subprocess.check_output([sys.executable, "-c", IMPORT_AFTER_TORCH], text=True))
+        for _ in range(3)
+    ]
+
+
+def test_import_leaves_the_heavy_packages_alone(fresh_imports):
+    for _, packages in fresh_imports:
+        assert "augengine" in packages
+        assert not LAZY & set(packages)
+
+
+def test_import_takes_under_300_ms(fresh_imports):
+    assert statistics.median(seconds for seconds, _ in fresh_imports) < 0.3
+
+
+@pytest.mark.parametrize("name", getattr(augengine, "__all__", ["__all__"]))
+def test_public_names_resolve_and_are_documented(name):
+    doc = getattr(augengine, name).__doc__
+    assert doc
+    assert doc.strip()
+    assert not doc.startswith(f"{name}("), "a dataclass's generated signature is no docstring"
+
+
+def test_no_path_or_host_of_a_machine():
+    """What is tracked works elsewhere: no home or work folder, no package registry's host."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.check_output(command, cwd=ROOT, text=True).split("\0")
+    place_of_a_machine = re.compile(
+        r"(?<![\w./])/(home|root|work|Users|opt)/\w"
+        r"|pypi\.(org|python)|pythonhosted\.|download\.pytorch\.|npmjs\.|deb\.debian\."
+    )
+    found = []
+    for file in (ROOT / name for name in names if name):
+        if not file.is_file():
+            continue
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue  # an image
+        found += [
+            f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+            for number, line in enumerate(text.splitlines(), 1)
+            if place_of_a_machine.search(line)
+        ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+def test_sdist_and_wheel_hold_the_package(tmp_path):
+    """A wheel built from the sdist holds all our files, kernels too, and works."""
+    source, out, site = tmp_path / "source", tmp_path / "out", tmp_path / "site"
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
+    shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
+    subprocess.run([sys.executable, "-m", "build", "--outdir", out, source], check=True)
+
+    (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert {f"augengine/{file}" for file in FILES} | {"LICENSE", "README.md"} <= packed
+
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        archive.extractall(site)
+    assert packed == {f"augengine/{file}" for file in FILES}
+    show = "import augengine, augengine.kernels.pixel as m; print(m.__file__)"
+    shown = subprocess.check_output([sys.executable, "-c", show], cwd=site, text=True)
+    assert Path(shown.strip()) == site / "augengine/kernels/pixel.py"
