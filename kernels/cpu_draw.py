@@ -19,8 +19,8 @@ from .cpu_sample import (
     row_points,
     scattered_taps,
     split_quads,
-    tap_count,
     take_columns,
+    tap_count,
 )
 
 PAD = 16  # floats behind each scratch row, for vector loads that reach over its end

@@ -9,7 +9,7 @@ from numba import carray, njit
 
 from ..plan import HISTOGRAM, MEAN
 from .cpu_colour import apply_step
-from .cpu_names import ZERO, curve_entry, f32, jit
+from .cpu_names import curve_entry, f32, jit
 from .memory import pointer
 from .statistics import GREY, completed
 

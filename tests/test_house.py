@@ -28,7 +28,7 @@ LAYERS = (
     ("__init__.py",),
     ("loader.py",),
     ("engine.py",),
-    ("policy.py", "kernels/*.py"),
+    ("policy.py", "targets.py", "kernels/*.py"),
     ("ops/*.py",),
     ("draft.py",),
     ("geometry.py", "colour.py", "draws.py"),

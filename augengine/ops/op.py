@@ -39,8 +39,8 @@ def number(where: str, value, low=-math.inf, high=math.inf) -> float:
     """A finite number in [low, high], or ValueError / TypeError."""
     if (
         isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        and not hasattr(value, "__float__")
+        or (not isinstance(value, (int, float))
+        and not hasattr(value, "__float__"))
     ):
         raise TypeError(f"{where}: got {value!r}, expected a number.")
     value = float(value)
