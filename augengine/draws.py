@@ -9,11 +9,13 @@ a sample meets the same draws in any batch, order, process, device or resumed ru
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_WORD64 = 0xFFFFFFFFFFFFFFFF
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -50,19 +52,22 @@ class Draws:
     ids: np.ndarray
     view: int = 0
 
+    @cached_property
+    def _key(self) -> tuple[int, int]:
+        seed, epoch = self.seed & _WORD64, self.epoch & _WORD64
+        counter = (epoch & 0xFFFFFFFF, epoch >> 32, self.view, 0)
+        first, second, _, _ = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32))
+        return int(first), int(second)
+
     def words(self, place: int, count: int, rows=slice(None)) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`."""
-        seed, epoch = self.seed & 0xFFFFFFFFFFFFFFFF, self.epoch & 0xFFFFFFFFFFFFFFFF
-        stream = philox4x32(
-            (epoch & 0xFFFFFFFF, epoch >> 32, self.view, 0), (seed & 0xFFFFFFFF, seed >> 32)
-        )
         ids = self.ids[rows].astype(np.uint64)
         blocks = np.arange(-(-count // 4), dtype=np.uint64)[:, None]
-        words = philox4x32(
-            np.broadcast_arrays(blocks, np.uint64(place), ids & _LOW, ids >> _SHIFT), stream[:2]
-        )
-        # [4, blocks, n] → [n, blocks · 4]: a block's four words stay together.
-        return np.stack(words).transpose(2, 1, 0).reshape(len(ids), -1)[:, :count]
+        words = philox4x32((blocks, place, ids & _LOW, ids >> _SHIFT), self._key)
+        # [4, blocks, n] → [n, blocks · 4]: a block's four words stay together. In memory a draw of
+        # all samples lies together, so that NumPy rounds log and exp alike whatever n is.
+        words = np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))
+        return words[:count].T
 
     def uniform(self, place: int, count: int, rows=slice(None)) -> np.ndarray:
         """[len(rows), count] float64 in the open interval (0, 1)."""

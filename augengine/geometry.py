@@ -13,8 +13,12 @@ import numpy as np
 
 def matrix(rows):
     """[n, 3, 3] from three rows of three entries, each a number or an array [n]."""
-    entries = np.broadcast_arrays(*(np.asarray(e, np.float64) for row in rows for e in row))
-    return np.stack(entries, axis=-1).reshape(*entries[0].shape, 3, 3)
+    shape = np.broadcast_shapes(*(np.shape(entry) for row in rows for entry in row))
+    out = np.empty((*shape, 3, 3))
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            out[..., i, j] = entry
+    return out
 
 
 def identity(n: int):
@@ -97,20 +101,42 @@ def inv_perspective(new_corners, old_corners):
     for_u = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], axis=-1)
     for_v = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], axis=-1)
     system = np.concatenate([for_u, for_v], axis=1)
-    solution = np.linalg.solve(system, np.concatenate([u, v], axis=1)[..., None])[..., 0]
-    return np.concatenate([solution, np.ones((len(x), 1))], axis=1).reshape(-1, 3, 3)
+    right = np.concatenate([u, v], axis=1)[..., None]
+    try:
+        solution = np.linalg.solve(system, right)
+    except np.linalg.LinAlgError:
+        # Corners fell together somewhere; one by one, so that the others keep their bits.
+        solution = np.stack([_solved(*pair) for pair in zip(system, right, strict=True)])
+    return np.concatenate([solution[..., 0], np.ones((len(x), 1))], axis=1).reshape(-1, 3, 3)
+
+
+def _solved(system, right):
+    """The solution, or the least-squares one where there is none."""
+    try:
+        return np.linalg.solve(system, right)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(system, right)[0]
 
 
 def apply(matrices, points):
     """matrices [n, 3, 3], points [n, k, 2] (x, y) → [n, k, 2]."""
-    moved = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    moved = _homogeneous(matrices, points)
     return moved[..., :2] / moved[..., 2:]
 
 
 def bounds(matrices, top, left, height, width):
-    """The bounding box [n, 4] (y0, x0, y1, x1) of a rectangle of the new frame, in the old one."""
+    """The bounding box [n, 4] (y0, x0, y1, x1) of a rectangle of the new frame, in the old one.
+    Infinite where a perspective takes a part of the rectangle through infinity."""
     x = np.stack([left, left + width, left + width, left], axis=1).astype(np.float64)
     y = np.stack([top, top, top + height, top + height], axis=1).astype(np.float64)
-    corners = apply(matrices, np.stack([x, y], axis=-1))
-    low, high = corners.min(axis=1), corners.max(axis=1)
+    moved = _homogeneous(matrices, np.stack([x, y], axis=-1))
+    in_front = moved[..., 2:] > 0
+    corners = moved[..., :2] / np.where(in_front, moved[..., 2:], 1)
+    finite = in_front.all(axis=1)
+    low = np.where(finite, corners.min(axis=1), -np.inf)
+    high = np.where(finite, corners.max(axis=1), np.inf)
     return np.stack([low[:, 1], low[:, 0], high[:, 1], high[:, 0]], axis=1)
+
+
+def _homogeneous(matrices, points):
+    return points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]

@@ -10,7 +10,9 @@ import hashlib
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -18,19 +20,20 @@ import torch
 from ..plan import Plan
 from .sources import Sources
 
+PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _kernels: list = []
 
 
 def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     """Draw the plan into `out`, a CPU tensor of any strides, and return it."""
-    draw, measure, out_kinds = _compiled()
+    kernels = _compiled()
     if sources.dtype in (torch.float16, torch.bfloat16):
         sources = sources.map(torch.Tensor.float)
     byte = sources.dtype == torch.uint8
-    like = np.empty(0, np.uint8 if byte else np.float32)
-    pixels = (like, *sources.pointers(), np.float32(1 / 255 if byte else 1))
-    plan = measure(plan, pixels, _spread)
+    like = np.uint8(0) if byte else np.float32(0)
+    pixels = (like, like.itemsize, *sources.pointers(), np.float32(1 / 255 if byte else 1))
+    plan = kernels.measured(plan, pixels, _spread)
     # Finished before the threads start: a NumPy array made in one may not outlive it elsewhere.
     arguments = (
         *pixels,
@@ -39,13 +42,13 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
             "step_arg", "curves", "view", "box", "alpha", "colour",
         )),
         *plan.finish.gain_offset(),
-        out.data_ptr(),
-        np.array(out.stride(), np.int64),
-        out_kinds[plan.finish.dtype],
-        out.element_size(),
+        kernels.Out(
+            out.data_ptr(), *out.stride(), kernels.OUT_KINDS[plan.finish.dtype],
+            out.element_size(), out.numel() * out.element_size() > PAST_CACHE,
+        ),
         *plan.finish.size,
     )  # fmt: skip
-    _spread(lambda begin, end: draw(begin, end, *arguments), len(plan))
+    _spread(lambda begin, end: kernels.draw(begin, end, *arguments), len(plan))
     return out
 
 
@@ -63,7 +66,7 @@ def _spread(work, count: int) -> None:
     edges = np.linspace(0, count, min(count, 4 * threads) + 1).astype(int)
     for done in [
         _pools[key].submit(work, int(begin), int(end))
-        for begin, end in zip(edges, edges[1:], strict=False)
+        for begin, end in pairwise(edges)
     ]:
         done.result()
 
@@ -78,7 +81,7 @@ def _compiled():
         folder = _cache_folder()
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
         try:
-            from .cpu_colour import OUT_KINDS
+            from .cpu_colour import OUT_KINDS, Out
             from .cpu_draw import draw
             from .cpu_statistics import measured
         finally:
@@ -89,8 +92,8 @@ def _compiled():
                 file=sys.stderr,
                 flush=True,
             )
-        _kernels.extend((draw, measured, OUT_KINDS))
-    return _kernels
+        _kernels.append(SimpleNamespace(draw=draw, measured=measured, Out=Out, OUT_KINDS=OUT_KINDS))
+    return _kernels[0]
 
 
 def _cache_folder() -> Path:

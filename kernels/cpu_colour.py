@@ -1,17 +1,21 @@
-"""Colour steps and the finish over rows [C, W] of values in [0, 1], in numba.
+"""Colour steps and the finish over float32 rows of values in [0, 1], in numba.
 
-The branch on what a step is, is taken once a row; each loop writes one array, so LLVM vectorises it.
+The branch on what a step is, is taken once a row; each loop writes one row, so LLVM vectorises it.
+`rows` and `spare` are addresses of rows that lie `pitch` bytes apart, as in `cpu_sample`.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
-from numba import carray
 
 from ..plan import CURVE, HUE, MATRIX, NOISE
 from .cpu_names import (
     ZERO,
     add_noise,
+    apart,
+    blend,
     curve_entry,
     f32,
     gain_offset,
@@ -24,59 +28,62 @@ from .cpu_names import (
     philox_round,
     to_byte,
 )
-from .memory import float_bits, half_bits, pointer
+from .memory import float_bits, floats, half_bits, stream_line, values
 
+# The finished batch: values between neighbours, which dtype, bytes of a value, and whether it is
+# large enough to be written past the cache.
+Out = namedtuple("Out", "address stride_n stride_c stride_y stride_x kind item past")
 F32, F16, BF16, U8 = range(4)
 OUT_KINDS = {"float32": F32, "float16": F16, "bfloat16": BF16, "uint8": U8}
 WEYL0, WEYL1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 
 @jit
-def apply_step(kind, arg, curves, channels, y, width, rows, spare, start, stop):
-    """One colour step over a span of `rows` [C, W]. Returns the rows and the spare ones, which
-    change places where a step reads all channels to write one."""
-    count = stop - start
+def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
+    """One colour step over `count` pixels of the rows.
+
+    arg: the step's twelve numbers. curves: address of the plan's curves. number: of the first
+    pixel in its output, which keys noise. spare: four rows of scratch.
+    """
     if kind == MATRIX:
-        plain = (
-            arg[1] == ZERO and arg[2] == ZERO and arg[4] == ZERO
-            and arg[6] == ZERO and arg[8] == ZERO and arg[9] == ZERO
+        mixes = (
+            arg[1] != ZERO or arg[2] != ZERO or arg[4] != ZERO
+            or arg[6] != ZERO or arg[8] != ZERO or arg[9] != ZERO
         )  # fmt: skip
-        if plain or channels != 3:
-            for c in range(channels):
-                k = c if channels == 3 else 0
-                gain, offset = arg[5 * k], arg[4 * k + 3]
-                row = rows[c, start:stop]
-                for x in range(count):
-                    row[x] = gain_offset(row[x], gain, offset)
-        else:
-            red, green, blue = rows[0, start:stop], rows[1, start:stop], rows[2, start:stop]
+        if mixes and channels == 3:
+            red, green, blue = _three(rows, pitch, count)
             for c in range(3):
                 m0, m1, m2, m3 = arg[4 * c], arg[4 * c + 1], arg[4 * c + 2], arg[4 * c + 3]
-                new = spare[c, start:stop]
+                new = floats(spare + c * pitch, count)
                 for x in range(count):
                     new[x] = matrix_row(red[x], green[x], blue[x], m0, m1, m2, m3)
-            rows[:3, start:stop] = spare[:3, start:stop]
+            _copy(spare, rows, pitch, count)
+        else:
+            for c in range(channels):
+                k = c if channels == 3 else 0
+                gain, offset, row = arg[5 * k], arg[4 * k + 3], floats(rows + c * pitch, count)
+                for x in range(count):
+                    row[x] = gain_offset(row[x], gain, offset)
     elif kind == CURVE:
         for c in range(channels):
-            curve = curves[int(arg[0]), c if channels == 3 else 0]
-            row = rows[c, start:stop]
+            which = np.int64(arg[0]) * 3 + (c if channels == 3 else 0)
+            curve, row = floats(curves + 1024 * which, 256), floats(rows + c * pitch, count)
             for x in range(count):
-                row[x] = curve[int(curve_entry(row[x]))]
+                row[x] = curve[np.int64(curve_entry(row[x]))]
     elif kind == HUE:
-        red, green, blue = rows[0, start:stop], rows[1, start:stop], rows[2, start:stop]
-        turned = spare[3, start:stop]
+        red, green, blue = _three(rows, pitch, count)
+        turned, shift = floats(spare + 3 * pitch, count), f32(6) * arg[0]
         for x in range(count):
-            turned[x] = hue_angle(red[x], green[x], blue[x]) + f32(6) * arg[0]
+            turned[x] = hue_angle(red[x], green[x], blue[x]) + shift
         for c in range(3):
-            offset = f32(5 - 2 * c)
-            new = spare[c, start:stop]
+            offset, new = f32(5 - 2 * c), floats(spare + c * pitch, count)
             for x in range(count):
                 new[x] = hue_channel(red[x], green[x], blue[x], turned[x], offset)
-        rows[:3, start:stop] = spare[:3, start:stop]
+        _copy(spare, rows, pitch, count)
     elif kind == NOISE:
         for first in range(0, channels, 4):
-            for x in range(start, stop):
-                c0, c1 = np.uint32(y * width + x), np.uint32(first)
+            for x in range(count):
+                c0, c1 = np.uint32(number + x), np.uint32(first)
                 c2, c3 = np.uint32(0), np.uint32(0)
                 k0, k1 = np.uint32(arg[2]), np.uint32(arg[3])
                 for _ in range(10):
@@ -84,22 +91,54 @@ def apply_step(kind, arg, curves, channels, y, width, rows, spare, start, stop):
                     k0, k1 = np.uint32(k0 + WEYL0), np.uint32(k1 + WEYL1)
                 deviates = normal_pair(c0, c1) + normal_pair(c2, c3)
                 for c in range(first, min(first + 4, channels)):
-                    rows[c, x] = add_noise(rows[c, x], arg[0], arg[1], deviates[c - first])
+                    row = floats(rows + c * pitch, count)
+                    row[x] = add_noise(row[x], arg[0], arg[1], deviates[c - first])
 
 
 @jit
-def bfloat16_bits(value):
+def _three(rows, pitch, count):
+    return floats(rows, count), floats(rows + pitch, count), floats(rows + 2 * pitch, count)
+
+
+@jit
+def _copy(source, rows, pitch, count):
+    for c in range(3):
+        new, row = floats(source + c * pitch, count), floats(rows + c * pitch, count)
+        for x in range(count):
+            row[x] = new[x]
+
+
+@jit
+def fill_row(row, count, value):
+    out = floats(row, count)
+    for x in range(count):
+        out[x] = value
+
+
+@jit
+def blend_row(under, over, count, alpha):
+    low, high = floats(under, count), floats(over, count)
+    for x in range(count):
+        low[x] = blend(low[x], high[x], alpha)
+
+
+# --- the finish ---
+
+
+@jit
+def _bfloat16_bits(value):
+    """Rounded to nearest even. (A finished value is never a NaN.)"""
     bits = float_bits(value)
-    return np.uint16(
-        (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-    )
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    return np.uint16((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
 
 
-@jit
-def finish_line(line, count, step, kind, gain, offset, address):
-    """Normalise a row of one channel and write it, values `step` apart."""
+@apart
+def _finish_line(row, count, step, kind, gain, offset, to):
+    """Normalise a row of one channel and write it to address `to`, values `step` apart."""
+    line, length = floats(row, count), (count - 1) * step + 1
     if kind == F32:
-        out = carray(pointer(address, np.empty(0, np.float32)), count * step)
+        out = floats(to, length)
         if step == 1:
             for x in range(count):
                 out[x] = normalise(line[x], gain, offset)
@@ -107,7 +146,7 @@ def finish_line(line, count, step, kind, gain, offset, address):
             for x in range(count):
                 out[x * step] = normalise(line[x], gain, offset)
     elif kind == U8:
-        out_bytes = carray(pointer(address, np.empty(0, np.uint8)), count * step)
+        out_bytes = values(to, length, np.uint8(0))
         if step == 1:
             for x in range(count):
                 out_bytes[x] = np.uint8(np.int32(to_byte(line[x])))
@@ -115,28 +154,64 @@ def finish_line(line, count, step, kind, gain, offset, address):
             for x in range(count):
                 out_bytes[x * step] = np.uint8(np.int32(to_byte(line[x])))
     else:
-        out_bits = carray(pointer(address, np.empty(0, np.uint16)), count * step)
+        out_bits = values(to, length, np.uint16(0))
         if kind == F16:
             for x in range(count):
                 out_bits[x * step] = half_bits(normalise(line[x], gain, offset))
         else:
             for x in range(count):
-                out_bits[x * step] = bfloat16_bits(normalise(line[x], gain, offset))
+                out_bits[x * step] = _bfloat16_bits(normalise(line[x], gain, offset))
 
 
-@jit
-def finish_packed(rows, width, kind, gain, offset, address):
-    """Three channels at once into channels_last memory, float32 or bytes."""
-    red, green, blue = rows[0, :width], rows[1, :width], rows[2, :width]
+@apart
+def _finish_packed(rows, pitch, count, kind, gain, offset, to):
+    """Three channels at once, pixel after pixel: float32 or bytes."""
+    red, green, blue = _three(rows, pitch, count)
+    gains, offsets = floats(gain, 3), floats(offset, 3)
+    gain0, gain1, gain2 = gains[0], gains[1], gains[2]
+    offset0, offset1, offset2 = offsets[0], offsets[1], offsets[2]
     if kind == F32:
-        out = carray(pointer(address, np.empty(0, np.float32)), 3 * width)
-        for x in range(width):
-            out[3 * x] = normalise(red[x], gain[0], offset[0])
-            out[3 * x + 1] = normalise(green[x], gain[1], offset[1])
-            out[3 * x + 2] = normalise(blue[x], gain[2], offset[2])
+        out = floats(to, 3 * count)
+        for x in range(count):
+            out[3 * x] = normalise(red[x], gain0, offset0)
+            out[3 * x + 1] = normalise(green[x], gain1, offset1)
+            out[3 * x + 2] = normalise(blue[x], gain2, offset2)
     else:
-        out_bytes = carray(pointer(address, np.empty(0, np.uint8)), 3 * width)
-        for x in range(width):
+        out_bytes = values(to, 3 * count, np.uint8(0))
+        for x in range(count):
             out_bytes[3 * x] = np.uint8(np.int32(to_byte(red[x])))
             out_bytes[3 * x + 1] = np.uint8(np.int32(to_byte(green[x])))
             out_bytes[3 * x + 2] = np.uint8(np.int32(to_byte(blue[x])))
+
+
+@jit
+def finish_row(rows, pitch, channels, count, gain, offset, out, to, spare):
+    """Normalise a row and write it to address `to`. out: an `Out`. gain, offset: addresses of a
+    number for each channel. spare: scratch of three rows.
+
+    A large batch is written past the cache, which it would only flush: that spares reading each
+    line before it is written, a quarter of all the time."""
+    if channels == 3 and out.stride_c == 1 and out.stride_x == 3 and out.kind in (F32, U8):
+        if out.past and to % 64 == 0:
+            _finish_packed(rows, pitch, count, out.kind, gain, offset, spare)
+            _copy_past(spare, to, 3 * count * out.item)
+        else:
+            _finish_packed(rows, pitch, count, out.kind, gain, offset, to)
+        return
+    gains, offsets = floats(gain, channels), floats(offset, channels)
+    for c in range(channels):
+        row, plane = rows + c * pitch, to + c * out.stride_c * out.item
+        if out.past and plane % 64 == 0 and out.stride_x == 1:
+            _finish_line(row, count, 1, out.kind, gains[c], offsets[c], spare)
+            _copy_past(spare, plane, count * out.item)
+        else:
+            _finish_line(row, count, out.stride_x, out.kind, gains[c], offsets[c], plane)
+
+
+@jit
+def _copy_past(source, to, size):
+    for at in range(0, size - 63, 64):
+        stream_line(source + at, to + at)
+    rest, out = values(source, size, np.uint8(0)), values(to, size, np.uint8(0))
+    for i in range(size // 64 * 64, size):
+        out[i] = rest[i]

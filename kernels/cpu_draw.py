@@ -7,10 +7,14 @@ import math
 import numpy as np
 from numba import njit
 
-from ..plan import NO_VIEW, PLAIN_COLOUR
-from .cpu_colour import F32, U8, apply_step, finish_line, finish_packed
-from .cpu_names import HALF, ONE, TWO, ZERO, blend, f32, project
+from ..plan import NO_VIEW, NONE, PLAIN_COLOUR
+from .cpu_colour import apply_step, blend_row, fill_row, finish_row
+from .cpu_names import HALF, ONE, TWO, ZERO, f32, jit, project
 from .cpu_sample import (
+    Image,
+    Scratch,
+    alike,
+    axis_of,
     blend_rows,
     border_point,
     gather_any,
@@ -20,164 +24,178 @@ from .cpu_sample import (
     scattered_taps,
     split_quads,
     take_columns,
-    tap_count,
 )
+from .memory import fence, floats, prefetch
 
+AHEAD = 1 << 19  # bytes: half of a common second-level cache
 PAD = 16  # floats behind each scratch row, for vector loads that reach over its end
+
+
+@jit
+def _is_separable(m):
+    return m[1] == ZERO and m[3] == ZERO and m[6] == ZERO and m[7] == ZERO and m[8] == ONE
+
+
+@jit
+def _sample_row(image, like, m, y, x0, x1, axis_y, axis_x, span, columns, weights, scratch, rows):
+    """One row of a view into the rows' columns x0 … x1 − 1. Returns the span that was sampled; the
+    rest of it lies outside the clip. span: what `prepare_columns` said, for an axis-aligned view."""
+    if _is_separable(m):
+        at = border_point(axis_y, project(ZERO, f32(y) + HALF, ZERO, m[4], m[5]))
+        start, stop, least, most = span
+        if start >= stop or not (axis_y.low <= at and at <= axis_y.high):
+            return x0, x0
+        blend_rows(image, like, axis_y, at, least, most - least, scratch.line)
+        take_columns(image, axis_x, scratch, least, columns, weights, start, stop, rows)
+        return start, stop
+    start, stop = row_points(m, y, x0, x1, axis_y, axis_x, scratch)
+    count = stop - start
+    if count <= 0 or axis_y.low >= axis_y.high or axis_x.low >= axis_x.high:
+        return x0, x0
+    pitch, skip = scratch.pitch, 4 * start
+    axis_y, axis_x = alike(axis_y, axis_x), alike(axis_x, axis_y)
+    scattered_taps(axis_x, scratch.at_x + skip, scratch.first_x, scratch.share_x, pitch, count)
+    scattered_taps(axis_y, scratch.at_y + skip, scratch.first_y, scratch.share_y, pitch, count)
+    rgb = image.channels == 3 and image.stride_x == 3 and image.stride_c == 1
+    if rgb and image.item == 1:
+        gather_bytes(image, axis_y, axis_x, scratch, count)
+        split_quads(scratch, count, image.unit, rows + skip)
+    else:
+        gather_any(image, like, axis_y, axis_x, scratch, count, rows + skip)
+    return start, stop
+
+
+@jit
+def _reach(m, low_y, low_x, high_y, high_x, height, width):
+    """The rows and columns of the source that an affine view can touch: y0, x0, y1, x1."""
+    y0, x0, y1, x1 = high_y, high_x, low_y, low_x
+    for corner in range(4):
+        x, y = f32((corner % 2) * width), f32((corner // 2) * height)
+        at_x, at_y = project(x, y, m[0], m[1], m[2]), project(x, y, m[3], m[4], m[5])
+        x0, x1 = min(x0, at_x), max(x1, at_x)
+        y0, y1 = min(y0, at_y), max(y1, at_y)
+    y0, x0, y1, x1 = max(y0, low_y), max(x0, low_x), min(y1, high_y), min(x1, high_x)
+    return int(y0), int(x0), int(math.ceil(y1)), int(math.ceil(x1))
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def draw(
     begin, end,
-    like, address, stride, limit, unit,
+    like, item, address, stride, limit, unit,
     source, inv_matrix, support, clip, border, fill, fill_start, step_kind, step_arg, curves,
     layer_view, box, alpha, colour,
-    gain, offset, out_address, out_stride, out_kind, out_item, height, width,
+    gain, offset, out, height, width,
 ):  # fmt: skip
     """Draw the outputs begin … end − 1.
 
-    like: an empty array of the sources' dtype. address, stride, limit: `Sources.pointers()`.
-    unit: what a source value is multiplied by to come to [0, 1]. The plan's fields follow under
-    their names, its statistics completed. out_stride: values along n, c, y, x.
+    like: a value of the sources' dtype, of `item` bytes. address, stride, limit: `Sources.pointers()`. unit: what
+    brings a source value to [0, 1]. The plan's fields follow under their names, its statistics
+    completed. out: where the batch goes, an `Out`.
     """
-    item = like.itemsize
-    channels = fill.shape[1]
-    layers = layer_view.shape[1]
-    steps = step_kind.shape[1]
-    widest = 2
+    channels, layers, steps = fill.shape[1], layer_view.shape[1], step_kind.shape[1]
+    widest, longest = 2, 0
     for v in range(len(support)):
         widest = max(widest, int(math.ceil(TWO * max(support[v, 0], support[v, 1]))))
-    longest = 0
-    for v in range(len(clip)):
         longest = max(longest, int(math.ceil(clip[v, 3])))
 
-    canvas = np.empty((channels, width + PAD), np.float32)
-    veil = np.empty((channels, width + PAD), np.float32)
-    spare = np.empty((max(4, channels), width + PAD), np.float32)
-    quads = np.empty(4 * (width + PAD), np.float32)
+    # Rows of scratch, all of one length: canvas, veil, spare, then what sampling needs.
+    length = width + PAD
+    lines = 2 * channels + max(4, channels) + 5 + 2 * (widest + 1) + layers * (1 + widest)
+    memory = np.empty((lines, length), np.float32)
+    quads = np.empty(4 * length, np.float32)
     line = np.zeros((longest + widest + PAD) * channels, np.float32)
-    at_x, at_y = np.empty(width, np.float32), np.empty(width, np.float32)
-    first_x, first_y = np.empty(width, np.float32), np.empty(width, np.float32)
-    offsets = np.empty(width, np.int64)
-    wx, wy = np.empty((widest + 1, width), np.float32), np.empty((widest + 1, width), np.float32)
-    columns = np.empty((layers, width), np.int32)
-    weights = np.empty((layers, widest, width), np.float32)
-    separable = np.zeros(layers, np.bool_)
-    span = np.zeros((layers, 4), np.int64)
+    pitch = 4 * length
+    canvas = memory.ctypes.data
+    veil = canvas + channels * pitch
+    spare = veil + channels * pitch
+    at = spare + max(4, channels) * pitch
+    scratch = Scratch(
+        pitch, at, at + pitch, at + 2 * pitch, at + 3 * pitch, at + 4 * pitch,
+        at + 5 * pitch, at + (6 + widest) * pitch, quads.ctypes.data, line.ctypes.data,
+    )  # fmt: skip
+    tables = at + (7 + 2 * widest) * pitch
+    centres = floats(scratch.centres, width)
+    for x in range(width):
+        centres[x] = f32(x) + HALF
+    spans = np.zeros((layers, 4), np.int64)
 
+    matrices, arguments = inv_matrix.ctypes.data, step_arg.ctypes.data
+    # Addresses, since an array passed to a function is counted, and counting waits for all writes.
+    curve_address, gains, offsets = curves.ctypes.data, gain.ctypes.data, offset.ctypes.data
     for n in range(begin, end):
         for k in range(layers):
             v = layer_view[n, k]
-            if v < 0:
-                continue
-            m, low, high = inv_matrix[v], math.floor(clip[v, 1]), math.ceil(clip[v, 3])
-            separable[k] = (
-                m[0, 1] == ZERO and m[1, 0] == ZERO and m[2, 0] == ZERO and m[2, 1] == ZERO
-                and m[2, 2] == ONE
+            spans[k, 1] = 0
+            if v >= 0:
+                m = floats(matrices + 36 * v, 9)
+                axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
+                if _is_separable(m) and axis_x.low < axis_x.high and clip[v, 0] < clip[v, 2]:
+                    table = tables + k * (1 + widest) * pitch
+                    spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3] = prepare_columns(
+                        axis_x, m[0], m[2], box[n, k, 1], box[n, k, 3], table, table + pitch, pitch
+                    )
+
+        # What the next output reads is asked for while this one is drawn: waiting for it costs as
+        # much as drawing it. Larger pieces would only push each other out of the cache.
+        ahead_y, ahead_x, ahead_rows, ahead_bytes, ahead_stride, ahead = 0, 0, 0, 0, 0, 0
+        v = layer_view[n + 1, 0] if n + 1 < end else NO_VIEW
+        if v >= 0:
+            b = source[v]
+            ahead_y, ahead_x, y1, x1 = _reach(
+                floats(matrices + 36 * v, 9), clip[v, 0], clip[v, 1], clip[v, 2], clip[v, 3],
+                height, width,
             )  # fmt: skip
-            if separable[k] and clip[v, 3] > clip[v, 1] and clip[v, 2] > clip[v, 0]:
-                taps = tap_count(support[v, 0], int(low), int(high))
-                facts = (
-                    m[0, 0], m[0, 2], support[v, 0], clip[v, 1], clip[v, 3], int(low), int(high), border[v],
-                )  # fmt: skip
-                a, b, first, last = prepare_columns(
-                    facts, box[n, k, 1], box[n, k, 3], taps, columns[k], weights[k]
-                )
-                span[k, 0], span[k, 1], span[k, 2], span[k, 3] = a, b, first, last
-            else:
-                span[k] = 0
+            ahead_stride, ahead_rows = stride[b, 0] * item, y1 - ahead_y
+            ahead_bytes = (x1 - ahead_x) * stride[b, 1] * item
+            ahead = address[b] + ahead_y * ahead_stride + ahead_x * stride[b, 1] * item
+            if ahead_rows * ahead_bytes > AHEAD or ahead_bytes <= 0:
+                ahead_rows = 0
 
         for y in range(height):
+            if ahead_rows > 0:
+                for row in range(y * ahead_rows // height, (y + 1) * ahead_rows // height):
+                    for skip in range(0, ahead_bytes + 64, 64):
+                        prefetch(ahead + row * ahead_stride + skip)
             for k in range(layers):
                 v = layer_view[n, k]
-                x0, x1 = box[n, k, 1], box[n, k, 3]
+                x0, x1 = np.int64(box[n, k, 1]), np.int64(box[n, k, 3])
                 if v == NO_VIEW or y < box[n, k, 0] or y >= box[n, k, 2] or x0 >= x1:
                     continue
                 opaque = alpha[n, k] == ONE
                 rows = canvas if opaque else veil
                 if v == PLAIN_COLOUR:
                     for c in range(channels):
-                        rows[c, x0:x1] = colour[n, k, c]
+                        fill_row(rows + c * pitch + 4 * x0, x1 - x0, colour[n, k, c])
                 else:
                     b = source[v]
-                    m = inv_matrix[v]
-                    low_y, high_y = int(math.floor(clip[v, 0])), int(math.ceil(clip[v, 2]))
-                    low_x, high_x = int(math.floor(clip[v, 1])), int(math.ceil(clip[v, 3]))
-                    start, stop = x0, x0
-                    if separable[k]:
-                        at = project(ZERO, f32(y) + HALF, ZERO, m[1, 1], m[1, 2])
-                        at = border_point(at, clip[v, 0], clip[v, 2], border[v])
-                        if span[k, 1] > span[k, 0] and clip[v, 0] <= at and at <= clip[v, 2]:
-                            start, stop = span[k, 0], span[k, 1]
-                            taps = tap_count(support[v, 0], low_x, high_x)
-                            blend_rows(
-                                address[b], stride[b], item, like, channels, at, support[v, 1],
-                                low_y, high_y, span[k, 2], span[k, 3] - span[k, 2], line,
-                            )  # fmt: skip
-                            take_columns(
-                                line, span[k, 2], columns[k], weights[k], taps, start, stop,
-                                channels, unit, quads, rows,
-                            )  # fmt: skip
-                    else:
-                        start, stop = row_points(m, y, x0, x1, clip[v], border[v], at_x, at_y)
-                        if stop > start:
-                            taps_x = tap_count(support[v, 0], low_x, high_x)
-                            taps_y = tap_count(support[v, 1], low_y, high_y)
-                            scattered_taps(
-                                at_x, support[v, 0], low_x, high_x, taps_x, start, stop, first_x, wx
-                            )
-                            scattered_taps(
-                                at_y, support[v, 1], low_y, high_y, taps_y, start, stop, first_y, wy
-                            )
-                            sy, sx = stride[b, 0] * item, stride[b, 1] * item
-                            for x in range(start, stop):
-                                offsets[x] = np.int64(first_y[x]) * sy + np.int64(first_x[x]) * sx
-                            if (
-                                channels == 3
-                                and item == 1
-                                and stride[b, 1] == 3
-                                and stride[b, 2] == 1
-                            ):
-                                gather_bytes(
-                                    address[b], stride[b], limit[b], taps_y, taps_x, wy, wx, start,
-                                    stop, offsets, quads,
-                                )  # fmt: skip
-                                split_quads(quads, start, stop, unit, rows)
-                            else:
-                                gather_any(
-                                    address[b], stride[b], item, like, channels, taps_y, taps_x, wy,
-                                    wx, start, stop, offsets, unit, rows,
-                                )  # fmt: skip
-                    if start >= stop:
-                        start, stop = x0, x0
+                    image = Image(
+                        address[b], stride[b, 0], stride[b, 1], stride[b, 2], limit[b], item, unit,
+                        channels,
+                    )  # fmt: skip
+                    axis_y = axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v])
+                    axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
+                    span = (spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3])
+                    table = tables + k * (1 + widest) * pitch
+                    start, stop = _sample_row(
+                        image, like, floats(matrices + 36 * v, 9), y, x0, x1, axis_y, axis_x, span,
+                        table, table + pitch, scratch, rows,
+                    )  # fmt: skip
                     for c in range(channels):
-                        rows[c, x0:start] = fill[v, c]
-                        rows[c, stop:x1] = fill[v, c]
+                        fill_row(rows + c * pitch + 4 * x0, start - x0, fill[v, c])
+                        fill_row(rows + c * pitch + 4 * stop, x1 - stop, fill[v, c])
                     for s in range(steps):
-                        if step_kind[v, s] != 0:
+                        if step_kind[v, s] != NONE:
                             first, last = (x0, x1) if s >= fill_start[v] else (start, stop)
-                            if last > first:
-                                apply_step(
-                                    step_kind[v, s], step_arg[v, s], curves, channels, y, width,
-                                    rows, spare, first, last,
-                                )  # fmt: skip
+                            apply_step(
+                                step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
+                                curve_address, channels, y * width + first, last - first,
+                                rows + 4 * first, spare, pitch,
+                            )  # fmt: skip
                 if not opaque:
                     for c in range(channels):
-                        under, over = canvas[c, x0:x1], veil[c, x0:x1]
-                        for x in range(x1 - x0):
-                            under[x] = blend(under[x], over[x], alpha[n, k])
+                        skip = c * pitch + 4 * x0
+                        blend_row(canvas + skip, veil + skip, x1 - x0, alpha[n, k])
 
-            to = out_address + (n * out_stride[0] + y * out_stride[2]) * out_item
-            if (
-                channels == 3
-                and out_stride[1] == 1
-                and out_stride[3] == 3
-                and (out_kind == F32 or out_kind == U8)
-            ):
-                finish_packed(canvas, width, out_kind, gain, offset, to)
-            else:
-                for c in range(channels):
-                    finish_line(
-                        canvas[c], width, out_stride[3], out_kind, gain[c], offset[c],
-                        to + c * out_stride[1] * out_item,
-                    )  # fmt: skip
+            to = out.address + (n * out.stride_n + y * out.stride_y) * out.item
+            finish_row(canvas, pitch, channels, width, gains, offsets, out, to, spare)
+    fence()

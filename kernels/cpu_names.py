@@ -10,7 +10,9 @@ from numba import njit
 from .bind import FLOATS, WORDS, bind
 
 # No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
-jit = njit(nogil=True, error_model="numpy")
+jit = njit(nogil=True, error_model="numpy", forceinline=True)
+# For long loops that want all registers to themselves.
+apart = njit(nogil=True, error_model="numpy")
 f32 = np.float32
 ZERO, ONE, TWO, HALF = f32(0), f32(1), f32(2), f32(0.5)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -110,7 +112,7 @@ px = bind(
 
 # numba resolves a module's names, not a namespace's attributes.
 project, inside, edge, fold = px.project, px.inside, px.edge, px.fold
-first_tap, tap_weight = px.first_tap, px.tap_weight
+first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
 gain_offset, matrix_row, curve_entry = px.gain_offset, px.matrix_row, px.curve_entry
 hue_angle, hue_channel = px.hue_angle, px.hue_channel
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise

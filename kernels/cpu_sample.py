@@ -1,20 +1,23 @@
-"""Sampling a row of a view, in numba, into float32 rows [C, W] of values in [0, 1].
+"""Sampling a row of a view, in numba, into float32 rows of values in [0, 1], one for each channel.
 
 Two paths. An axis-aligned view (crop, resize, flip) blends whole source rows, contiguous memory,
 and takes its taps along x from that one row; which taps and weights is worked out once a view
 (`prepare_columns`, `blend_rows`, `take_columns`). Any other view works them out for each pixel
-(`row_points`, `scattered_taps`, `gather_bytes` or `gather_any`).
+(`row_points`, `scattered_taps`, then `gather_bytes` or `gather_any`).
 
 Both cut the taps to the clip by shifting the first tap, so that no load is out of bounds and no
 loop needs a check; weights come from the taps' true places, so shifted ones weigh nothing.
+
+Scratch is named by address (see `memory`): arrays would be counted at each slice, which costs more
+than the short loops over them.
 """
 
 from __future__ import annotations
 
 import math
+from collections import namedtuple
 
 import numpy as np
-from numba import carray
 
 from ..plan import CONSTANT, EDGE, REFLECT
 from .cpu_names import (
@@ -22,6 +25,7 @@ from .cpu_names import (
     ONE,
     TWO,
     ZERO,
+    apart,
     edge,
     f32,
     first_tap,
@@ -29,251 +33,372 @@ from .cpu_names import (
     inside,
     jit,
     project,
+    second_share,
     tap_weight,
 )
-from .memory import add_floats, add_rgb, bilinear_rgb, blend_floats, pointer
+from .memory import (
+    add_floats,
+    add_rgb,
+    bilinear_rgb,
+    floats,
+    ints,
+    mix_floats,
+    patch3_rgb,
+    patch4_rgb,
+    split_eight,
+    strip3_floats,
+    strip4_floats,
+    values,
+)
+
+# One source image: where it lies, values between neighbours along y, x and channel, where readable
+# memory ends, the bytes of a value, and what brings a value to [0, 1].
+Image = namedtuple("Image", "address stride_y stride_x stride_c limit item unit channels")
+# One axis of a view's clip: its limits as points and as pixels, the filter's half-width, the border.
+Axis = namedtuple("Axis", "low high first last support taps border")
+# Scratch, by address; rows lie `pitch` bytes apart.
+Scratch = namedtuple(
+    "Scratch", "pitch centres at_x at_y first_x first_y share_x share_y quads line"
+)
 
 
 @jit
-def tap_count(support, low, high):
-    """Taps along one axis: as many as can weigh anything, and no more than there are pixels."""
-    return max(1, min(int(math.ceil(TWO * support)), high - low))
+def axis_of(low, high, support, border):
+    """The facts of one axis. Taps: as many as can weigh anything, and no more than are pixels."""
+    first, last = int(math.floor(low)), int(math.ceil(high))
+    taps = max(1, min(int(math.ceil(TWO * support)), last - first))
+    return Axis(low, high, first, last, support, taps, border)
 
 
 @jit
-def axis_taps(at, support, low, high):
-    """First tap and number of taps along one axis, all within pixels low … high − 1."""
-    taps = tap_count(support, low, high)
-    first = int(first_tap(at, support))
-    return max(low, min(first, high - taps)), taps
+def first_of(axis, at):
+    return max(axis.first, min(int(first_tap(at, axis.support)), axis.last - axis.taps))
 
 
 @jit
-def border_point(at, low, high, border):
+def reciprocal_of(axis):
+    return ONE / axis.support if axis.support > ZERO else ZERO
+
+
+@jit
+def border_point(axis, at):
     """Where a border mode looks instead of `at`."""
-    if border == CONSTANT:
+    if axis.border == CONSTANT:
         return at
-    if border == EDGE:
-        return edge(at, low, high)
-    if border == REFLECT:  # about the centres of the outermost pixels
-        half = HALF
-        return fold(at, low + half, high - half)
-    return fold(at, low, high)
+    if axis.border == EDGE:
+        return edge(at, axis.low, axis.high)
+    if axis.border == REFLECT:  # about the centres of the outermost pixels
+        return fold(at, axis.low + HALF, axis.high - HALF)
+    return fold(at, axis.low, axis.high)
 
 
-@jit
-def prepare_columns(view, x0, x1, taps, columns, weights):
-    """For an axis-aligned view: first column and normalised weights of the outputs x0 … x1 − 1.
-    view: m0, m2, support, low and high of the clip (float), pixels low and high, border.
-    Returns the span of the row that lies inside the clip, and the first and last column needed."""
-    m0, m2, support, clip0, clip1, low, high, border = view
-    reciprocal = ONE / support if support > ZERO else ZERO
-    start, stop = x1, x0
-    first_column, last_column = high, low
+# --- axis-aligned views ---
+
+
+@apart
+def prepare_columns(axis, m0, m2, x0, x1, columns, weights, pitch):
+    """First column and normalised weights of the outputs x0 … x1 − 1, for source x = m0 · x + m2.
+
+    Returns the span of outputs inside the clip, and the first and last column they need."""
+    reciprocal = reciprocal_of(axis)
+    column = ints(columns, x1)
+    start, stop, least, most = x1, x0, axis.last, axis.first
     for x in range(x0, x1):
-        at = border_point(project(f32(x) + HALF, ZERO, m0, ZERO, m2), clip0, clip1, border)
-        if at < clip0 or at > clip1:
+        at = border_point(axis, project(f32(x) + HALF, ZERO, m0, ZERO, m2))
+        if at < axis.low or at > axis.high:
             continue
         start, stop = min(start, x), x + 1
-        column, _ = axis_taps(at, support, low, high)
-        columns[x] = column
-        first_column, last_column = min(first_column, column), max(last_column, column + taps)
+        first = first_of(axis, at)
+        column[x] = first
+        least, most = min(least, first), max(most, first + axis.taps)
         total = ZERO
-        for t in range(taps):
-            weights[t, x] = tap_weight(f32(column + t), at, reciprocal)
-            total += weights[t, x]
-        for t in range(taps):
-            weights[t, x] = weights[t, x] * (ONE / total)
-    return start, stop, first_column, last_column
+        for t in range(axis.taps):
+            floats(weights + t * pitch, x1)[x] = tap_weight(f32(first + t), at, reciprocal)
+            total += tap_weight(f32(first + t), at, reciprocal)
+        total = ONE / total
+        for t in range(axis.taps):
+            floats(weights + t * pitch, x1)[x] *= total
+        if axis.taps == 2 and axis.support == ONE:
+            floats(weights + pitch, x1)[x] = second_share(f32(first), at)
+    return start, stop, least, most
 
 
 @jit
-def blend_rows(address, stride, item, like, channels, at, support, low, high, column, count, line):
-    """Blend the source rows around `at` over `count` columns from `column` into `line`, pixels of
-    `channels` floats one after the other."""
-    row, taps = axis_taps(at, support, low, high)
-    reciprocal = ONE / support if support > ZERO else ZERO
+def blend_rows(image, like, axis, at, column, count, line):
+    """Blend the source rows around `at` over `count` columns from `column` into `line`, pixel after
+    pixel, in the source's own unit."""
+    row = first_of(axis, at)
+    reciprocal = reciprocal_of(axis)
+    start = image.address + (row * image.stride_y + column * image.stride_x) * image.item
+    down = image.stride_y * image.item
     total = ZERO
-    for t in range(taps):
+    for t in range(axis.taps):
         total += tap_weight(f32(row + t), at, reciprocal)
-    total = ONE / total
-    stride_y, stride_x, stride_c = stride[0], stride[1], stride[2]
-    start = address + (row * stride_y + column * stride_x) * item
-    packed = stride_c == 1 and stride_x == channels
-    if packed and taps == 2:
-        above = carray(pointer(start, like), count * channels)
-        below = carray(pointer(start + stride_y * item, like), count * channels)
-        weight0 = tap_weight(f32(row), at, reciprocal) * total
-        weight1 = tap_weight(f32(row + 1), at, reciprocal) * total
-        for i in range(count * channels):
-            line[i] = f32(above[i]) * weight0 + f32(below[i]) * weight1
+    packed = image.stride_c == 1 and image.stride_x == image.channels
+    if packed and axis.taps == 2:
+        share = tap_weight(f32(row + 1), at, reciprocal) / total
+        width = count * image.channels
+        above, below, out = (
+            values(start, width, like),
+            values(start + down, width, like),
+            floats(line, width),
+        )
+        for i in range(width):
+            first, second = f32(above[i]), f32(below[i])
+            out[i] = first + share * (second - first)
         return
-    for t in range(taps):
-        weight = tap_weight(f32(row + t), at, reciprocal) * total
+    for t in range(axis.taps):
+        weight = tap_weight(f32(row + t), at, reciprocal) / total
         if packed:
-            pixels = carray(pointer(start + t * stride_y * item, like), count * channels)
-            if t == 0:
-                for i in range(count * channels):
-                    line[i] = f32(pixels[i]) * weight
-            else:
-                for i in range(count * channels):
-                    line[i] += f32(pixels[i]) * weight
+            _add_line(values(start + t * down, count * image.channels, like), weight, t == 0, line)
         else:
-            for c in range(channels):
-                plane = start + (t * stride_y + c * stride_c) * item
-                if stride_x == 1:
-                    values = carray(pointer(plane, like), count)
-                    for i in range(count):
-                        old = line[i * channels + c] if t > 0 else ZERO
-                        line[i * channels + c] = old + f32(values[i]) * weight
-                else:
-                    for i in range(count):
-                        value = carray(pointer(plane + i * stride_x * item, like), 1)[0]
-                        old = line[i * channels + c] if t > 0 else ZERO
-                        line[i * channels + c] = old + f32(value) * weight
+            for c in range(image.channels):
+                plane = start + t * down + c * image.stride_c * image.item
+                _add_plane(image, like, plane, count, weight, t == 0, line + 4 * c)
 
 
-@jit
-def take_columns(
-    line, first_column, columns, weights, taps, start, stop, channels, unit, quads, rows
-):
-    """The taps along x, from one blended row: into `rows` [C, W], scaled to [0, 1]."""
-    if channels == 3:
-        to, source = quads.ctypes.data, line.ctypes.data - 12 * first_column
-        if taps == 2:
-            for x in range(start, stop):
-                at = source + 12 * np.int64(columns[x])
-                blend_floats(to + 16 * x, at, at + 12, weights[0, x], weights[1, x])
-        else:
-            quads[4 * start : 4 * stop] = ZERO
-            for t in range(taps):
-                for x in range(start, stop):
-                    add_floats(to + 16 * x, source + 12 * (columns[x] + t), weights[t, x])
-        split_quads(quads, start, stop, unit, rows)
+@apart
+def _add_line(row, weight, fresh, line):
+    out = floats(line, len(row))
+    if fresh:
+        for i in range(len(row)):
+            out[i] = f32(row[i]) * weight
     else:
-        for c in range(channels):
-            for x in range(start, stop):
-                value = ZERO
-                for t in range(taps):
-                    value += line[(columns[x] - first_column + t) * channels + c] * weights[t, x]
-                rows[c, x] = value * unit
+        for i in range(len(row)):
+            out[i] += f32(row[i]) * weight
 
 
-@jit
-def split_quads(quads, start, stop, unit, rows):
+@apart
+def _add_plane(image, like, plane, count, weight, fresh, line):
+    """One channel of a source row that does not lie pixel after pixel."""
+    step = image.channels
+    out = floats(line, count * step)
+    row = values(plane, (count - 1) * image.stride_x + 1, like)
+    if fresh:
+        for i in range(count):
+            out[i * step] = f32(row[i * image.stride_x]) * weight
+    else:
+        for i in range(count):
+            out[i * step] += f32(row[i * image.stride_x]) * weight
+
+
+@apart
+def take_columns(image, axis, scratch, least, columns, weights, start, stop, rows):
+    """The taps along x, from the blended row `scratch.line`: into the span of `rows`."""
     count = stop - start
-    packed = quads[4 * start : 4 * stop]
-    red, green, blue = rows[0, start:stop], rows[1, start:stop], rows[2, start:stop]
-    for x in range(count):
-        red[x] = packed[4 * x] * unit
-    for x in range(count):
-        green[x] = packed[4 * x + 1] * unit
-    for x in range(count):
-        blue[x] = packed[4 * x + 2] * unit
+    column = ints(columns + 4 * start, count)
+    if image.channels == 3:
+        line = scratch.line - 12 * least
+        if axis.taps == 2:
+            share = floats(weights + scratch.pitch + 4 * start, count)
+            for x in range(count):
+                mix_floats(scratch.quads + 16 * x, line + 12 * np.int64(column[x]), share[x])
+        elif axis.taps == 3:
+            weight_of = weights + 4 * start
+            for x in range(count):
+                at = line + 12 * np.int64(column[x])
+                strip3_floats(scratch.quads + 16 * x, at, weight_of + 4 * x, scratch.pitch)
+        elif axis.taps == 4:
+            weight_of = weights + 4 * start
+            for x in range(count):
+                at = line + 12 * np.int64(column[x])
+                strip4_floats(scratch.quads + 16 * x, at, weight_of + 4 * x, scratch.pitch)
+        else:
+            _clear_quads(scratch.quads, count)
+            for t in range(axis.taps):
+                weight = floats(weights + t * scratch.pitch + 4 * start, count)
+                for x in range(count):
+                    at = line + 12 * (np.int64(column[x]) + t)
+                    add_floats(scratch.quads + 16 * x, at, weight[x])
+        split_quads(scratch, count, image.unit, rows + 4 * start)
+        return
+    line_length = (axis.last - least + 1) * image.channels
+    for c in range(image.channels):
+        line_values = floats(scratch.line + 4 * c, line_length)
+        row = floats(rows + c * scratch.pitch + 4 * start, count)
+        for x in range(count):
+            value = ZERO
+            for t in range(axis.taps):
+                weight = floats(weights + t * scratch.pitch + 4 * start, count)[x]
+                value += line_values[(column[x] - least + t) * image.channels] * weight
+            row[x] = value * image.unit
 
 
 @jit
-def row_points(m, y, x0, x1, clip, border, at_x, at_y):
+def split_quads(scratch, count, unit, rows):
+    """Quads, scaled, into three rows."""
+    green, blue = rows + scratch.pitch, rows + 2 * scratch.pitch
+    for x in range(0, count - 7, 8):
+        to = 4 * x
+        split_eight(scratch.quads + 4 * to, rows + to, green + to, blue + to, unit)
+    packed = floats(scratch.quads, 4 * count)
+    for x in range(count // 8 * 8, count):
+        for c in range(3):
+            floats(rows + c * scratch.pitch, count)[x] = packed[4 * x + c] * unit
+
+
+@jit
+def _clear_quads(quads, count):
+    out = floats(quads, 4 * count)
+    for i in range(4 * count):
+        out[i] = ZERO
+
+
+# --- any other view ---
+
+
+@jit
+def row_points(m, y, x0, x1, axis_y, axis_x, scratch):
     """Source points of a row, bordered, and the span of it that is to be sampled: a row crosses a
-    rectangle in one piece."""
+    rectangle in one piece. m: the nine entries of the matrix."""
+    count = x1 - x0
+    centre = floats(scratch.centres + 4 * x0, count)
+    at_x, at_y = floats(scratch.at_x + 4 * x0, count), floats(scratch.at_y + 4 * x0, count)
     mid = f32(y) + HALF
-    affine = m[2, 0] == ZERO and m[2, 1] == ZERO and m[2, 2] == ONE
-    for x in range(x0, x1):
-        at_x[x] = project(f32(x) + HALF, mid, m[0, 0], m[0, 1], m[0, 2])
-    for x in range(x0, x1):
-        at_y[x] = project(f32(x) + HALF, mid, m[1, 0], m[1, 1], m[1, 2])
-    if not affine:
-        for x in range(x0, x1):
-            w = project(f32(x) + HALF, mid, m[2, 0], m[2, 1], m[2, 2])
+    a, b, c = m[0], m[1], m[2]
+    for x in range(count):
+        at_x[x] = project(centre[x], mid, a, b, c)
+    a, b, c = m[3], m[4], m[5]
+    for x in range(count):
+        at_y[x] = project(centre[x], mid, a, b, c)
+    a, b, c = m[6], m[7], m[8]
+    if a != ZERO or b != ZERO or c != ONE:
+        for x in range(count):
+            w = project(centre[x], mid, a, b, c)
             w = ONE / w if w > ZERO else f32(np.inf)
             at_x[x] = at_x[x] * w
             at_y[x] = at_y[x] * w
-    low_y, low_x, high_y, high_x = clip[0], clip[1], clip[2], clip[3]
-    if border != CONSTANT:
-        for x in range(x0, x1):
-            at_x[x] = border_point(at_x[x], low_x, high_x, border)
-            at_y[x] = border_point(at_y[x], low_y, high_y, border)
-    start, stop = x0, x1
+    if axis_x.border != CONSTANT:
+        for x in range(count):
+            at_x[x] = border_point(axis_x, at_x[x])
+        for x in range(count):
+            at_y[x] = border_point(axis_y, at_y[x])
+    low_x, low_y, high_x, high_y = axis_x.low, axis_y.low, axis_x.high, axis_y.high
+    start, stop = 0, count
     while start < stop and not inside(at_x[start], at_y[start], low_x, low_y, high_x, high_y):
         start += 1
     while stop > start and not inside(at_x[stop - 1], at_y[stop - 1], low_x, low_y, high_x, high_y):
         stop -= 1
-    return start, stop
+    return x0 + start, x0 + stop
 
 
 @jit
-def scattered_taps(at, support, low, high, taps, start, stop, firsts, weights):
-    """First taps and normalised weights along one axis, for each pixel of the span."""
-    reciprocal = ONE / support if support > ZERO else ZERO
-    least, most = f32(low), f32(high - taps)
-    for x in range(start, stop):
-        firsts[x] = edge(first_tap(at[x], support), least, most)
-    for t in range(taps):
-        row = weights[t]
-        for x in range(start, stop):
-            row[x] = tap_weight(firsts[x] + f32(t), at[x], reciprocal)
-    total = weights[taps]
-    total[start:stop] = weights[0, start:stop]
-    for t in range(1, taps):
-        for x in range(start, stop):
-            total[x] += weights[t, x]
-    for x in range(start, stop):
-        total[x] = ONE / total[x]
-    for t in range(taps):
-        for x in range(start, stop):
-            weights[t, x] *= total[x]
-
-
-@jit
-def gather_bytes(address, stride, limit, taps_y, taps_x, wy, wx, start, stop, offsets, quads):
-    """RGB bytes, pixel after pixel: vector loads. The last pixels of the memory, where such a load
-    would reach over its end, are done byte by byte."""
-    to, stride_y = quads.ctypes.data, stride[0]
-    if taps_x == 2 and taps_y == 2:
-        for x in range(start, stop):
-            at = address + offsets[x]
-            if at + stride_y + 8 <= limit:
-                bilinear_rgb(to + 16 * x, at, at + stride_y, wx[0, x], wx[1, x], wy[0, x], wy[1, x])
-            else:
-                gather_last(at, stride_y, taps_y, taps_x, wy, wx, x, quads)
+def scattered_taps(axis, points, firsts, weights, pitch, count):
+    """First taps and normalised weights along one axis, for `count` points."""
+    at, first = floats(points, count), ints(firsts, count)
+    support, least, most = axis.support, f32(axis.first), f32(axis.last - axis.taps)
+    for x in range(count):
+        first[x] = np.int32(edge(first_tap(at[x], support), least, most))
+    if axis.taps == 2 and support == ONE:
+        rest, share = floats(weights, count), floats(weights + pitch, count)
+        for x in range(count):
+            share[x] = second_share(f32(first[x]), at[x])
+        for x in range(count):
+            rest[x] = ONE - share[x]
         return
-    quads[4 * start : 4 * stop] = ZERO
-    reach = (taps_y - 1) * stride_y + (taps_x - 1) * 3 + 4
-    for ty in range(taps_y):
-        for tx in range(taps_x):
+    reciprocal = reciprocal_of(axis)
+    if axis.taps == 3:
+        w0, w1, w2 = (
+            floats(weights, count), floats(weights + pitch, count), floats(weights + 2 * pitch, count)
+        )  # fmt: skip
+        for x in range(count):
+            tap = f32(first[x])
+            a = tap_weight(tap, at[x], reciprocal)
+            b = tap_weight(tap + ONE, at[x], reciprocal)
+            c = tap_weight(tap + TWO, at[x], reciprocal)
+            scale = ONE / (a + b + c)
+            w0[x] = a * scale
+            w1[x] = b * scale
+            w2[x] = c * scale
+        return
+    total = floats(weights + axis.taps * pitch, count)
+    for x in range(count):
+        total[x] = ZERO
+    for t in range(axis.taps):
+        row, tap = floats(weights + t * pitch, count), f32(t)
+        for x in range(count):
+            row[x] = tap_weight(f32(first[x]) + tap, at[x], reciprocal)
+        for x in range(count):
+            total[x] += row[x]
+    for x in range(count):
+        total[x] = ONE / total[x]
+    for t in range(axis.taps):
+        row = floats(weights + t * pitch, count)
+        for x in range(count):
+            row[x] *= total[x]
+
+
+@jit
+def alike(axis, other):
+    """The axis with as many taps as the other needs, where its clip has room: more taps weigh
+    nothing, and a square patch has a vector load of its own."""
+    taps = axis.taps
+    if taps < other.taps and other.taps <= axis.last - axis.first:
+        taps = other.taps
+    return Axis(axis.low, axis.high, axis.first, axis.last, axis.support, taps, axis.border)
+
+
+@apart
+def gather_bytes(image, axis_y, axis_x, scratch, count):
+    """RGB bytes, pixel after pixel, into quads by vector loads. Those reach a little over the
+    pixels they want; where that could pass the end of the memory, the taps are read one by one."""
+    stride_y, address, limit, pitch = image.stride_y, image.address, image.limit, scratch.pitch
+    first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
+    quads, along_y, along_x = scratch.quads, scratch.share_y, scratch.share_x
+    taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
+    reach = 8 if taps == 2 else 16
+    safe = address + (axis_y.last - 1) * stride_y + 3 * (axis_x.last - taps) + reach <= limit
+    if safe and taps == 2:
+        below, right = floats(along_y + pitch, count), floats(along_x + pitch, count)
+        for x in range(count):
+            at = address + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
+            bilinear_rgb(quads + 16 * x, at, at + stride_y, right[x], below[x])
+        return
+    if safe and taps == 3:
+        for x in range(count):
+            at = address + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
+            patch3_rgb(quads + 16 * x, at, stride_y, along_y + 4 * x, along_x + 4 * x, pitch)
+        return
+    if safe and taps == 4:
+        for x in range(count):
+            at = address + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
+            patch4_rgb(quads + 16 * x, at, stride_y, along_y + 4 * x, along_x + 4 * x, pitch)
+        return
+    _clear_quads(scratch.quads, count)
+    for ty in range(axis_y.taps):
+        along_y = floats(scratch.share_y + ty * pitch, count)
+        for tx in range(axis_x.taps):
+            along_x = floats(scratch.share_x + tx * pitch, count)
             shift = address + ty * stride_y + 3 * tx
-            for x in range(start, stop):
-                if address + offsets[x] + reach <= limit:
-                    add_rgb(to + 16 * x, shift + offsets[x], wy[ty, x] * wx[tx, x])
-    for x in range(start, stop):
-        if address + offsets[x] + reach > limit:
-            gather_last(address + offsets[x], stride_y, taps_y, taps_x, wy, wx, x, quads)
+            for x in range(count):
+                at = shift + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
+                weight = along_y[x] * along_x[x]
+                if at + 4 <= limit:
+                    add_rgb(scratch.quads + 16 * x, at, weight)
+                else:
+                    quad = floats(scratch.quads + 16 * x, 3)
+                    pixel = values(at, 3, np.uint8(0))
+                    for c in range(3):
+                        quad[c] += f32(pixel[c]) * weight
 
 
-@jit
-def gather_last(at, stride_y, taps_y, taps_x, wy, wx, x, quads):
-    for c in range(3):
-        value = ZERO
-        for ty in range(taps_y):
-            row = carray(pointer(at + ty * stride_y, np.empty(0, np.uint8)), 3 * taps_x)
-            for tx in range(taps_x):
-                value += f32(row[3 * tx + c]) * (wy[ty, x] * wx[tx, x])
-        quads[4 * x + c] = value
-
-
-@jit
-def gather_any(
-    address, stride, item, like, channels, taps_y, taps_x, wy, wx, start, stop, offsets, unit, rows
-):
-    """Any dtype, channels and strides."""
-    for c in range(channels):
-        row = rows[c]
-        row[start:stop] = ZERO
-        for ty in range(taps_y):
-            for tx in range(taps_x):
-                shift = address + (ty * stride[0] + tx * stride[1] + c * stride[2]) * item
-                for x in range(start, stop):
-                    value = carray(pointer(shift + offsets[x], like), 1)[0]
-                    row[x] += f32(value) * (wy[ty, x] * wx[tx, x])
-        for x in range(start, stop):
-            row[x] *= unit
+@apart
+def gather_any(image, like, axis_y, axis_x, scratch, count, rows):
+    """Any dtype, channels and strides, into the rows."""
+    pitch = scratch.pitch
+    first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
+    for c in range(image.channels):
+        row = floats(rows + c * pitch, count)
+        for x in range(count):
+            row[x] = ZERO
+        for ty in range(axis_y.taps):
+            along_y = floats(scratch.share_y + ty * pitch, count)
+            for tx in range(axis_x.taps):
+                along_x = floats(scratch.share_x + tx * pitch, count)
+                shift = ty * image.stride_y + tx * image.stride_x + c * image.stride_c
+                for x in range(count):
+                    offset = shift + first_y[x] * image.stride_y + first_x[x] * image.stride_x
+                    value = values(image.address + offset * image.item, 1, like)[0]
+                    row[x] += f32(value) * (along_y[x] * along_x[x])
+        for x in range(count):
+            row[x] *= image.unit

@@ -4,25 +4,45 @@ find by itself. RGB pixels of three bytes are read four or eight bytes at a time
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 _F32 = ir.FloatType()
 _QUAD = ir.VectorType(_F32, 4)
 _OCTET = ir.VectorType(_F32, 8)
+_SIXTEEN = ir.VectorType(_F32, 16)
+_LANES = ir.VectorType(ir.IntType(32), 8)
 
 
 @intrinsic
-def pointer(typingctx, address, like):
-    """The address as a pointer to `like`'s dtype, for `numba.carray`."""
+def _pointer(typingctx, address, like):
+    """The address as a pointer to values of `like`'s type."""
 
     def codegen(context, builder, signature, args):
-        target = context.get_value_type(signature.return_type)
-        return builder.inttoptr(args[0], target)
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(like.dtype)(types.int64, like), codegen
+    return types.CPointer(like)(types.int64, like), codegen
+
+
+@njit(nogil=True)
+def values(address, count, like):
+    """`count` values of `like`'s type at an address, as an array that owns nothing: a slice of an
+    array that does is counted, at the price of a short loop."""
+    return carray(_pointer(address, like), count)
+
+
+@njit(nogil=True)
+def floats(address, count):
+    return carray(_pointer(address, np.float32(0)), count)
+
+
+@njit(nogil=True)
+def ints(address, count):
+    """int32."""
+    return carray(_pointer(address, np.int32(0)), count)
 
 
 def _at(builder, address):
@@ -54,9 +74,19 @@ def _multiply_add(builder, a, b, c):
     return builder.call(function, [a, b, c])
 
 
+def _mix(builder, a, b, share):
+    """a + share · (b − a): exactly a at 0, and b at 1 for whole numbers."""
+    return _multiply_add(builder, builder.fsub(b, a), _splat(builder, share, a.type), a)
+
+
 def _part(builder, octet, first):
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), 4), [first + k for k in range(4)])
     return builder.shuffle_vector(octet, ir.Constant(octet.type, ir.Undefined), lanes)
+
+
+def _weight(builder, address, vector):
+    """One float from memory, in all lanes."""
+    return _splat(builder, builder.load(_at(builder, address), align=4, typ=_F32), vector)
 
 
 def _store(builder, quad, address):
@@ -64,24 +94,19 @@ def _store(builder, quad, address):
 
 
 @intrinsic
-def bilinear_rgb(
-    typingctx, quad, top, bottom, left_weight, right_weight, top_weight, bottom_weight
-):
+def bilinear_rgb(typingctx, quad, top, bottom, right_share, bottom_share):
     """Blend two by two RGB byte pixels into a quad. Reads eight bytes from `top` and `bottom`."""
 
     def codegen(context, builder, signature, args):
-        quad, top, bottom, left_w, right_w, top_w, bottom_w = args
-        upper = builder.fmul(_bytes(builder, top, _OCTET), _splat(builder, top_w, _OCTET))
-        column = _multiply_add(
-            builder, _bytes(builder, bottom, _OCTET), _splat(builder, bottom_w, _OCTET), upper
-        )
-        left = builder.fmul(_part(builder, column, 0), _splat(builder, left_w, _QUAD))
-        right = _part(builder, column, 3)
-        _store(builder, _multiply_add(builder, right, _splat(builder, right_w, _QUAD), left), quad)
+        quad, top, bottom, right_share, bottom_share = args
+        upper, lower = _bytes(builder, top, _OCTET), _bytes(builder, bottom, _OCTET)
+        column = _mix(builder, upper, lower, bottom_share)
+        left, right = _part(builder, column, 0), _part(builder, column, 3)
+        _store(builder, _mix(builder, left, right, right_share), quad)
         return context.get_dummy_value()
 
     f, a = types.float32, types.int64
-    return types.void(a, a, a, f, f, f, f), codegen
+    return types.void(a, a, a, f, f), codegen
 
 
 @intrinsic
@@ -99,19 +124,18 @@ def add_rgb(typingctx, quad, pixel, weight):
 
 
 @intrinsic
-def blend_floats(typingctx, quad, first, second, first_weight, second_weight):
-    """quad = weighted sum of two float triples. Reads four floats from each."""
+def mix_floats(typingctx, quad, triples, share):
+    """quad = the float triple at `triples`, mixed with its share of the next. Reads seven floats."""
 
     def codegen(context, builder, signature, args):
-        quad, first, second, first_w, second_w = args
-        a = builder.load(_at(builder, first), align=4, typ=_QUAD)
-        b = builder.load(_at(builder, second), align=4, typ=_QUAD)
-        sum_ = builder.fmul(a, _splat(builder, first_w, _QUAD))
-        _store(builder, _multiply_add(builder, b, _splat(builder, second_w, _QUAD), sum_), quad)
+        quad, triples, share = args
+        first = builder.load(_at(builder, triples), align=4, typ=_QUAD)
+        next_ = builder.add(triples, triples.type(12))
+        second = builder.load(_at(builder, next_), align=4, typ=_QUAD)
+        _store(builder, _mix(builder, first, second, share), quad)
         return context.get_dummy_value()
 
-    f, a = types.float32, types.int64
-    return types.void(a, a, a, f, f), codegen
+    return types.void(types.int64, types.int64, types.float32), codegen
 
 
 @intrinsic
@@ -126,6 +150,135 @@ def add_floats(typingctx, quad, triple, weight):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.float32), codegen
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for a cache line; nothing happens if there is no such memory."""
+
+    def codegen(context, builder, signature, args):
+        pointer, word = ir.PointerType(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [pointer, word, word, word]),
+            "llvm.prefetch.p0",
+        )
+        read, keep, data = word(0), word(3), word(1)
+        builder.call(function, [_at(builder, args[0]), read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
+def split_eight(typingctx, quads, red, green, blue, unit):
+    """Eight quads, scaled, into three rows."""
+
+    def codegen(context, builder, signature, args):
+        quads, *rows, unit = args
+        first = builder.load(_at(builder, quads), align=4, typ=_SIXTEEN)
+        second = builder.load(
+            _at(builder, builder.add(quads, quads.type(64))), align=4, typ=_SIXTEEN
+        )
+        for channel, row in enumerate(rows):
+            lanes = ir.Constant(_LANES, [channel + 4 * k for k in range(8)])
+            value = builder.shuffle_vector(first, second, lanes)
+            value = builder.fmul(value, _splat(builder, unit, _OCTET))
+            builder.store(value, _at(builder, row), align=4)
+        return context.get_dummy_value()
+
+    a = types.int64
+    return types.void(a, a, a, a, types.float32), codegen
+
+
+@intrinsic
+def stream_line(typingctx, source, to):
+    """Copy sixteen floats past the cache to an address that is a multiple of 64."""
+
+    def codegen(context, builder, signature, args):
+        value = builder.load(_at(builder, args[0]), align=4, typ=_SIXTEEN)
+        store = builder.store(value, _at(builder, args[1]), align=64)
+        store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def fence(typingctx):
+    """Whatever was written past the cache is seen by others from here on."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _patch(taps):
+    """Weigh taps × taps RGB byte pixels into a quad, at most five. The weights of tap t lie at
+    along_y + t · pitch and along_x + t · pitch. Reads sixteen bytes of each row."""
+
+    @intrinsic
+    def patch_rgb(typingctx, quad, at, stride_y, along_y, along_x, pitch):
+        def codegen(context, builder, signature, args):
+            quad, at, stride_y, along_y, along_x, pitch = args
+            column = sum_ = None
+            for _ in range(taps):
+                row = _bytes(builder, at, _SIXTEEN)
+                weight = _weight(builder, along_y, _SIXTEEN)
+                column = (
+                    builder.fmul(row, weight)
+                    if column is None
+                    else _multiply_add(builder, row, weight, column)
+                )
+                at, along_y = builder.add(at, stride_y), builder.add(along_y, pitch)
+            for t in range(taps):
+                pixel, weight = _part(builder, column, 3 * t), _weight(builder, along_x, _QUAD)
+                sum_ = (
+                    builder.fmul(pixel, weight)
+                    if sum_ is None
+                    else _multiply_add(builder, pixel, weight, sum_)
+                )
+                along_x = builder.add(along_x, pitch)
+            _store(builder, sum_, quad)
+            return context.get_dummy_value()
+
+        a = types.int64
+        return types.void(a, a, a, a, a, a), codegen
+
+    return patch_rgb
+
+
+def _strip(taps):
+    """Weigh float triples, one after the other, into a quad; weights as in `_patch`."""
+
+    @intrinsic
+    def strip_floats(typingctx, quad, triples, along_x, pitch):
+        def codegen(context, builder, signature, args):
+            quad, triples, along_x, pitch = args
+            sum_ = None
+            for _ in range(taps):
+                triple = builder.load(_at(builder, triples), align=4, typ=_QUAD)
+                weight = _weight(builder, along_x, _QUAD)
+                sum_ = (
+                    builder.fmul(triple, weight)
+                    if sum_ is None
+                    else _multiply_add(builder, triple, weight, sum_)
+                )
+                triples = builder.add(triples, triples.type(12))
+                along_x = builder.add(along_x, pitch)
+            _store(builder, sum_, quad)
+            return context.get_dummy_value()
+
+        a = types.int64
+        return types.void(a, a, a, a), codegen
+
+    return strip_floats
+
+
+patch3_rgb, patch4_rgb = _patch(3), _patch(4)
+strip3_floats, strip4_floats = _strip(3), _strip(4)
 
 
 @intrinsic

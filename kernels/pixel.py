@@ -53,6 +53,12 @@ def tap_weight(tap, at, reciprocal):
     return maximum(ONE - absolute((tap + HALF) - at) * reciprocal, ZERO)
 
 
+def second_share(tap, at):
+    """What two taps of support 1, `tap` and the next, come to when normalised: the second's share.
+    Where the first was shifted to stay in the clip, the nearer one gets all."""
+    return clamp(at - (tap + HALF))
+
+
 # --- colour steps ---------------------------------------------------------------------------------
 
 
