@@ -23,7 +23,7 @@ slow: $(VENV)/ready-test  ## run the slow tests only
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
-	$(BIN)/python -m pytest benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
 # build/ goes first, because setuptools would also pack what an earlier build left in it.

@@ -131,11 +131,11 @@ class Draft:
         bring back what it left out; otherwise that is gone."""
         if context is None:
             box = geometry.bounds(self.inv_matrix[rows], top, left, height, width)
-            self.clip[rows, :2] = np.maximum(self.clip[rows, :2], box[:, :2])
+            clip = self.clip[rows]
             # A rectangle that misses the source altogether leaves an empty clip: all fill.
-            self.clip[rows, 2:] = np.maximum(
-                np.minimum(self.clip[rows, 2:], box[:, 2:]), self.clip[rows, :2]
-            )
+            low = np.minimum(np.maximum(clip[:, :2], box[:, :2]), clip[:, 2:])
+            high = np.maximum(np.minimum(clip[:, 2:], box[:, 2:]), low)
+            self.clip[rows] = np.concatenate([low, high], axis=1)
         self.warp(rows, geometry.inv_crop(top, left), frame=np.stack([height, width], axis=1))
 
     def resize(self, rows, height, width, antialias=True) -> None:
@@ -154,6 +154,8 @@ class Draft:
             zero = np.zeros(len(rows))
             seen = geometry.bounds(self.inv_matrix[rows], zero, zero, frame[:, 0], frame[:, 1])
             low = np.minimum(np.maximum(window[:, :2], seen[:, :2]), window[:, 2:])
+            # At least one pixel is read, also where a crop has missed the source altogether.
+            low = np.minimum(low, self.sizes[rows] - 1)
             high = np.maximum(np.minimum(window[:, 2:], seen[:, 2:]), low)
             window = np.concatenate([low, high], axis=1)
         self._steps.append((rows, self.step_count[rows], kind, arg, statistic, window))
@@ -188,13 +190,15 @@ class Draft:
         boxes[:, 0] = full
         low = np.maximum(boxes[..., :2], box[:, None, :2])
         high = np.maximum(np.minimum(boxes[..., 2:], box[:, None, 2:]), low)
+        # Taken before one's own weights change: a partner is somebody's own too.
+        weight = theirs.weight[partner] * share[:, None]
         self.layers.weight[rows] *= (1 - share)[:, None]
         self.layers.append(
             rows,
             theirs.view[partner],
             np.concatenate([low, high], axis=-1),
             theirs.alpha[partner],
-            theirs.weight[partner] * share[:, None],
+            weight,
             theirs.colour[partner],
         )
 
@@ -225,13 +229,15 @@ class Draft:
         after = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1] - parts
         alpha = parts / np.maximum(1 - after, 1e-12)
         box = np.broadcast_to(np.array([0, 0, height, width], np.int32), (*views.shape, 4))
+        # Taken before one's own weights change: a partner is somebody's own too.
+        weight = theirs.weight[partner] * amount[:, None]
         self.layers.weight[rows] *= (1 - amount)[:, None]
         self.layers.append(
             rows,
             views,
             box,
             alpha,
-            theirs.weight[partner] * amount[:, None],
+            weight,
             theirs.colour[partner],
         )
 

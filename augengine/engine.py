@@ -12,7 +12,7 @@ import torch
 from . import kernels
 from .kernels import Sources
 from .plan import DTYPES, Plan
-from .policy import Policy
+from .policy import Policy, whole_number
 from .targets import soft_labels
 
 
@@ -42,7 +42,7 @@ class Engine:
     by. dtype: of the output, torch.float32, float16, bfloat16 or uint8 (values 0 … 255; no
     Normalize). device: where the batch is wanted; by default where the images are. memory_format:
     torch.contiguous_format or torch.channels_last. num_classes: for labels that are ints; without
-    it ints are returned as they are where nothing was mixed. executor: "cpu", "torch" or None.
+    it ints are returned as they are by a policy that mixes nothing. executor: "cpu", "torch" or None.
     """
 
     def __init__(
@@ -57,24 +57,31 @@ class Engine:
         executor: str | None = None,
     ):
         self.policy = Policy(policy)
-        self.seed = int(seed)
+        self.seed = whole_number("Engine: seed", seed, -(2**63), 2**64 - 1)
         self.dtype = dtype
         self.device = None if device is None else torch.device(device)
         self.memory_format = memory_format
-        self.num_classes = num_classes
+        self.num_classes = (
+            None
+            if num_classes is None
+            else whole_number("Engine: num_classes", num_classes, 1, 2**31 - 1)
+        )
         self.executor = executor
         self._counted = 0
         if _dtype_name(dtype) not in DTYPES:
             raise ValueError(
-                f"Engine: got dtype {dtype}, expected torch.{', torch.'.join(DTYPES)}."
+                f"Engine: got dtype {dtype}, expected torch.{', torch.'.join(DTYPES)}. Pass one of "
+                "these."
             )
         if memory_format not in (torch.contiguous_format, torch.channels_last):
             raise ValueError(
-                f"Engine: got {memory_format}, expected torch.contiguous_format or torch.channels_last."
+                f"Engine: got {memory_format}, expected torch.contiguous_format or torch.channels_last. Leave it "
+                "out for NCHW."
             )
         if executor not in (None, *kernels.EXECUTORS):
             raise ValueError(
-                f"Engine: got executor {executor!r}, expected one of {', '.join(kernels.EXECUTORS)}."
+                f"Engine: got executor {executor!r}, expected one of {', '.join(kernels.EXECUTORS)}. "
+                "Leave it out to have one chosen."
             )
 
     def plan(self, sizes, ids=None, epoch: int = 0, *, view: int = 0, channels: int = 3) -> Plan:
@@ -116,10 +123,12 @@ class Engine:
 
     def _labels(self, plan: Plan, labels) -> torch.Tensor:
         labels = torch.as_tensor(labels)
-        if self.num_classes is None and labels.ndim == 1 and not (plan.view[:, 1:] >= 0).any():
+        # By the policy and not by this batch's draws: a loader's batches are all of one kind.
+        if self.num_classes is None and labels.ndim == 1 and not self.policy.mixes:
             if len(labels) != len(plan):
                 raise ValueError(
-                    f"labels: got {len(labels)}, expected one for each of {len(plan)} images."
+                    f"labels: got {len(labels)}, expected one for each of {len(plan)} images. Pass as "
+                    "many as images."
                 )
             return labels
         return soft_labels(plan, labels, self.num_classes)

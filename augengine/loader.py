@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import operator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from .engine import Batch, Engine
 from .kernels import Sources
+from .policy import whole_number
 
 
 class WithIds(Dataset):
@@ -31,8 +34,14 @@ class WithIds(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index):
-        image, label = self.dataset[index]
-        return image, label, int(index)
+        index = operator.index(index)
+        sample = self.dataset[index]
+        if not isinstance(sample, (tuple, list)) or len(sample) != 2:
+            raise ValueError(
+                f"WithIds: got a sample {type(sample).__name__}, expected (image, label). Return such a "
+                "pair from the dataset."
+            )
+        return *sample, index % len(self)
 
 
 class Collate:
@@ -55,16 +64,19 @@ class Collate:
         self._epoch.value = int(epoch)
 
     def __call__(self, samples) -> Batch:
-        if not samples or any(
-            not isinstance(s, (tuple, list)) or len(s) not in (2, 3) for s in samples
-        ):
+        shapes = {len(s) if isinstance(s, (tuple, list)) else None for s in samples}
+        if shapes not in ({2}, {3}):
             raise ValueError(
-                "Collate: got samples that are not (image, label) or (image, label, id). Return such "
-                "tuples from the dataset."
+                "Collate: got no samples, or some that are not (image, label) or (image, label, id), "
+                "expected one of these for all. Return such tuples from the dataset."
             )
         images = [sample[0] for sample in samples]
         labels = torch.stack([torch.as_tensor(sample[1]) for sample in samples])
-        ids = torch.tensor([int(sample[2]) for sample in samples]) if len(samples[0]) == 3 else None
+        ids = None
+        if shapes == {3}:
+            ids = np.array(
+                [whole_number("Collate: id", s[2], -(2**63), 2**63 - 1) for s in samples], np.int64
+            )
         if any(isinstance(image, torch.Tensor) and image.is_cuda for image in images):
             raise ValueError(
                 "Collate: got images on a GPU, expected them in main memory. Move the batch there "

@@ -25,8 +25,10 @@ STEP_ARGS, LOG_ARGS, PREFILTER_ARGS = 12, 6, 4
 FORMAT_VERSION = 1
 DTYPES = ("float32", "float16", "bfloat16", "uint8")
 
+_FIX = "Take plans from Policy.sample, Plan.load, select and concatenate."
+
 # What a log line may hold: %-fields of a number, so that a plan from a stranger is only read.
-_LOG_TEXT = re.compile(r"(?:[^%]|%%|%[+]?(?:\.\d)?[dfg])*")
+_LOG_FIELD = re.compile(r"%[+]?(?:\.\d)?[dfg]")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,25 @@ class Finish:
     std: tuple[float, ...] = ()
     dtype: str = "float32"
     channels_last: bool = False
+
+    def __post_init__(self):
+        if not all(isinstance(n, int) and n >= 1 for n in (*self.size, self.channels)):
+            raise ValueError(
+                f"Finish: got size {self.size} and {self.channels!r} channels, expected whole numbers, "
+                "1 or more. Pass size=(height, width)."
+            )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            fits = len(values) in (0, self.channels) and np.isfinite(values).all()
+            if not fits or (name == "std" and min(values, default=1) <= 0):
+                raise ValueError(
+                    f"Finish.{name}: got {values}, expected {self.channels} finite numbers (std above "
+                    "0), or none. Pass one for each channel."
+                )
+        if self.dtype not in DTYPES or (self.dtype == "uint8" and (self.mean or self.std)):
+            raise ValueError(
+                f"Finish: got dtype {self.dtype!r}, expected one of {', '.join(DTYPES)}, and no mean "
+                "and std with uint8. Pass dtype='float32'."
+            )
 
     def gain_offset(self):
         """float32 [C] each: normalised = value · gain + offset, formed in float64."""
@@ -119,20 +140,26 @@ class Plan:
             if value.dtype != dtype or value.ndim != len(dims):
                 raise ValueError(
                     f"Plan.{field.name}: got {value.dtype} {list(value.shape)}, expected "
-                    f"{np.dtype(dtype)} [{', '.join(dims)}]."
+                    f"{np.dtype(dtype)} [{', '.join(dims)}]. {_FIX}"
                 )
             for dim, size in zip(dims, value.shape, strict=True):
                 expected = int(dim) if dim.isdigit() else extent.setdefault(dim, size)
                 if size != expected:
                     raise ValueError(
                         f"Plan.{field.name}: {dim} is {size} here and {expected} in earlier "
-                        f"fields; it is [{', '.join(dims)}]."
+                        f"fields; it is [{', '.join(dims)}]. {_FIX}"
                     )
             if value.flags.writeable:
                 value = value.view()
                 value.flags.writeable = False
             object.__setattr__(self, field.name, value)
         self._check_indices()
+
+    def __setstate__(self, state):
+        """After a pickle or a copy the arrays are read-only again."""
+        self.__dict__.update(state)
+        for field in array_fields():
+            getattr(self, field.name).flags.writeable = False
 
     def _check_indices(self):
         """An executor follows these without looking: a plan that lies never reaches one."""
@@ -146,23 +173,41 @@ class Plan:
         ]:
             value = getattr(self, name)
             if value.size and not (low <= value.min() and value.max() < high):
-                raise ValueError(f"Plan.{name}: holds a value outside [{low}, {high}).")
+                raise ValueError(f"Plan.{name}: holds a value outside [{low}, {high}). {_FIX}")
+        for field in array_fields():
+            value = getattr(self, field.name)
+            if value.dtype == np.float32 and not np.isfinite(value).all():
+                raise ValueError(
+                    f"Plan.{field.name}: holds a NaN or an infinity, expected finite numbers. {_FIX}"
+                )
         height, width = self.finish.size
         y0, x0, y1, x1 = np.moveaxis(self.box, -1, 0)
-        if not ((y0 >= 0) & (x0 >= 0) & (y1 <= height) & (x1 <= width)).all():
-            raise ValueError(f"Plan.box: reaches outside the output of {height}×{width}.")
+        if (
+            not ((0 <= y0) & (y0 <= y1) & (y1 <= height)).all()
+            or not ((0 <= x0) & (x0 <= x1) & (x1 <= width)).all()
+        ):
+            raise ValueError(
+                f"Plan.box: is reversed or reaches outside the output of {height}×{width}. {_FIX}"
+            )
         curve = self.step_arg[..., 0][(self.step_kind == CURVE) & (self.statistic == NO_STATISTIC)]
         if curve.size and not (0 <= curve.min() and curve.max() < len(self.curves)):
-            raise ValueError(f"Plan.step_arg: names a curve outside [0, {len(self.curves)}).")
-        for name in ("inv_matrix", "support", "clip"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"Plan.{name}: holds a NaN or an infinity.")
+            raise ValueError(
+                f"Plan.step_arg: names a curve outside [0, {len(self.curves)}). {_FIX}"
+            )
+        if self.sizes.size and self.sizes.min() < 1:
+            raise ValueError(f"Plan.sizes: has an image without pixels. {_FIX}")
         if self.support.size and self.support.min() < 0:
-            raise ValueError("Plan.support: is negative somewhere.")
+            raise ValueError(f"Plan.support: is negative somewhere. {_FIX}")
+        size = self.sizes[self.source]
         low, high = self.clip[:, :2], self.clip[:, 2:]
-        beyond = ((low < 0) | (high > self.sizes[self.source])).any(axis=1)
+        beyond = ((low < 0) | (high > size)).any(axis=1)
         if (beyond & (low < high).all(axis=1)).any():
-            raise ValueError("Plan.clip: reaches outside its source.")
+            raise ValueError(f"Plan.clip: reaches outside its source. {_FIX}")
+        # A statistic reads at least one pixel of its window, so the window must start on one.
+        low, high = self.window[..., :2], self.window[..., 2:]
+        lies = (low < 0) | (low >= size[:, None]) | (high < low) | (high > size[:, None])
+        if (lies.any(axis=-1) & (self.statistic != NO_STATISTIC)).any():
+            raise ValueError(f"Plan.window: reaches outside its source. {_FIX}")
 
     # --- sizes ---
 
@@ -180,13 +225,15 @@ class Plan:
     def explain(self, i: int) -> str:
         """What happens to output `i`, in words and in order."""
         if not -len(self) <= i < len(self):
-            raise IndexError(f"explain: output {i}, expected 0 … {len(self) - 1}.")
+            raise IndexError(
+                f"explain: got output {i}, expected 0 … {len(self) - 1}. Pass one of those."
+            )
         said = []
         area = self.finish.size[0] * self.finish.size[1]
         layers = zip(self.view[i], self.box[i], self.alpha[i], self.weight[i], strict=True)
         for k, (view, (y0, x0, y1, x1), alpha, weight) in enumerate(layers):
             share = 100 * (y1 - y0) * (x1 - x0) / area
-            if view == NO_VIEW:
+            if view == NO_VIEW or share == 0:
                 continue
             if view == PLAIN_COLOUR:
                 said.append(f"{share:.0f} % erased at ({y0}, {x0})")
@@ -205,7 +252,7 @@ class Plan:
         for op, args in zip(self.log_op[view], self.log_arg[view], strict=True):
             if op >= 0:
                 text = self.log_text[op]
-                fields = len(re.findall(r"%[^%]", text.replace("%%", "")))
+                fields = len(_LOG_FIELD.findall(text.replace("%%", "")))
                 lines.append(text % tuple(float(a) for a in args[:fields]))
         return lines
 
@@ -270,31 +317,24 @@ class Plan:
         from safetensors import SafetensorError, safe_open
 
         path = Path(path)
+        fix = "expected what Plan.save wrote. Save the plan again."
         try:
             with safe_open(str(path), framework="numpy") as file:
                 header = (file.metadata() or {}).get("augengine.plan")
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(
-                f"Plan.load: {path} is cut short or no safetensors file ({error}), expected what "
-                "Plan.save wrote. Save the plan again."
+                f"Plan.load: {path} is cut short or no safetensors file ({error}), {fix}"
             ) from error
         if header is None:
-            raise ValueError(f"Plan.load: {path} holds no plan, expected what Plan.save wrote.")
-        header = json.loads(header)
-        if header.pop("version") != FORMAT_VERSION:
-            raise ValueError(
-                f"Plan.load: {path} is not of version {FORMAT_VERSION}. Save it with this version."
-            )
+            raise ValueError(f"Plan.load: {path} holds no plan, {fix}")
         missing = {f.name for f in array_fields()} ^ set(arrays)
         if missing:
-            raise ValueError(f"Plan.load: {path} lacks or adds {', '.join(sorted(missing))}.")
-        finish = header.pop("finish")
-        finish = Finish(**{k: tuple(v) if isinstance(v, list) else v for k, v in finish.items()})
-        header["log_text"] = tuple(header["log_text"])
-        if not all(_LOG_TEXT.fullmatch(text) for text in header["log_text"]):
-            raise ValueError(f"Plan.load: {path} has a log line that is not plain %-fields.")
-        return cls(**arrays, **header, finish=finish)
+            raise ValueError(f"Plan.load: {path} lacks or adds {', '.join(sorted(missing))}, {fix}")
+        try:
+            return cls(**arrays, **_read_header(header))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"Plan.load: {path} is damaged ({error}), {fix}") from error
 
     def _header(self):
         return {
@@ -305,6 +345,26 @@ class Plan:
             "epoch": self.epoch,
             "policy": self.policy,
         }
+
+
+def _read_header(text: str) -> dict:
+    """What `Plan._header` was written to JSON as, distrusted."""
+    header = json.loads(text)
+    if not isinstance(header, dict) or header.pop("version", None) != FORMAT_VERSION:
+        raise ValueError(f"its version is not {FORMAT_VERSION}")
+    wrong = {f.name for f in dataclasses.fields(Plan) if not f.metadata} ^ set(header)
+    if wrong:
+        raise ValueError(f"its header lacks or adds {', '.join(sorted(wrong))}")
+    finish = {k: tuple(v) if isinstance(v, list) else v for k, v in header["finish"].items()}
+    for text in (*header["log_text"], header["policy"]):
+        # Printable, so that reading a stranger's plan sends no control codes to the terminal.
+        bare = _LOG_FIELD.sub("", text.replace("%%", ""))
+        fields = len(_LOG_FIELD.findall(text.replace("%%", "")))
+        if "%" in bare or fields > LOG_ARGS or not text.isprintable():
+            raise ValueError(f"its line {text!r} is not plain text with %-fields of numbers")
+    if not all(type(header[name]) is int for name in ("seed", "epoch")):
+        raise ValueError("its seed and epoch are no whole numbers")
+    return {**header, "finish": Finish(**finish), "log_text": tuple(header["log_text"])}
 
 
 def array_fields():
@@ -326,7 +386,7 @@ def concatenate(plans) -> Plan:
     """
     plans = list(plans)
     if not plans:
-        raise ValueError("concatenate: no plans came, expected at least one.")
+        raise ValueError("concatenate: no plans came, expected at least one. Pass a list of plans.")
     if len({plan.finish for plan in plans}) > 1:
         raise ValueError(
             "concatenate: the plans differ in size, dtype, layout or normalisation, expected one "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import operator
 from functools import cached_property
 
 import numpy as np
@@ -33,8 +34,16 @@ class Policy:
             transforms = transforms.transforms
         self.transforms = checked_ops("Policy", transforms)
         check_order("Policy", self.transforms)
-        nested = [op for top in self.transforms for child in top.children for op in _all_ops(child)]
-        if any(isinstance(op, ops.Normalize) for op in nested) and not self._is_plain_compose():
+        top = self.transforms
+        if len(top) == 1 and isinstance(top[0], ops.Compose):
+            top = top[0].children
+        every = [op for first in top for op in _all_ops(first) if isinstance(op, ops.Normalize)]
+        if len(every) > 1:
+            raise ValueError(
+                f"Policy: got {len(every)} Normalize, expected one at most, since one normalisation "
+                "holds for the whole batch. Leave the others out."
+            )
+        if not set(map(id, every)) <= set(map(id, top)):
             raise ValueError(
                 "Policy: Normalize stands inside another op, expected it at the top, since one "
                 "normalisation holds for the whole batch. Move it to the end of the policy."
@@ -42,9 +51,6 @@ class Policy:
         self._fill = self._agreed("fill", 0.0)
         self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
-
-    def _is_plain_compose(self):
-        return len(self.transforms) == 1 and isinstance(self.transforms[0], ops.Compose)
 
     def _agreed(self, name, default):
         """The one value that the ops give an argument, None meaning that an op does not mind."""
@@ -84,9 +90,21 @@ class Policy:
         ids, sizes = _checked_samples(ids, sizes)
         if dtype not in DTYPES:
             raise ValueError(
-                f"Policy.sample: got dtype {dtype!r}, expected one of {', '.join(DTYPES)}."
+                f"Policy.sample: got dtype {dtype!r}, expected one of {', '.join(DTYPES)}. Pass one."
             )
-        draws = Draws(int(seed), int(epoch), ids, view)
+        if strength is not None:
+            strength = np.asarray(strength, float)
+            if strength.shape != ids.shape or not ((strength >= 0) & (strength <= 1)).all():
+                raise ValueError(
+                    f"Policy.sample: got a strength of {list(strength.shape)} from {strength.min():g} to "
+                    f"{strength.max():g}, expected [{len(ids)}] in [0, 1]. Pass one for each image."
+                )
+        draws = Draws(
+            whole_number("Policy.sample: seed", seed, -(2**63), 2**64 - 1),
+            whole_number("Policy.sample: epoch", epoch, 0, 2**63 - 1),
+            ids,
+            whole_number("Policy.sample: view", view, 0, 2**32 - 1),
+        )
         draft = Draft(draws, sizes, channels, strength)
         place = 0
         for op in self.transforms:
@@ -114,6 +132,12 @@ class Policy:
             policy=self.fingerprint,
         )
 
+    @property
+    def mixes(self) -> bool:
+        """Whether outputs may be made of several samples."""
+        mixes = (ops.CutMix, ops.MixUp)
+        return any(isinstance(op, mixes) for top in self.transforms for op in _all_ops(top))
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that name the policy: equal exactly for equal ops and arguments."""
@@ -131,13 +155,19 @@ class Policy:
         """Read `to_yaml`'s text. It names ops of this package and their arguments; never code."""
         import yaml
 
-        content = yaml.safe_load(text)
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"Policy.from_yaml: got text that is not plain YAML ({error}), expected what to_yaml "
+                "writes. Mend the place that is named."
+            ) from error
         if not isinstance(content, dict) or content.get("augengine") != YAML_VERSION:
             raise ValueError(
                 f"Policy.from_yaml: got no policy of version {YAML_VERSION}, expected a mapping "
-                f"'augengine: {YAML_VERSION}' and 'policy: [...]'."
+                f"'augengine: {YAML_VERSION}' and 'policy: [...]'. Write one with to_yaml."
             )
-        return cls([_built(entry) for entry in content.get("policy") or []])
+        return cls(_built_all("policy", content.get("policy")))
 
     def __repr__(self):
         lines = "".join(f"    {op!r},\n" for op in self.transforms)
@@ -159,10 +189,12 @@ def _checked_samples(ids, sizes):
     if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
         raise ValueError(
             f"Policy.sample: got sizes of {sizes.dtype} {list(sizes.shape)}, expected ints [n, 2], the "
-            "height and width of each image."
+            "height and width of each image. Pass [(h, w), …]."
         )
     if len(sizes) == 0:
-        raise ValueError("Policy.sample: got an empty batch, expected at least one image.")
+        raise ValueError(
+            "Policy.sample: got an empty batch, expected at least one image. Skip such a batch."
+        )
     if sizes.min() < 1:
         at = int(sizes.min(axis=1).argmin())
         raise ValueError(
@@ -173,9 +205,23 @@ def _checked_samples(ids, sizes):
     if ids.shape != (len(sizes),) or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(
             f"Policy.sample: got ids of {ids.dtype} {list(ids.shape)}, expected {len(sizes)} ints, one "
-            "for each image."
+            "for each image. Pass the samples' indices in the dataset."
         )
     return ids.astype(np.int64), sizes.astype(np.int64)
+
+
+def whole_number(where: str, value, low: int, high: int) -> int:
+    """An int in [low, high], or TypeError / ValueError."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}: got {value!r}, expected a whole number. Pass an int.") from None
+    if not low <= value <= high:
+        raise ValueError(
+            f"{where}: got {value}, expected a whole number in [{low}, {high}]. The nearest is "
+            f"{min(max(value, low), high)}."
+        )
+    return value
 
 
 def _described(op: Op):
@@ -194,10 +240,20 @@ def _plain(value):
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
+def _built_all(where, entries):
+    if not isinstance(entries, (list, type(None))):
+        raise ValueError(
+            f"Policy.from_yaml: {where}: got {entries!r}, expected a list of ops. Write "
+            "'- Name: {arguments}' for each."
+        )
+    return [_built(entry) for entry in entries or []]
+
+
 def _built(entry):
     if not isinstance(entry, dict) or len(entry) != 1:
         raise ValueError(
-            f"Policy.from_yaml: got {entry!r}, expected one op as 'Name: {{arguments}}'."
+            f"Policy.from_yaml: got {entry!r}, expected one op as 'Name: {{arguments}}'. Write one "
+            "for each item of the list."
         )
     ((name, arguments),) = entry.items()
     if name not in ops.__all__ or name == "Op":
@@ -207,9 +263,14 @@ def _built(entry):
         raise ValueError(
             f"Policy.from_yaml: got the op {name!r}, which is unknown. The nearest is {near[0]}."
         )
+    if not isinstance(arguments, (dict, type(None))):
+        raise ValueError(
+            f"Policy.from_yaml: {name}: got {arguments!r}, expected arguments by name. Write "
+            f"'{name}: {{argument: value}}'."
+        )
     arguments = dict(arguments or {})
     if "transforms" in arguments:
-        arguments["transforms"] = [_built(child) for child in arguments["transforms"]]
+        arguments["transforms"] = _built_all(name, arguments["transforms"])
     try:
         return getattr(ops, name)(**{k: _tupled(v) for k, v in arguments.items()})
     except TypeError as error:

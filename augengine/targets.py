@@ -19,14 +19,15 @@ def soft_labels(plan: Plan, labels, num_classes: int | None = None) -> torch.Ten
     if labels.shape[:1] != (len(plan.ids),) or labels.ndim > 2:
         raise ValueError(
             f"labels: got shape {tuple(labels.shape)}, expected one for each of {len(plan.ids)} images: "
-            f"({len(plan.ids)},) ints, or ({len(plan.ids)}, num_classes) floats."
+            f"({len(plan.ids)},) ints, or ({len(plan.ids)}, num_classes) floats. Pass as many as images."
         )
     if labels.ndim == 1:
         labels = _one_hot(labels, num_classes)
     elif not labels.dtype.is_floating_point or num_classes not in (None, labels.shape[1]):
         raise ValueError(
             f"labels: got {labels.dtype} {tuple(labels.shape)}, expected floats "
-            f"({len(plan.ids)}, {num_classes or 'num_classes'})."
+            f"({len(plan.ids)}, {num_classes or 'num_classes'}). Pass soft labels as such floats, or class "
+            "numbers as ints."
         )
     share = torch.from_numpy(source_weights(plan)).to(labels.device)
     return share @ labels.to(torch.float32)

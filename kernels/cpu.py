@@ -32,7 +32,8 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
         sources = sources.map(torch.Tensor.float)
     byte = sources.dtype == torch.uint8
     like = np.uint8(0) if byte else np.float32(0)
-    pixels = (like, like.itemsize, *sources.pointers(), np.float32(1 / 255 if byte else 1))
+    unit = np.float32(1 / 255 if byte else 1)
+    pixels = (like, like.itemsize, sources.sizes, *sources.pointers(), unit)
     plan = kernels.measured(plan, pixels, _spread)
     # Finished before the threads start: a NumPy array made in one may not outlive it elsewhere.
     arguments = (
@@ -64,10 +65,7 @@ def _spread(work, count: int) -> None:
         _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="augengine")
     # Four ranges a thread, since outputs differ in cost.
     edges = np.linspace(0, count, min(count, 4 * threads) + 1).astype(int)
-    for done in [
-        _pools[key].submit(work, int(begin), int(end))
-        for begin, end in pairwise(edges)
-    ]:
+    for done in [_pools[key].submit(work, int(begin), int(end)) for begin, end in pairwise(edges)]:
         done.result()
 
 

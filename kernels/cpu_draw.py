@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ..plan import NO_VIEW, NONE, PLAIN_COLOUR
+from ..plan import CONSTANT, NO_VIEW, NONE, PLAIN_COLOUR
 from .cpu_colour import apply_step, blend_row, fill_row, finish_row
 from .cpu_names import HALF, ONE, TWO, ZERO, f32, jit, project
 from .cpu_sample import (
@@ -18,21 +18,28 @@ from .cpu_sample import (
     blend_rows,
     border_point,
     gather_any,
-    gather_bytes,
+    gather_rgb,
+    pack_rgb,
     prepare_columns,
     row_points,
     scattered_taps,
     split_quads,
     take_columns,
 )
-from .memory import fence, floats, prefetch
+from .memory import fence, floats, keep, prefetch
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
+FAR = np.iinfo(np.int64).max
 PAD = 16  # floats behind each scratch row, for vector loads that reach over its end
 
 
 @jit
-def _is_separable(m):
+def is_packed_rgb(image):
+    return image.channels == 3 and image.stride_x == 3 and image.stride_c == 1
+
+
+@jit
+def is_separable(m):
     return m[1] == ZERO and m[3] == ZERO and m[6] == ZERO and m[7] == ZERO and m[8] == ONE
 
 
@@ -40,7 +47,7 @@ def _is_separable(m):
 def _sample_row(image, like, m, y, x0, x1, axis_y, axis_x, span, columns, weights, scratch, rows):
     """One row of a view into the rows' columns x0 … x1 − 1. Returns the span that was sampled; the
     rest of it lies outside the clip. span: what `prepare_columns` said, for an axis-aligned view."""
-    if _is_separable(m):
+    if is_separable(m):
         at = border_point(axis_y, project(ZERO, f32(y) + HALF, ZERO, m[4], m[5]))
         start, stop, least, most = span
         if start >= stop or not (axis_y.low <= at and at <= axis_y.high):
@@ -56,9 +63,8 @@ def _sample_row(image, like, m, y, x0, x1, axis_y, axis_x, span, columns, weight
     axis_y, axis_x = alike(axis_y, axis_x), alike(axis_x, axis_y)
     scattered_taps(axis_x, scratch.at_x + skip, scratch.first_x, scratch.share_x, pitch, count)
     scattered_taps(axis_y, scratch.at_y + skip, scratch.first_y, scratch.share_y, pitch, count)
-    rgb = image.channels == 3 and image.stride_x == 3 and image.stride_c == 1
-    if rgb and image.item == 1:
-        gather_bytes(image, axis_y, axis_x, scratch, count)
+    if is_packed_rgb(image):
+        gather_rgb(image, like, axis_y, axis_x, scratch, count)
         split_quads(scratch, count, image.unit, rows + skip)
     else:
         gather_any(image, like, axis_y, axis_x, scratch, count, rows + skip)
@@ -66,31 +72,52 @@ def _sample_row(image, like, m, y, x0, x1, axis_y, axis_x, span, columns, weight
 
 
 @jit
-def _reach(m, low_y, low_x, high_y, high_x, height, width):
-    """The rows and columns of the source that an affine view can touch: y0, x0, y1, x1."""
-    y0, x0, y1, x1 = high_y, high_x, low_y, low_x
+def _reach(m, axis_y, axis_x, height, width):
+    """The pixels of the source that a view can touch: y0, x0, y1, x1. For a view that is not
+    affine, or looks past the clip's border: all of the clip."""
+    if m[6] != ZERO or m[7] != ZERO or m[8] != ONE or axis_x.border != CONSTANT:
+        return axis_y.first, axis_x.first, axis_y.last, axis_x.last
+    y0, x0, y1, x1 = axis_y.high, axis_x.high, axis_y.low, axis_x.low
     for corner in range(4):
         x, y = f32((corner % 2) * width), f32((corner // 2) * height)
         at_x, at_y = project(x, y, m[0], m[1], m[2]), project(x, y, m[3], m[4], m[5])
         x0, x1 = min(x0, at_x), max(x1, at_x)
         y0, y1 = min(y0, at_y), max(y1, at_y)
-    y0, x0, y1, x1 = max(y0, low_y), max(x0, low_x), min(y1, high_y), min(x1, high_x)
-    return int(y0), int(x0), int(math.ceil(y1)), int(math.ceil(x1))
+    margin_y, margin_x = axis_y.support + ONE, axis_x.support + ONE
+    return (
+        max(int(y0 - margin_y), axis_y.first), max(int(x0 - margin_x), axis_x.first),
+        min(int(y1 + margin_y) + 1, axis_y.last), min(int(x1 + margin_x) + 1, axis_x.last),
+    )  # fmt: skip
+
+
+@jit
+def _uncovered(n, k, y, layer_view, box, alpha):
+    """The columns of layer k's box that no later opaque layer hides on this row, as one span."""
+    x0, x1 = np.int64(box[n, k, 1]), np.int64(box[n, k, 3])
+    for later in range(k + 1, layer_view.shape[1]):
+        hides = layer_view[n, later] != NO_VIEW and alpha[n, later] == ONE
+        if hides and box[n, later, 0] <= y and y < box[n, later, 2]:
+            left, right = np.int64(box[n, later, 1]), np.int64(box[n, later, 3])
+            if left <= x0 and x0 < right:
+                x0 = right
+            if left < x1 and x1 <= right:
+                x1 = left
+    return x0, x1
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def draw(
     begin, end,
-    like, item, address, stride, limit, unit,
+    like, item, rows_columns, address, stride, limit, unit,
     source, inv_matrix, support, clip, border, fill, fill_start, step_kind, step_arg, curves,
     layer_view, box, alpha, colour,
     gain, offset, out, height, width,
 ):  # fmt: skip
     """Draw the outputs begin … end − 1.
 
-    like: a value of the sources' dtype, of `item` bytes. address, stride, limit: `Sources.pointers()`. unit: what
-    brings a source value to [0, 1]. The plan's fields follow under their names, its statistics
-    completed. out: where the batch goes, an `Out`.
+    like: a value of the sources' dtype, of `item` bytes. rows_columns: sources' sizes. address, stride, limit: from
+    `Sources.pointers()`. unit: what brings a source value to [0, 1]. The plan's fields follow under
+    their names, its statistics completed. out: where the batch goes, an `Out`.
     """
     channels, layers, steps = fill.shape[1], layer_view.shape[1], step_kind.shape[1]
     widest, longest = 2, 0
@@ -118,6 +145,13 @@ def draw(
     for x in range(width):
         centres[x] = f32(x) + HALF
     spans = np.zeros((layers, 4), np.int64)
+    # Where each layer's image lies: its source, or a packed copy of the piece that is looked at.
+    where = np.zeros((layers, 5), np.int64)
+    largest = 0
+    for b in range(len(address)):
+        if channels == 3 and not (stride[b, 1] == 3 and stride[b, 2] == 1):
+            largest = max(largest, rows_columns[b, 0] * rows_columns[b, 1] * 3 * item)
+    packed = np.empty((layers, largest + 64), np.uint8)
 
     matrices, arguments = inv_matrix.ctypes.data, step_arg.ctypes.data
     # Addresses, since an array passed to a function is counted, and counting waits for all writes.
@@ -126,28 +160,47 @@ def draw(
         for k in range(layers):
             v = layer_view[n, k]
             spans[k, 1] = 0
-            if v >= 0:
-                m = floats(matrices + 36 * v, 9)
-                axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
-                if _is_separable(m) and axis_x.low < axis_x.high and clip[v, 0] < clip[v, 2]:
-                    table = tables + k * (1 + widest) * pitch
-                    spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3] = prepare_columns(
-                        axis_x, m[0], m[2], box[n, k, 1], box[n, k, 3], table, table + pitch, pitch
-                    )
+            if v < 0 or clip[v, 0] >= clip[v, 2] or clip[v, 1] >= clip[v, 3]:
+                continue
+            b, m = source[v], floats(matrices + 36 * v, 9)
+            image = Image(
+                address[b], stride[b, 0], stride[b, 1], stride[b, 2], limit[b], item, unit, channels
+            )
+            axis_y = axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v])
+            axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
+            where[k, 0], where[k, 1], where[k, 2] = image.address, image.stride_y, image.stride_x
+            where[k, 3], where[k, 4] = image.stride_c, image.limit
+            if channels == 3 and not is_packed_rgb(image):
+                # Planes and the like: the piece that is looked at is packed once, for both paths.
+                to = packed.ctypes.data + k * (largest + 64)
+                y0, x0, y1, x1 = _reach(m, axis_y, axis_x, height, width)
+                if y0 < y1 and x0 < x1:
+                    pack_rgb(image, like, y0, x0, y1, x1, to)
+                stride_y = 3 * (x1 - x0)
+                where[k, 0] = to - (y0 * stride_y + 3 * x0) * item
+                where[k, 1], where[k, 2], where[k, 3] = stride_y, 3, 1
+                where[k, 4] = FAR  # the copy has room behind it
+            if is_separable(m):
+                table = tables + k * (1 + widest) * pitch
+                spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3] = prepare_columns(
+                    axis_x, m[0], m[2], box[n, k, 1], box[n, k, 3], table, table + pitch, pitch
+                )
 
         # What the next output reads is asked for while this one is drawn: waiting for it costs as
         # much as drawing it. Larger pieces would only push each other out of the cache.
-        ahead_y, ahead_x, ahead_rows, ahead_bytes, ahead_stride, ahead = 0, 0, 0, 0, 0, 0
+        ahead, ahead_rows, ahead_bytes, ahead_stride = 0, 0, 0, 0
         v = layer_view[n + 1, 0] if n + 1 < end else NO_VIEW
         if v >= 0:
             b = source[v]
-            ahead_y, ahead_x, y1, x1 = _reach(
-                floats(matrices + 36 * v, 9), clip[v, 0], clip[v, 1], clip[v, 2], clip[v, 3],
+            y0, x0, y1, x1 = _reach(
+                floats(matrices + 36 * v, 9),
+                axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v]),
+                axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v]),
                 height, width,
             )  # fmt: skip
-            ahead_stride, ahead_rows = stride[b, 0] * item, y1 - ahead_y
-            ahead_bytes = (x1 - ahead_x) * stride[b, 1] * item
-            ahead = address[b] + ahead_y * ahead_stride + ahead_x * stride[b, 1] * item
+            ahead_stride, ahead_rows = stride[b, 0] * item, y1 - y0
+            ahead_bytes = (x1 - x0) * stride[b, 1] * item
+            ahead = address[b] + y0 * ahead_stride + x0 * stride[b, 1] * item
             if ahead_rows * ahead_bytes > AHEAD or ahead_bytes <= 0:
                 ahead_rows = 0
 
@@ -158,7 +211,7 @@ def draw(
                         prefetch(ahead + row * ahead_stride + skip)
             for k in range(layers):
                 v = layer_view[n, k]
-                x0, x1 = np.int64(box[n, k, 1]), np.int64(box[n, k, 3])
+                x0, x1 = _uncovered(n, k, y, layer_view, box, alpha)
                 if v == NO_VIEW or y < box[n, k, 0] or y >= box[n, k, 2] or x0 >= x1:
                     continue
                 opaque = alpha[n, k] == ONE
@@ -167,14 +220,13 @@ def draw(
                     for c in range(channels):
                         fill_row(rows + c * pitch + 4 * x0, x1 - x0, colour[n, k, c])
                 else:
-                    b = source[v]
                     image = Image(
-                        address[b], stride[b, 0], stride[b, 1], stride[b, 2], limit[b], item, unit,
+                        where[k, 0], where[k, 1], where[k, 2], where[k, 3], where[k, 4], item, unit,
                         channels,
                     )  # fmt: skip
                     axis_y = axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v])
                     axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
-                    span = (spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3])
+                    span = (max(spans[k, 0], x0), min(spans[k, 1], x1), spans[k, 2], spans[k, 3])
                     table = tables + k * (1 + widest) * pitch
                     start, stop = _sample_row(
                         image, like, floats(matrices + 36 * v, 9), y, x0, x1, axis_y, axis_x, span,
@@ -199,3 +251,4 @@ def draw(
             to = out.address + (n * out.stride_n + y * out.stride_y) * out.item
             finish_row(canvas, pitch, channels, width, gains, offsets, out, to, spare)
     fence()
+    keep((memory, quads, line, packed))

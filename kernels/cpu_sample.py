@@ -3,7 +3,7 @@
 Two paths. An axis-aligned view (crop, resize, flip) blends whole source rows, contiguous memory,
 and takes its taps along x from that one row; which taps and weights is worked out once a view
 (`prepare_columns`, `blend_rows`, `take_columns`). Any other view works them out for each pixel
-(`row_points`, `scattered_taps`, then `gather_bytes` or `gather_any`).
+(`row_points`, `scattered_taps`, then `gather_rgb` or `gather_any`).
 
 Both cut the taps to the clip by shifting the first tap, so that no load is out of bounds and no
 loop needs a check; weights come from the taps' true places, so shifted ones weigh nothing.
@@ -37,7 +37,6 @@ from .cpu_names import (
     tap_weight,
 )
 from .memory import (
-    add_floats,
     add_rgb,
     bilinear_rgb,
     floats,
@@ -209,7 +208,7 @@ def take_columns(image, axis, scratch, least, columns, weights, start, stop, row
                 weight = floats(weights + t * scratch.pitch + 4 * start, count)
                 for x in range(count):
                     at = line + 12 * (np.int64(column[x]) + t)
-                    add_floats(scratch.quads + 16 * x, at, weight[x])
+                    add_rgb(scratch.quads + 16 * x, at, weight[x], ZERO)
         split_quads(scratch, count, image.unit, rows + 4 * start)
         return
     line_length = (axis.last - least + 1) * image.channels
@@ -339,52 +338,97 @@ def alike(axis, other):
 
 
 @apart
-def gather_bytes(image, axis_y, axis_x, scratch, count):
-    """RGB bytes, pixel after pixel, into quads by vector loads. Those reach a little over the
-    pixels they want; where that could pass the end of the memory, the taps are read one by one."""
-    stride_y, address, limit, pitch = image.stride_y, image.address, image.limit, scratch.pitch
+def gather_rgb(image, like, axis_y, axis_x, scratch, count):
+    """RGB, pixel after pixel, into quads by vector loads. Those reach a little over the pixels they
+    want; on a row where that could pass the end of the memory, each pixel is looked at first."""
+    pitch, quads = scratch.pitch, scratch.quads
+    down, right = image.stride_y * image.item, 3 * image.item
     first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
-    quads, along_y, along_x = scratch.quads, scratch.share_y, scratch.share_x
+    along_y, along_x = scratch.share_y, scratch.share_x
     taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
+    if not _stays_inside(image, axis_y, axis_x, first_y, first_x, taps, count):
+        taps = 0
+    if taps == 2:
+        share_y, share_x = floats(along_y + pitch, count), floats(along_x + pitch, count)
+        for x in range(count):
+            at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
+            bilinear_rgb(quads + 16 * x, at, at + down, share_x[x], share_y[x], like)
+    elif taps == 3:
+        for x in range(count):
+            at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
+            patch3_rgb(quads + 16 * x, at, down, along_y + 4 * x, along_x + 4 * x, pitch, like)
+    elif taps == 4:
+        for x in range(count):
+            at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
+            patch4_rgb(quads + 16 * x, at, down, along_y + 4 * x, along_x + 4 * x, pitch, like)
+    else:
+        last = image.limit - (axis_y.taps - 1) * down - (3 * axis_x.taps + 1) * image.item
+        for x in range(count):
+            at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
+            if at > last:
+                _gather_one(image, like, at, axis_y.taps, axis_x.taps, scratch, x)
+                continue
+            _clear_quads(quads + 16 * x, 1)
+            for ty in range(axis_y.taps):
+                weight = floats(along_y + ty * pitch, count)[x]
+                for tx in range(axis_x.taps):
+                    share = weight * floats(along_x + tx * pitch, count)[x]
+                    add_rgb(quads + 16 * x, at + ty * down + tx * right, share, like)
+
+
+@jit
+def _stays_inside(image, axis_y, axis_x, first_y, first_x, taps, count):
+    """Whether vector loads of a whole row of points, `taps` rows each, stay within the memory. Along
+    a row points go one way, unless a border folds them: its ends are its extremes."""
+    if axis_x.border == CONSTANT or axis_x.border == EDGE:
+        y, x = max(first_y[0], first_y[count - 1]), max(first_x[0], first_x[count - 1])
+    else:
+        y, x = axis_y.last - taps, axis_x.last - taps
     reach = 8 if taps == 2 else 16
-    safe = address + (axis_y.last - 1) * stride_y + 3 * (axis_x.last - taps) + reach <= limit
-    if safe and taps == 2:
-        below, right = floats(along_y + pitch, count), floats(along_x + pitch, count)
-        for x in range(count):
-            at = address + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
-            bilinear_rgb(quads + 16 * x, at, at + stride_y, right[x], below[x])
-        return
-    if safe and taps == 3:
-        for x in range(count):
-            at = address + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
-            patch3_rgb(quads + 16 * x, at, stride_y, along_y + 4 * x, along_x + 4 * x, pitch)
-        return
-    if safe and taps == 4:
-        for x in range(count):
-            at = address + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
-            patch4_rgb(quads + 16 * x, at, stride_y, along_y + 4 * x, along_x + 4 * x, pitch)
-        return
-    _clear_quads(scratch.quads, count)
-    for ty in range(axis_y.taps):
-        along_y = floats(scratch.share_y + ty * pitch, count)
-        for tx in range(axis_x.taps):
-            along_x = floats(scratch.share_x + tx * pitch, count)
-            shift = address + ty * stride_y + 3 * tx
-            for x in range(count):
-                at = shift + np.int64(first_y[x]) * stride_y + 3 * np.int64(first_x[x])
-                weight = along_y[x] * along_x[x]
-                if at + 4 <= limit:
-                    add_rgb(scratch.quads + 16 * x, at, weight)
-                else:
-                    quad = floats(scratch.quads + 16 * x, 3)
-                    pixel = values(at, 3, np.uint8(0))
-                    for c in range(3):
-                        quad[c] += f32(pixel[c]) * weight
+    furthest = (np.int64(y) + taps - 1) * image.stride_y + 3 * np.int64(x) + reach
+    return image.address + furthest * image.item <= image.limit
+
+
+@apart
+def _gather_one(image, like, at, taps_y, taps_x, scratch, x):
+    """One pixel, tap by tap, reading nothing beside them."""
+    quad = floats(scratch.quads + 16 * x, 3)
+    for c in range(3):
+        quad[c] = ZERO
+        for ty in range(taps_y):
+            weight = floats(scratch.share_y + ty * scratch.pitch, x + 1)[x]
+            row = values(at + ty * image.stride_y * image.item, 3 * taps_x, like)
+            for tx in range(taps_x):
+                share = weight * floats(scratch.share_x + tx * scratch.pitch, x + 1)[x]
+                quad[c] += f32(row[3 * tx + c]) * share
+
+
+@apart
+def pack_rgb(image, like, y0, x0, y1, x1, to):
+    """Copy a piece of an RGB image of any strides to `to`, pixel after pixel."""
+    width = x1 - x0
+    for y in range(y0, y1):
+        row = image.address + (y * image.stride_y + x0 * image.stride_x) * image.item
+        length = (width - 1) * image.stride_x + 1
+        red = values(row, length, like)
+        green = values(row + image.stride_c * image.item, length, like)
+        blue = values(row + 2 * image.stride_c * image.item, length, like)
+        out = values(to + (y - y0) * width * 3 * image.item, 3 * width, like)
+        if image.stride_x == 1:
+            for x in range(width):
+                out[3 * x] = red[x]
+                out[3 * x + 1] = green[x]
+                out[3 * x + 2] = blue[x]
+        else:
+            for x in range(width):
+                out[3 * x] = red[x * image.stride_x]
+                out[3 * x + 1] = green[x * image.stride_x]
+                out[3 * x + 2] = blue[x * image.stride_x]
 
 
 @apart
 def gather_any(image, like, axis_y, axis_x, scratch, count, rows):
-    """Any dtype, channels and strides, into the rows."""
+    """Any number of channels and any strides, into the rows."""
     pitch = scratch.pitch
     first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
     for c in range(image.channels):

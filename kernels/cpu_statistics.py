@@ -10,7 +10,7 @@ from numba import njit
 from ..plan import HISTOGRAM, MEAN, NONE, RANGE
 from .cpu_colour import apply_step
 from .cpu_names import curve_entry, f32, jit
-from .memory import floats, values
+from .memory import floats, keep, values
 from .statistics import GREY, completed
 
 _RED, _GREEN, _BLUE = (f32(weight) for weight in GREY)
@@ -41,7 +41,7 @@ def measured(plan, pixels, spread):
 @njit(nogil=True, error_model="numpy", cache=True)
 def _measure(
     begin, end,
-    like, item, address, stride, limit, unit,
+    like, item, rows_columns, address, stride, limit, unit,
     source, step_kind, step_arg, curves,
     views, windows, step, statistic, channels, out,
 ):  # fmt: skip
@@ -90,6 +90,7 @@ def _measure(
                         out[i, c, 1] = max(out[i, c, 1], row[x])
         if statistic == MEAN:
             out[i, 0, 0] /= (y1 - y0) * width * (1 if channels == 3 else channels)
+    keep((memory,))
 
 
 @jit

@@ -1,6 +1,6 @@
 """Memory for the CPU kernel: addresses seen as arrays, and the few vector loads that LLVM does not
-find by itself. RGB pixels of three bytes are read four or eight bytes at a time and blended as a
-`quad`, four floats of which the last is not used."""
+find by itself. RGB pixels, three bytes or floats, are read four, eight or sixteen values at a time and
+blended as a `quad`, four floats of which the last is not used."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def _at(builder, address):
     return builder.inttoptr(address, ir.PointerType())
 
 
-def _bytes(builder, address, vector):
-    """Load bytes from anywhere as floats."""
-    raw = builder.load(
-        _at(builder, address), align=1, typ=ir.VectorType(ir.IntType(8), vector.count)
-    )
-    return builder.uitofp(raw, vector)
+def _pixels(builder, address, like, vector):
+    """Load values of `like`'s type, bytes or floats, from anywhere as floats."""
+    if like == types.uint8:
+        raw = ir.VectorType(ir.IntType(8), vector.count)
+        return builder.uitofp(builder.load(_at(builder, address), align=1, typ=raw), vector)
+    return builder.load(_at(builder, address), align=4, typ=vector)
 
 
 def _splat(builder, value, vector):
@@ -94,33 +94,33 @@ def _store(builder, quad, address):
 
 
 @intrinsic
-def bilinear_rgb(typingctx, quad, top, bottom, right_share, bottom_share):
-    """Blend two by two RGB byte pixels into a quad. Reads eight bytes from `top` and `bottom`."""
+def bilinear_rgb(typingctx, quad, top, bottom, right_share, bottom_share, like):
+    """Blend two by two RGB pixels into a quad. Reads eight values from `top` and `bottom`."""
 
     def codegen(context, builder, signature, args):
-        quad, top, bottom, right_share, bottom_share = args
-        upper, lower = _bytes(builder, top, _OCTET), _bytes(builder, bottom, _OCTET)
+        quad, top, bottom, right_share, bottom_share, _ = args
+        upper, lower = (_pixels(builder, row, like, _OCTET) for row in (top, bottom))
         column = _mix(builder, upper, lower, bottom_share)
         left, right = _part(builder, column, 0), _part(builder, column, 3)
         _store(builder, _mix(builder, left, right, right_share), quad)
         return context.get_dummy_value()
 
     f, a = types.float32, types.int64
-    return types.void(a, a, a, f, f), codegen
+    return types.void(a, a, a, f, f, like), codegen
 
 
 @intrinsic
-def add_rgb(typingctx, quad, pixel, weight):
-    """quad += weight · RGB byte pixel. Reads four bytes from `pixel`."""
+def add_rgb(typingctx, quad, pixel, weight, like):
+    """quad += weight · RGB pixel. Reads four values from `pixel`."""
 
     def codegen(context, builder, signature, args):
-        quad, pixel, weight = args
+        quad, pixel, weight, _ = args
         before = builder.load(_at(builder, quad), align=4, typ=_QUAD)
-        value = _bytes(builder, pixel, _QUAD)
+        value = _pixels(builder, pixel, like, _QUAD)
         _store(builder, _multiply_add(builder, value, _splat(builder, weight, _QUAD), before), quad)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.float32), codegen
+    return types.void(types.int64, types.int64, types.float32, like), codegen
 
 
 @intrinsic
@@ -138,18 +138,10 @@ def mix_floats(typingctx, quad, triples, share):
     return types.void(types.int64, types.int64, types.float32), codegen
 
 
-@intrinsic
-def add_floats(typingctx, quad, triple, weight):
-    """quad += weight · float triple. Reads four floats."""
-
-    def codegen(context, builder, signature, args):
-        quad, triple, weight = args
-        before = builder.load(_at(builder, quad), align=4, typ=_QUAD)
-        value = builder.load(_at(builder, triple), align=4, typ=_QUAD)
-        _store(builder, _multiply_add(builder, value, _splat(builder, weight, _QUAD), before), quad)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.float32), codegen
+@njit(nogil=True)
+def keep(arrays):
+    """Keeps a tuple of arrays until here. numba frees an array after the last line that names it,
+    and an address does not name it."""
 
 
 @intrinsic
@@ -216,16 +208,16 @@ def fence(typingctx):
 
 
 def _patch(taps):
-    """Weigh taps × taps RGB byte pixels into a quad, at most five. The weights of tap t lie at
-    along_y + t · pitch and along_x + t · pitch. Reads sixteen bytes of each row."""
+    """Weigh taps × taps RGB pixels into a quad, at most five. The weights of tap t lie at
+    along_y + t · pitch and along_x + t · pitch. Reads sixteen values of each row."""
 
     @intrinsic
-    def patch_rgb(typingctx, quad, at, stride_y, along_y, along_x, pitch):
+    def patch_rgb(typingctx, quad, at, stride_y, along_y, along_x, pitch, like):
         def codegen(context, builder, signature, args):
-            quad, at, stride_y, along_y, along_x, pitch = args
+            quad, at, stride_y, along_y, along_x, pitch, _ = args
             column = sum_ = None
             for _ in range(taps):
-                row = _bytes(builder, at, _SIXTEEN)
+                row = _pixels(builder, at, like, _SIXTEEN)
                 weight = _weight(builder, along_y, _SIXTEEN)
                 column = (
                     builder.fmul(row, weight)
@@ -245,7 +237,7 @@ def _patch(taps):
             return context.get_dummy_value()
 
         a = types.int64
-        return types.void(a, a, a, a, a, a), codegen
+        return types.void(a, a, a, a, a, a, like), codegen
 
     return patch_rgb
 

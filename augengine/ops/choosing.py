@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ..draws import below
-from .op import Op, interval, number, ops
+from .op import Op, interval, number, ops, several, whole
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,11 @@ class OneOf(_Chooser):
     def __post_init__(self):
         super().__post_init__()
         if self.p is not None:
-            weights = tuple(number("OneOf.p", v, 0) for v in self.p)
+            weights = tuple(number("OneOf.p", v, 0) for v in several(self.p))
             if len(weights) != len(self.transforms) or sum(weights) == 0:
                 raise ValueError(
                     f"OneOf.p: got {len(weights)} weights with sum {sum(weights):g}, expected "
-                    f"{len(self.transforms)}, one for each op, and not all 0."
+                    f"{len(self.transforms)}, one for each op, and not all 0. Leave p out for equal chances."
                 )
             self._set(p=weights)
 
@@ -118,11 +119,13 @@ class SomeOf(_Chooser):
     def __post_init__(self):
         super().__post_init__()
         most = 64 if self.replace else len(self.transforms)
-        if not isinstance(self.num_ops, int) or not 0 <= self.num_ops <= most:
+        if not whole(self.num_ops) or not 0 <= self.num_ops <= most:
             raise ValueError(
-                f"SomeOf.num_ops: got {self.num_ops!r}, expected a whole number 0 … {most}."
+                f"SomeOf.num_ops: got {self.num_ops!r}, expected a whole number 0 … {most}. Pass one of "
+                "these" + ("." if self.replace else ", or replace=True.")
             )
-        if isinstance(self.magnitude, (int, float)):
+        self._set(num_ops=int(self.num_ops))
+        if isinstance(self.magnitude, Real):
             self._set(magnitude=number("SomeOf.magnitude", self.magnitude, 0, 1))
         else:
             self._set(magnitude=interval("SomeOf.magnitude", self.magnitude, 0, 1))

@@ -6,13 +6,14 @@ Names and arguments are torchvision's. Every step clamps to [0, 1]; nothing is r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from .. import colour
 from ..plan import HUE, MATRIX, MEAN
-from .op import LAYER, Op, drawn, interval, number, spread
+from .op import LAYER, Op, drawn, interval, number, several, spread
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ColorJitter(Op):
             value = getattr(self, name)
             if value is not None:
                 where = f"ColorJitter.{name}"
-                if isinstance(value, (int, float)):
+                if isinstance(value, Real):
                     value = number(where, value, 0)
                     value = (max(0.0, 1 - value), 1 + value)
                 self._set(**{name: interval(where, value, 0)})
@@ -127,14 +128,12 @@ class Normalize(Op):
     stages = (LAYER, LAYER)
 
     def __post_init__(self):
-        mean, std = (
-            (float(v),) if isinstance(v, (int, float)) else tuple(float(x) for x in v)
-            for v in (self.mean, self.std)
-        )
-        if len(mean) != len(std) or not np.isfinite(mean + std).all() or min(std) <= 0:
+        mean = tuple(number("Normalize.mean", v) for v in several(self.mean))
+        std = tuple(number("Normalize.std", v) for v in several(self.std))
+        if len(mean) != len(std) or min(std, default=0) <= 0:
             raise ValueError(
-                f"Normalize: got mean {self.mean!r} and std {self.std!r}, expected finite numbers, "
-                "as many of each, and std above 0."
+                f"Normalize: got mean {self.mean!r} and std {self.std!r}, expected as many of each, and "
+                "std above 0. Pass one number, or one for each channel."
             )
         self._set(mean=mean, std=std)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import geometry
 from ..draws import below
-from .op import Op, colour, drawn, interpolation_name, interval, number, spread
+from .op import Op, colour, drawn, interpolation_name, interval, number, several, spread, whole
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ class RandomQuarterTurn(Op):
     turns: tuple[int, ...] = (0, 1, 2, 3)
 
     def __post_init__(self):
-        turns = (self.turns,) if isinstance(self.turns, int) else tuple(self.turns)
-        if not turns or any(turn not in (0, 1, 2, 3) for turn in turns):
+        turns = several(self.turns)
+        if not turns or not all(whole(turn) and 0 <= turn < 4 for turn in turns):
             raise ValueError(
-                f"RandomQuarterTurn.turns: got {turns!r}, expected some of 0, 1, 2, 3."
+                f"RandomQuarterTurn.turns: got {turns!r}, expected some of 0, 1, 2, 3. Pass quarter "
+                "turns, not degrees."
             )
-        self._set(turns=turns)
+        self._set(turns=tuple(map(int, turns)))
 
     def sample(self, draft, rows, place):
         choice = below(draft.draws.uniform(place, 1, rows)[:, 0], len(self.turns))
@@ -136,15 +137,23 @@ class RandomAffine(Op):
     def __post_init__(self):
         shear = self.shear
         if shear is not None:
-            shear = (-shear, shear) if isinstance(shear, (int, float)) else tuple(shear)
-            if len(shear) not in (2, 4):
-                raise ValueError(f"RandomAffine.shear: got {shear!r}, expected 1, 2 or 4 numbers.")
-            for k in range(0, len(shear), 2):
-                interval("RandomAffine.shear", shear[k : k + 2], -89, 89)
+            where, shear = "RandomAffine.shear", several(shear)
+            if len(shear) not in (1, 2, 4):
+                raise ValueError(
+                    f"{where}: got {shear!r}, expected 1, 2 or 4 numbers. Pass limits in degrees for x, "
+                    "or for x and y."
+                )
+            if len(shear) == 1:
+                shear = spread(where, shear[0], -89, 89)
+            limits = [interval(where, shear[k : k + 2], -89, 89) for k in range(0, len(shear), 2)]
+            shear = tuple(limit for pair in limits for limit in pair)
         translate = self.translate
         if translate is not None:
-            if np.shape(translate) != (2,):
-                raise ValueError(f"RandomAffine.translate: got {translate!r}, expected two shares.")
+            if len(several(translate)) != 2:
+                raise ValueError(
+                    f"RandomAffine.translate: got {translate!r}, expected two shares. Pass (horizontal, "
+                    "vertical)."
+                )
             translate = tuple(number("RandomAffine.translate", share, 0, 1) for share in translate)
         scale = self.scale
         self._set(
@@ -234,9 +243,14 @@ def _expanded(inverse, frame):
         axis=1,
     )
     # A rotation's inverse is its transpose: this maps old corners to new ones.
-    moved = corners @ inverse[:, :2, :2]
-    low, high = np.trunc(moved.min(axis=1) / 1e-4) * 1e-4, np.trunc(moved.max(axis=1) / 1e-4) * 1e-4
-    return (np.ceil(high) - np.floor(low)).astype(np.int64)[:, ::-1]
+    turn = inverse[:, :2, :2]
+    moved = corners @ turn
+    low, high = moved.min(axis=1), moved.max(axis=1)
+    # Seen from the old corner, and cut to four decimals, as torchvision does; a quarter turn is exact.
+    from_corner = [np.trunc((edge + half[:, ::-1]) * 1e4) / 1e4 for edge in (low, high)]
+    grown = np.ceil(from_corner[1]) - np.floor(from_corner[0])
+    quarter = (turn == np.round(turn)).all(axis=(1, 2))
+    return np.where(quarter[:, None], high - low, grown).astype(np.int64)[:, ::-1]
 
 
 def _centre(center, frame):
@@ -249,6 +263,8 @@ def _centre(center, frame):
 def _point(where, value):
     if value is None:
         return None
-    if np.shape(value) != (2,):
-        raise ValueError(f"{where}: got {value!r}, expected (x, y) in pixels.")
+    if len(several(value)) != 2:
+        raise ValueError(
+            f"{where}: got {value!r}, expected (x, y) in pixels. Leave it out for the middle."
+        )
     return tuple(number(where, v) for v in value)

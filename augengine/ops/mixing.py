@@ -8,13 +8,14 @@ Labels follow from the layers' weights: `soft_labels`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..draws import GAMMA_DRAWS, below, beta_variate
-from .op import LAYER, Op, interval, number
+from .op import LAYER, Op, interval, number, several
 
 
 @dataclass(frozen=True)
@@ -83,17 +84,20 @@ class RandomErasing(Op):
     stages = (LAYER, LAYER)
 
     def __post_init__(self):
-        many = isinstance(self.value, (list, tuple))
-        values = self.value if many else (self.value,)
-        value = tuple(number("RandomErasing.value", v) for v in values)
+        value = tuple(number("RandomErasing.value", v) for v in several(self.value))
         self._set(
             p=number("RandomErasing.p", self.p, 0, 1),
             scale=interval("RandomErasing.scale", self.scale, 0, 1),
             ratio=interval("RandomErasing.ratio", self.ratio, 1e-6),
-            value=value if many else value[0],
+            value=value if isinstance(self.value, Iterable) else value[0],
         )
 
     def sample(self, draft, rows, place):
+        if len(several(self.value)) not in (1, draft.channels):
+            raise ValueError(
+                f"RandomErasing.value: got {self.value}, the images have {draft.channels} channel(s). "
+                f"Pass {draft.channels} or one."
+            )
         uniform = draft.draws.uniform(place, 23, rows)
         acts = uniform[:, 0] < self.p
         rows, uniform = rows[acts], uniform[acts]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import ClassVar
 
 # Where in a policy an op may stand: views are decided first, then layered, then normalised.
@@ -35,29 +37,40 @@ class Op:
             object.__setattr__(self, name, value)
 
 
+def several(value) -> tuple:
+    """What came, as a tuple: of one, if it is no sequence."""
+    many = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    return tuple(value) if many else (value,)
+
+
 def number(where: str, value, low=-math.inf, high=math.inf) -> float:
     """A finite number in [low, high], or ValueError / TypeError."""
-    if (
-        isinstance(value, bool)
-        or (not isinstance(value, (int, float))
-        and not hasattr(value, "__float__"))
-    ):
-        raise TypeError(f"{where}: got {value!r}, expected a number.")
-    value = float(value)
-    if not low <= value <= high or math.isinf(value):
-        raise ValueError(f"{where}: got {value:g}, expected a number in [{low:g}, {high:g}].")
+    try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
+        value = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"{where}: got {value!r}, expected a number. Pass an int or a float."
+        ) from None
+    if not math.isfinite(value) or not low <= value <= high:
+        expected = f"a number in [{low:g}, {high:g}]"
+        if math.isinf(high):
+            expected = "a finite number" if math.isinf(low) else f"a finite number from {low:g} up"
+        nearest = min(max(value, low), high)
+        fix = f"The nearest is {nearest:g}" if math.isfinite(nearest) else "Pass one"
+        raise ValueError(f"{where}: got {value:g}, expected {expected}. {fix}.")
     return value
 
 
 def interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, float]:
     """(lo, hi) with low ≤ lo ≤ hi ≤ high."""
-    try:
-        first, last = value
-    except (TypeError, ValueError):
+    pair = several(value)
+    if len(pair) != 2:
         raise TypeError(
-            f"{where}: got {value!r}, expected two numbers (lowest, highest)."
-        ) from None
-    first, last = number(where, first, low, high), number(where, last, low, high)
+            f"{where}: got {value!r}, expected two numbers (lowest, highest). Pass a pair."
+        )
+    first, last = (number(where, v, low, high) for v in pair)
     if first > last:
         raise ValueError(
             f"{where}: got ({first:g}, {last:g}), which is reversed, expected (lowest, highest). "
@@ -68,7 +81,7 @@ def interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, fl
 
 def spread(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, float]:
     """A number x ≥ 0 for (−x, x), or an interval."""
-    if isinstance(value, (int, float)):
+    if isinstance(value, Real):
         value = number(where, value, 0)
         return interval(where, (-value, value), low, high)
     return interval(where, value, low, high)
@@ -76,19 +89,26 @@ def spread(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, floa
 
 def size_pair(where: str, value) -> tuple[int, int]:
     """An int for a square, or (height, width); at least 1."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) == 1:
-        pair *= 2
-    if len(pair) != 2 or not all(isinstance(v, int) and v >= 1 for v in pair):
-        raise ValueError(f"{where}: got {value!r}, expected an int or (height, width), 1 or more.")
-    return pair
+    pair = several(value)
+    pair = pair * 2 if len(pair) == 1 else pair
+    if len(pair) != 2 or not all(whole(v) and v >= 1 for v in pair):
+        raise ValueError(
+            f"{where}: got {value!r}, expected an int or (height, width), 1 or more. Pass whole "
+            "numbers of pixels."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def whole(value) -> bool:
+    """Whether it is an int, NumPy's included."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def colour(where: str, value):
     """None, a number, or one number a channel, 0 … 255."""
-    if value is None or isinstance(value, (int, float)):
+    if value is None or isinstance(value, (Real, str)):
         return value if value is None else number(where, value, 0, 255)
-    return tuple(number(where, v, 0, 255) for v in value)
+    return tuple(number(where, v, 0, 255) for v in several(value))
 
 
 def interpolation_name(where: str, value):
@@ -112,7 +132,9 @@ def ops(where: str, value) -> tuple[Op, ...]:
                 "fused; apply it to the finished batch."
             )
     if not value:
-        raise ValueError(f"{where}: got no ops, expected at least one.")
+        raise ValueError(
+            f"{where}: got no ops, expected at least one. Pass an op or a list of ops."
+        )
     return value
 
 

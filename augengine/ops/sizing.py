@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..draws import below
-from .op import Op, colour, interpolation_name, interval, size_pair
+from .op import Op, colour, interpolation_name, interval, several, size_pair, whole
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 
@@ -31,12 +31,14 @@ class Resize(Op):
     antialias: bool = True
 
     def __post_init__(self):
-        size = self.size if isinstance(self.size, int) else tuple(self.size)
-        size = size[0] if isinstance(size, tuple) and len(size) == 1 else size
-        size_pair("Resize.size", size)
-        if self.max_size is not None and (not isinstance(size, int) or self.max_size <= size):
+        pair = size_pair("Resize.size", self.size)
+        size = pair[0] if len(several(self.size)) == 1 else pair
+        if self.max_size is not None and not (
+            whole(self.max_size) and isinstance(size, int) and self.max_size > size
+        ):
             raise ValueError(
-                f"Resize.max_size: got {self.max_size} with size {size}, expected it above an int size."
+                f"Resize.max_size: got {self.max_size!r} with size {size}, expected it above an int "
+                "size. Leave it out, or give the shorter edge alone."
             )
         self._set(size=size, interpolation=interpolation_name("Resize", self.interpolation))
 
@@ -68,7 +70,9 @@ class CenterCrop(Op):
     context: str | None = None
 
     def __post_init__(self):
-        self._set(size=size_pair("CenterCrop.size", self.size), fill=colour("fill", self.fill))
+        self._set(
+            size=size_pair("CenterCrop.size", self.size), fill=colour("CenterCrop.fill", self.fill)
+        )
         _check_context("CenterCrop", self.context)
 
     def sample(self, draft, rows, place):
@@ -98,12 +102,14 @@ class RandomCrop(Op):
     context: str | None = None
 
     def __post_init__(self):
-        self._set(size=size_pair("RandomCrop.size", self.size), fill=colour("fill", self.fill))
+        self._set(
+            size=size_pair("RandomCrop.size", self.size), fill=colour("RandomCrop.fill", self.fill)
+        )
         self._set(padding=_padding("RandomCrop.padding", self.padding))
         if self.padding_mode not in (None, *PADDING_MODES):
             raise ValueError(
                 f"RandomCrop.padding_mode: got {self.padding_mode!r}, expected one of "
-                f"{', '.join(PADDING_MODES)}."
+                f"{', '.join(PADDING_MODES)}. Pass one of these."
             )
         _check_context("RandomCrop", self.context)
 
@@ -204,12 +210,16 @@ def _padding(where, value):
     """(left, top, right, bottom), as torchvision reads one, two or four numbers."""
     if value is None:
         return None
-    value = (value,) if isinstance(value, int) else tuple(value)
-    if len(value) not in (1, 2, 4) or any(not isinstance(v, int) or v < 0 for v in value):
-        raise ValueError(f"{where}: got {value!r}, expected 1, 2 or 4 whole numbers, 0 or more.")
-    return value * (4 // len(value))
+    values = several(value)
+    if len(values) not in (1, 2, 4) or not all(whole(v) and v >= 0 for v in values):
+        raise ValueError(
+            f"{where}: got {value!r}, expected 1, 2 or 4 whole numbers, 0 or more. Pass pixels, such as 4."
+        )
+    return tuple(map(int, values)) * (4 // len(values))
 
 
 def _check_context(where, value):
     if value not in (None, "source"):
-        raise ValueError(f"{where}.context: got {value!r}, expected None or 'source'.")
+        raise ValueError(
+            f"{where}.context: got {value!r}, expected None or 'source'. Leave it out."
+        )

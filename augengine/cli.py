@@ -1,0 +1,66 @@
+"""The command line: `augengine demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import __version__
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"augengine {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
+    ] = False,
+) -> None:
+    """Image augmentation: everything random is decided first, then drawn in one pass."""
+
+
+@app.command()
+def demo(
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images, searched with its subfolders, instead of ours."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The contact sheet, a PNG.")] = Path(
+        "augengine-demo.png"
+    ),
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pixels a side of the augmented images.  [default: 224]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    epoch: Annotated[int, typer.Option(min=0, help="The first epoch on the sheet.")] = 0,
+    policy: Annotated[
+        Path | None, typer.Option(help="A policy as YAML, as Policy.to_yaml writes it.")
+    ] = None,
+) -> None:
+    """Augment photographs, draw a contact sheet of them, and measure how fast that is."""
+    from .demo import run
+
+    try:
+        run(images=images, output=output, size=size, seed=seed, epoch=epoch, policy=policy)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        typer.secho(f"augengine demo: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+
+
+def main() -> None:
+    app(prog_name="augengine")
+
+
+if __name__ == "__main__":
+    main()

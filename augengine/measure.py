@@ -1,0 +1,159 @@
+"""Measuring: interleaved rounds, and the memory floor that a time is a multiple of.
+
+floor = bytes that must be moved / copy bandwidth, measured in the same rounds
+bytes = source bytes that the plan needs, each once, + the bytes of the output
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+import torch
+
+from . import Plan
+from .plan import NO_STATISTIC, NO_VIEW, PLAIN_COLOUR
+
+# Each way, and larger than the last-level caches of most machines.
+COPY_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The seconds that each of n rounds took."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance of the quartiles, as a share of the median."""
+        if len(self.seconds) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return (high - low) / 2 / self.median
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that work() takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def interleaved(
+    contenders: dict[str, Callable[[], object]],
+    rounds: int,
+    seconds: float = float("inf"),
+    after: Callable[[int, int], object] = lambda done, total: None,
+) -> dict[str, Timing]:
+    """Time contenders by turns, so that a busy moment of the machine meets all of them.
+
+    Each is warmed up once. rounds: fewer, though not below three, if `seconds` would not suffice.
+    after(done, total): called after each round.
+    """
+    warm = sum(timed(work) for work in contenders.values())
+    rounds = int(max(min(rounds, 3), min(rounds, seconds / max(warm, 1e-9))))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for done in range(1, rounds + 1):
+        for name, work in contenders.items():
+            times[name].append(timed(work))
+        after(done, rounds)
+    return {name: Timing(tuple(taken)) for name, taken in times.items()}
+
+
+def copier(nbytes: int = COPY_BYTES) -> Callable[[], object]:
+    """What to time for the copy bandwidth: a copy of nbytes, with torch's threads."""
+    source = torch.zeros(nbytes, dtype=torch.uint8)
+    target = torch.ones_like(source)
+    return lambda: target.copy_(source)
+
+
+def floor_seconds(nbytes: int, copy: Timing, copy_bytes: int = COPY_BYTES) -> float:
+    """The time in which memory can move nbytes. A copy reads its bytes and writes them: both count."""
+    return nbytes / (2 * copy_bytes / copy.median)
+
+
+def floor_bytes(plan: Plan, itemsize: int = 1) -> int:
+    """Source bytes that the plan needs, each counted once, + the bytes of its output.
+
+    itemsize: bytes of a source value. What an opaque layer hides is not needed.
+    """
+    item = getattr(torch, plan.finish.dtype).itemsize
+    return needed_pixels(plan) * plan.finish.channels * itemsize + int(np.prod(plan.shape)) * item
+
+
+def needed_pixels(plan: Plan) -> int:
+    """How many source pixels the plan's outputs depend on."""
+    needed = [np.zeros(size, bool) for size in plan.sizes]
+    height, width = plan.finish.size
+    for views, boxes, alphas in zip(plan.view, plan.box, plan.alpha, strict=True):
+        open_ = np.ones((height, width), bool)  # what no later layer hides
+        for view, (y0, x0, y1, x1), alpha in reversed([*zip(views, boxes, alphas, strict=True)]):
+            if view == NO_VIEW:
+                continue
+            if view != PLAIN_COLOUR:
+                at = np.argwhere(open_[y0:y1, x0:x1])[:, ::-1] + [x0 + 0.5, y0 + 0.5]
+                _mark(needed[plan.source[view]], plan, view, at)
+            if alpha == 1:
+                open_[y0:y1, x0:x1] = False
+    for view, step in np.argwhere(plan.statistic != NO_STATISTIC):
+        y0, x0, y1, x1 = plan.window[view, step]
+        rows, columns = (slice(int(a), int(np.ceil(b))) for a, b in ((y0, y1), (x0, x1)))
+        needed[plan.source[view]][rows, columns] = True
+    return sum(int(np.count_nonzero(mask)) for mask in needed)
+
+
+def _mark(mask, plan, view, at):
+    """Mark the source pixels under the filter at output points `at` [m, 2] (x, y)."""
+    moved = np.c_[at, np.ones(len(at))] @ plan.inv_matrix[view].T.astype(float)
+    points = moved[:, :2] / moved[:, 2:]
+    low, high = plan.clip[view, 1::-1], plan.clip[view, :1:-1]  # as x, y
+    points = points[((low <= points) & (points <= high)).all(axis=1)]
+    if not len(points) or not (low < high).all():
+        return
+    half = plan.support[view] if plan.support[view].max() else np.full(2, 0.5)  # 0: nearest
+    # Those whose centre lies less than `half` away, and inside the clip.
+    first = np.clip(np.floor(points - half + 0.5), np.floor(low), np.ceil(high) - 1).astype(int)
+    last = np.clip(np.ceil(points + half - 0.5) - 1, first, np.ceil(high) - 1).astype(int)
+    columns, rows = np.ceil(2 * half).astype(int)
+    for row in range(rows):
+        y = np.minimum(first[:, 1] + row, last[:, 1])
+        for column in range(columns):
+            mask[y, np.minimum(first[:, 0] + column, last[:, 0])] = True
+
+
+def machine() -> str:
+    """The processor and its cores, in a few words."""
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next(line for line in file if line.startswith("model name"))
+        name = name.partition(":")[2].strip()
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor that has no name there
+    cores = os.cpu_count() or 1
+    return f"{name}, {cores} core{'s' * (cores != 1)}"
+
+
+def versions(*packages: str) -> str:
+    """Python and those of the packages that are installed, with their versions."""
+    said = [f"Python {platform.python_version()}"]
+    for package in packages:
+        try:
+            said.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(said)

@@ -1,0 +1,223 @@
+"""The same policy in other libraries, to measure against: as their users would write it, op by op.
+
+Each function takes a policy and gives work(images, out) → images (N, C, H, W) float32, with
+parameters drawn for every sample. Only ops that the library has under the same meaning are
+translated; another raises `Untranslated`. Ranges are taken from the policy itself, so that all
+contenders draw from the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import (
+    CenterCrop,
+    CutMix,
+    Normalize,
+    Op,
+    Policy,
+    RandomAffine,
+    RandomBrightness,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+    Resize,
+)
+
+Work = Callable[[Any, "torch.Tensor | None"], torch.Tensor]
+
+
+class Untranslated(ValueError):
+    """The library has no op of that meaning."""
+
+
+def torchvision(policy: Policy) -> Work:
+    """torchvision.transforms.v2. images: uint8 tensors (C, H, W), of any sizes.
+
+    They go through one by one: a v2 transform draws one set of parameters for a whole batch.
+    """
+    from torchvision.transforms import v2
+
+    bilinear = v2.InterpolationMode.BILINEAR
+
+    def op(op: Op) -> Callable:
+        match op:
+            case Resize(size=size, max_size=max_size, antialias=antialias):
+                return v2.Resize(size, bilinear, max_size=max_size, antialias=antialias)
+            case CenterCrop(size=size):
+                return v2.CenterCrop(size)
+            case RandomCrop(size=size, padding=None, pad_if_needed=False):
+                return v2.RandomCrop(size)
+            case RandomResizedCrop():
+                return v2.RandomResizedCrop(
+                    op.size, op.scale, op.ratio, bilinear, antialias=op.antialias
+                )
+            case RandomHorizontalFlip(p=p):
+                return v2.RandomHorizontalFlip(p)
+            case RandomVerticalFlip(p=p):
+                return v2.RandomVerticalFlip(p)
+            case RandomAffine():
+                return v2.RandomAffine(
+                    op.degrees, op.translate, op.scale, op.shear, bilinear, op.fill or 0, op.center
+                )
+            case RandomBrightness(delta=(low, high)):
+                return v2.Lambda(lambda x: x.add_(_uniform(low, high)).clamp_(0, 1))
+            case Normalize(mean=mean, std=std):
+                return v2.Normalize(mean, std, inplace=True)
+        raise Untranslated(f"torchvision has no {type(op).__name__} of this kind")
+
+    per_image, mixes = _split(policy)
+    # Bytes as long as they can stay so: v2's resize is at its fastest there.
+    at = next(
+        (i for i, o in enumerate(per_image) if isinstance(o, (RandomBrightness, Normalize))),
+        len(per_image),
+    )
+    chain = [op(o) for o in per_image]
+    chain.insert(at, v2.ToDtype(torch.float32, scale=True))
+    one = v2.Compose(chain)
+
+    def work(images, out=None):
+        return _mixed(torch.stack([one(image) for image in images], out=out), mixes)
+
+    return work
+
+
+def albumentations(policy: Policy) -> Work:
+    """albumentations. images: uint8 arrays (H, W, C), of any sizes. Bilinear is cv2.INTER_LINEAR,
+    which does not antialias."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no look at the network on import
+    import albumentations as A
+    import cv2
+
+    linear = cv2.INTER_LINEAR
+
+    def op(op: Op):
+        match op:
+            case Resize(size=(height, width)):
+                return A.Resize(height, width, linear)
+            case CenterCrop(size=(height, width)):
+                return A.CenterCrop(height, width)
+            case RandomCrop(size=(height, width), padding=None, pad_if_needed=False):
+                return A.RandomCrop(height, width)
+            case RandomResizedCrop():
+                return A.RandomResizedCrop(op.size, op.scale, op.ratio, linear)
+            case RandomHorizontalFlip(p=p):
+                return A.HorizontalFlip(p=p)
+            case RandomVerticalFlip(p=p):
+                return A.VerticalFlip(p=p)
+            case RandomAffine(center=None, shear=None):
+                x, y = op.translate or (0, 0)
+                low, high = op.degrees
+                return A.Affine(
+                    rotate=(-high, -low),  # its positive angles are counter-clockwise
+                    translate_percent={"x": (-x, x), "y": (-y, y)},
+                    scale=op.scale or (1, 1),
+                    keep_ratio=True,
+                    interpolation=linear,
+                    fill=op.fill or 0,
+                    p=1,
+                )
+            case RandomBrightness(delta=limits):
+                return A.RandomBrightnessContrast(limits, 0, brightness_by_max=True, p=1)
+            case Normalize(mean=mean, std=std):
+                return A.Normalize(mean, std)
+        raise Untranslated(f"albumentations has no {type(op).__name__} of this kind")
+
+    per_image, mixes = _split(policy)
+    last = [] if isinstance(per_image[-1], Normalize) else [A.ToFloat(255)]
+    one = A.Compose([op(o) for o in per_image] + last)
+
+    def work(images, out=None):
+        first = one(image=images[0])["image"]
+        if out is None:
+            height, width, channels = first.shape
+            out = torch.empty(len(images), channels, height, width)
+        # Each image is transposed straight into the batch, as ToTensorV2 and a stack would do,
+        # with one copy less.
+        batch = out.numpy()
+        batch[0] = first.transpose(2, 0, 1)
+        for i in range(1, len(images)):
+            batch[i] = one(image=images[i])["image"].transpose(2, 0, 1)
+        return _mixed(out, mixes)
+
+    return work
+
+
+def kornia(policy: Policy) -> Work:
+    """kornia.augmentation on the whole batch. images: uint8 (B, C, H, W), of one size."""
+    import kornia.augmentation as K
+
+    def op(op: Op):
+        match op:
+            case Resize(size=(height, width)):
+                return K.Resize((height, width), antialias=op.antialias)
+            case CenterCrop(size=size):
+                return K.CenterCrop(size, cropping_mode="slice")
+            case RandomCrop(size=size, padding=None, pad_if_needed=False):
+                return K.RandomCrop(size, cropping_mode="slice")
+            case RandomResizedCrop():
+                return K.RandomResizedCrop(op.size, op.scale, op.ratio, cropping_mode="slice")
+            case RandomHorizontalFlip(p=p):
+                return K.RandomHorizontalFlip(p=p)
+            case RandomVerticalFlip(p=p):
+                return K.RandomVerticalFlip(p=p)
+            case RandomAffine(center=None, shear=None, fill=None):
+                return K.RandomAffine(op.degrees, op.translate, op.scale, p=1)
+            case RandomBrightness(delta=(low, high)):
+                return K.RandomBrightness((1 + low, 1 + high), p=1)  # adds factor − 1
+            case Normalize(mean=mean, std=std):
+                return K.Normalize(torch.tensor(mean), torch.tensor(std))
+        raise Untranslated(f"kornia has no {type(op).__name__} of this kind")
+
+    per_image, mixes = _split(policy)
+    all_ = K.AugmentationSequential(*[op(o) for o in per_image])
+
+    def work(images, out=None):
+        made = all_(images.to(torch.float32).div_(255))
+        return _mixed(made if out is None else out.copy_(made), mixes)
+
+    return work
+
+
+def _split(policy: Policy) -> tuple[list[Op], list[CutMix]]:
+    """The policy's ops for one image, and its mixes. A mix is linear, so it may follow Normalize."""
+    per_image: list[Op] = []
+    mixes = []
+    for op in policy.transforms:
+        nearest = getattr(op, "interpolation", None) == "nearest"
+        if nearest or getattr(op, "context", None) or getattr(op, "padding_mode", None):
+            raise Untranslated(f"{op!r} has no equal elsewhere")
+        if isinstance(op, CutMix):
+            mixes.append(op)
+        else:
+            per_image.append(op)
+    return per_image, mixes
+
+
+def _mixed(batch: torch.Tensor, mixes: list[CutMix]) -> torch.Tensor:
+    """CutMix with a box and a partner for every sample, as a loop in place. torchvision's own draws
+    one box for the batch, and the others have none."""
+    count, _, height, width = batch.shape
+    random = np.random.default_rng()
+    for mix in mixes if count > 1 else []:
+        pastes = []
+        for i in np.flatnonzero(random.random(count) < mix.p):
+            half = 0.5 * np.sqrt(1 - random.beta(mix.alpha, mix.alpha))
+            y, x = random.integers((height, width))
+            dy, dx = int(half * height), int(half * width)
+            box = np.s_[:, max(y - dy, 0) : y + dy, max(x - dx, 0) : x + dx]
+            partner = (i + random.integers(1, count)) % count
+            pastes.append((i, box, batch[partner][box].clone()))
+        for i, box, piece in pastes:
+            batch[i][box] = piece
+    return batch
+
+
+def _uniform(low: float, high: float) -> float:
+    return float(torch.empty(()).uniform_(low, high))

@@ -1,0 +1,102 @@
+"""The table: one for each policy, a row for each contender and heap.
+
+A run is {"heap", "rows"}; a row has "name" and "seconds" (of each round), and
+of a policy: "policy", "images" and "floor" (seconds); of a peer also "ours", our rounds among its
+own; of the sampler: "engine", the whole engine's rounds among its own.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from statistics import median
+
+from augengine import measure
+from augengine.measure import Timing
+
+# Freed memory is kept and used again; without these glibc returns a batch to the system and
+# page-faults the next one in.
+REUSED_HEAP = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+def heap() -> str:
+    """What this process was started with."""
+    same = all(os.environ.get(name) == value for name, value in REUSED_HEAP.items())
+    return "reused" if same else "ordinary"
+
+
+def machine() -> dict[str, str]:
+    packages = ("torch", "numpy", "numba", "torchvision", "albumentations")
+    return {
+        "cpu": measure.machine(),
+        "versions": measure.versions(*packages, "opencv-python-headless", "kornia"),
+        "date": date.today().isoformat(),
+    }
+
+
+def markdown(content: dict) -> str:
+    """All of it as text that reads well plain and rendered."""
+    about = content["machine"]
+    parts = [
+        f"One core of {about['cpu']}; {about['versions']}; {about['date']}.",
+        "Crops of photographs, 256² uint8 → 224² float32 normalised, parameters for every sample.",
+    ]
+    runs = content["runs"]
+    policies = dict.fromkeys(
+        row["policy"] for run in runs for row in run["rows"] if "policy" in row
+    )
+    parts += [_policy_table(policy, runs) for policy in policies]
+    others = [
+        f"- {_other(row)} ({run['heap']} heap)"
+        for run in runs
+        for row in run["rows"]
+        if "policy" not in row
+    ]
+    parts.append("\n".join(others))
+    parts.append(
+        "Medians of n rounds; ±: half the distance of the quartiles. × floor: of the time to copy the "
+        "bytes that must be read and written, measured in the same rounds. A ratio is that of a "
+        "peer's median and ours, in rounds taken by turns."
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _policy_table(policy: str, runs: list[dict]) -> str:
+    head = ["contender", "heap", "images/s", "±", "× floor", "augengine is", "n"]
+    table = [head, ["---", "---", *["---:"] * 5]]
+    for run in runs:
+        for row in run["rows"]:
+            if row.get("policy") != policy:
+                continue
+            timing = Timing(tuple(row["seconds"]))
+            ratio = f"{timing.median / median(row['ours']):.2f}× as fast" if "ours" in row else ""
+            table.append(
+                [
+                    row["name"],
+                    run["heap"],
+                    f"{row['images'] / timing.median:,.0f}",
+                    f"{100 * timing.spread:.0f} %",
+                    f"{timing.median / row['floor']:.1f}",
+                    ratio,
+                    str(len(timing)),
+                ]
+            )
+    widths = [max(len(line[k]) for line in table) for k in range(len(head))]
+    lines = (
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in table
+    )
+    return f"**{policy}**\n\n" + "\n".join(lines)
+
+
+def _other(row: dict) -> str:
+    said = f"{row['name']}: {1e3 * median(row['seconds']):.2f} ms"
+    if "engine" in row:
+        said += (
+            f", {100 * median(row['seconds']) / median(row['engine']):.1f} % of the engine's time"
+        )
+    return said

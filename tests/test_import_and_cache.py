@@ -1,0 +1,96 @@
+"""The first call compiles and says so; later processes take the kernel from numba's cache."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from augengine.kernels import cpu
+
+FIRST_CALL = """
+import json, sys, time, torch, augengine as ae
+images = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
+engine = ae.Engine([ae.RandomResizedCrop(32), ae.RandomRotation(20)], executor=sys.argv[1])
+before = "numba" in sys.modules
+start = time.perf_counter()
+total = engine(images, ids=[0, 1]).images.sum().item()
+seconds = time.perf_counter() - start
+again = engine(images, ids=[0, 1]).images.sum().item()
+print(json.dumps([seconds, before, "numba" in sys.modules, total == again]))
+"""
+
+
+def first_call(executor="cpu", **env):
+    """seconds, whether numba was loaded before and after, same result twice, and stderr."""
+    inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR" or not env}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FIRST_CALL, executor],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=inherited | env,
+    )
+    return *json.loads(done.stdout), done.stderr
+
+
+def test_the_torch_executor_needs_no_numba():
+    seconds, before, after, same, said = first_call("torch")
+    assert not before
+    assert not after
+    assert same
+    assert said == ""
+    assert seconds < 5
+
+
+def test_compiling_is_announced_once(monkeypatch, tmp_path, capsys):
+    """Without the wait: the kernel is compiled lazily, so an empty cache alone brings the words."""
+    cpu._compiled()  # whatever the cache holds
+    capsys.readouterr()
+    monkeypatch.setattr(cpu, "_kernels", [])
+    monkeypatch.setattr(cpu, "_cache_folder", lambda: tmp_path / "cold")
+    cpu._compiled()
+    assert "augengine: compiling the CPU kernel, once on this machine" in capsys.readouterr().err
+    cpu._compiled()
+    assert capsys.readouterr().err == ""
+
+    monkeypatch.setattr(cpu, "_kernels", [])
+    (tmp_path / "warm").mkdir()
+    (tmp_path / "warm" / "cpu_draw.draw-1.py311.nbi").touch()
+    monkeypatch.setattr(cpu, "_cache_folder", lambda: tmp_path / "warm")
+    cpu._compiled()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cpu._cache_folder().parent == tmp_path / "numba" / "augengine"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    assert cpu._cache_folder().parent == tmp_path / "xdg" / "augengine"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cpu._cache_folder().parent == tmp_path / ".cache" / "augengine"
+
+
+def test_a_warm_start_is_quick():
+    first_call()  # fills the cache if nobody has
+    runs = [first_call() for _ in range(3)]
+    assert all(said == "" for *_, said in runs)
+    assert all(same for *_, same, _ in runs)
+    assert all(after and not before for _, before, after, *_ in runs)
+    assert min(seconds for seconds, *_ in runs) < 2
+
+
+@pytest.mark.slow
+def test_a_cold_start_is_announced_and_fills_the_cache(tmp_path):
+    """Under 20 s cold and under 2 s warm, on an idle machine."""
+    seconds, *_, same, said = first_call(XDG_CACHE_HOME=str(tmp_path))
+    assert said.count("augengine: compiling the CPU kernel") == 1
+    assert same
+    assert seconds < 20
+    assert list((tmp_path / "augengine").rglob("*draw*.nbi"))
+    warm = [first_call(XDG_CACHE_HOME=str(tmp_path)) for _ in range(3)]
+    assert all(said == "" for *_, said in warm)
+    assert min(seconds for seconds, *_ in warm) < 2

@@ -1,0 +1,716 @@
+"""The policy: YAML, fingerprints, what cannot be one policy, strength, and the choosers."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy import stats
+
+import augengine as ae
+from augengine import ops
+from augengine.ops.op import Op
+from augengine.plan import MATRIX, NO_VIEW
+
+SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
+
+# Every op twice: as plain as it goes, and with every argument set.
+OPS = [
+    ae.Resize(32),
+    ae.Resize(32, "nearest", 48, False),
+    ae.Resize((32, 40)),
+    ae.CenterCrop(32),
+    ae.CenterCrop((32, 40), (1, 2, 3), "source"),
+    ae.RandomCrop(32),
+    ae.RandomCrop((32, 40), (1, 2, 3, 4), True, 7, "reflect", "source"),
+    ae.RandomResizedCrop(32),
+    ae.RandomResizedCrop((32, 40), (0.2, 0.5), (0.5, 2.0), "nearest", False, "source"),
+    ae.RandomHorizontalFlip(),
+    ae.RandomHorizontalFlip(0.2),
+    ae.RandomVerticalFlip(),
+    ae.RandomVerticalFlip(1),
+    ae.RandomQuarterTurn(),
+    ae.RandomQuarterTurn((1, 3)),
+    ae.RandomRotation(10),
+    ae.RandomRotation((5, 10), "nearest", False, (3, 4), (1, 2, 3)),
+    ae.RandomRotation(5, expand=True),
+    ae.RandomAffine(10),
+    ae.RandomAffine((-5, 10), (0.1, 0.2), (0.9, 1.1), (-1, 2, 3, 4), "bilinear", 9, (1, 2), False),
+    ae.RandomPerspective(),
+    ae.RandomPerspective(0.2, 0.9, "nearest", 255),
+    ae.ColorJitter(),
+    ae.ColorJitter(0.1, (0.5, 2), 0.3, (-0.1, 0.2)),
+    ae.RandomBrightness(),
+    ae.RandomBrightness((0.1, 0.2)),
+    ae.RandomGrayscale(),
+    ae.RandomGrayscale(0.5),
+    ae.CutMix(),
+    ae.CutMix(0.2, 0.5),
+    ae.MixUp(),
+    ae.MixUp(0.2, 0.5),
+    ae.RandomErasing(),
+    ae.RandomErasing(0.9, (0.1, 0.2), (0.5, 2.0), (0.1, 0.2, 0.3)),
+    ae.Normalize(0.5, 0.5),
+    ae.Normalize((0.4, 0.5, 0.6), [0.1, 0.2, 0.3]),
+    ae.Compose([ae.Resize(8), ae.RandomHorizontalFlip()]),
+    ae.RandomApply([ae.RandomRotation(9)], 0.3),
+    ae.OneOf([ae.RandomRotation(9), ae.RandomBrightness(0.1)]),
+    ae.OneOf([ae.CutMix(), ae.MixUp()], (1, 3)),
+    ae.SomeOf([ae.RandomRotation(9), ae.RandomGrayscale()]),
+    ae.SomeOf([ae.OneOf([ae.RandomRotation(9)]), ae.RandomBrightness()], 1, (0.1, 0.9), False),
+]
+
+
+def plan_of(policy, n=8, size=(40, 40), **kwargs):
+    return ae.Policy(policy).sample(np.arange(n), np.tile(size, (n, 1)), **kwargs)
+
+
+# --- YAML ---
+
+
+def test_every_op_is_in_the_list_of_cases():
+    assert {type(op).__name__ for op in OPS} | {"Op"} == set(ops.__all__)
+
+
+@pytest.mark.parametrize("op", OPS, ids=repr)
+def test_yaml_reads_back_what_it_wrote(op):
+    nested = isinstance(op, ae.Normalize)
+    for policy in (ae.Policy(op), ae.Policy([op] if nested else ae.RandomApply([op], 0.7))):
+        text = policy.to_yaml()
+        again = ae.Policy.from_yaml(text)
+        assert again == policy
+        assert again.fingerprint == policy.fingerprint
+        assert again.to_yaml() == text
+        assert hash(again) == hash(policy)
+
+
+def test_yaml_is_plain_and_short():
+    policy = ae.Policy([ae.RandomResizedCrop(224), ae.RandomApply([ae.RandomRotation(9)], 0.3)])
+    assert yaml.safe_load(policy.to_yaml()) == {
+        "augengine": 1,
+        "policy": [
+            {"RandomResizedCrop": {"size": [224, 224]}},
+            {
+                "RandomApply": {
+                    "transforms": [{"RandomRotation": {"degrees": [-9.0, 9.0]}}],
+                    "p": 0.3,
+                }
+            },
+        ],
+    }
+
+
+def test_yaml_written_by_hand():
+    policy = ae.Policy.from_yaml(
+        """
+        augengine: 1
+        policy:
+        - RandomResizedCrop: {size: 24}
+        - RandomHorizontalFlip:
+        - OneOf:
+            transforms:
+            - RandomRotation: {degrees: 10}
+            - RandomGrayscale: {}
+        """
+    )
+    flip = ae.RandomHorizontalFlip()
+    one = ae.OneOf([ae.RandomRotation(10), ae.RandomGrayscale()])
+    assert policy == ae.Policy([ae.RandomResizedCrop(24), flip, one])
+
+
+def test_the_plan_of_a_policy_from_yaml_is_the_same():
+    policy = [ae.RandomResizedCrop(24), ae.SomeOf([ae.RandomRotation(9), ae.ColorJitter(0.3)])]
+    assert plan_of(ae.Policy.from_yaml(ae.Policy(policy).to_yaml())) == plan_of(policy)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("RandomHorizontalFlop", "RandomHorizontalFlip"), ("Cutmix", "CutMix"), ("Op", r"\w+")],
+)
+def test_an_unknown_op_names_the_nearest(name, nearest):
+    text = f"augengine: 1\npolicy: [{{{name}: {{}}}}]"
+    with pytest.raises(
+        ValueError,
+        match=rf"from_yaml: got the op '{name}', which is unknown\. The nearest is {nearest}\.",
+    ):
+        ae.Policy.from_yaml(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "augengine: 1\npolicy: !!python/object/apply:os.system ['true']",
+        "augengine: 1\npolicy: [!!python/name:os.system {}]",
+        "augengine: 1\npolicy: [",
+        "\t- :",
+    ],
+)
+def test_yaml_never_runs_code(text):
+    with pytest.raises(ValueError, match=r"Policy\.from_yaml: .*plain YAML"):
+        ae.Policy.from_yaml(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("", ValueError, "got no policy of version 1, expected"),
+        ("[]", ValueError, "got no policy of version 1, expected"),
+        ("augengine: 2\npolicy: []", ValueError, "got no policy of version 1, expected"),
+        ("augengine: 1", ValueError, "got no ops, expected at least one"),
+        ("augengine: 1\npolicy: 5", ValueError, "expected a list of ops"),
+        ("augengine: 1\npolicy: flip", ValueError, "expected a list of ops"),
+        ("augengine: 1\npolicy: [flip]", ValueError, "got 'flip', expected one op as"),
+        ("augengine: 1\npolicy: [{A: {}, B: {}}]", ValueError, "expected one op as"),
+        ("augengine: 1\npolicy: [{3: {}}]", ValueError, "got the op 3, which is unknown"),
+        ("augengine: 1\npolicy: [{CutMix: 5}]", ValueError, "CutMix: got 5, expected arguments"),
+        ("augengine: 1\npolicy: [{CutMix: {q: 5}}]", TypeError, "CutMix.*'q'"),
+        ("augengine: 1\npolicy: [{Resize: {}}]", TypeError, "Resize.*'size'"),
+        ("augengine: 1\npolicy: [{CutMix: {p: 5}}]", ValueError, r"CutMix\.p: got 5, expected"),
+        ("augengine: 1\npolicy: [{CutMix: {p: x}}]", TypeError, r"CutMix\.p: got 'x', expected"),
+        ("augengine: 1\npolicy: [{OneOf: {transforms: 5}}]", ValueError, "expected a list of ops"),
+    ],
+)
+def test_a_wrong_yaml_says_what_is_wrong(text, error, said):
+    with pytest.raises(error, match=said):
+        ae.Policy.from_yaml(text)
+
+
+# --- names ---
+
+
+def test_fingerprints_are_equal_exactly_for_equal_policies():
+    policies = [ae.Policy(op) for op in OPS]
+    assert len({p.fingerprint for p in policies}) == len(policies)
+    for op in OPS:
+        fresh = ae.Policy(dataclasses.replace(op))
+        assert fresh.fingerprint == ae.Policy(op).fingerprint
+        assert len(fresh.fingerprint) == 16
+        assert int(fresh.fingerprint, 16) >= 0
+    flip, turn = ae.RandomHorizontalFlip(), ae.RandomQuarterTurn()
+    assert ae.Policy([flip, turn]).fingerprint != ae.Policy([turn, flip]).fingerprint
+    # Ways to say the same thing.
+    assert (
+        ae.Policy(ae.RandomRotation(9)).fingerprint
+        == ae.Policy(ae.RandomRotation((-9, 9))).fingerprint
+    )
+    assert ae.Policy(ae.Resize([8])) == ae.Policy(ae.Resize(8))
+    assert ae.Policy(ae.CenterCrop(8)) == ae.Policy(ae.CenterCrop((8, 8)))
+    assert ae.Policy(ae.Policy(flip)) == ae.Policy([flip])
+    assert ae.Policy(flip) != flip
+
+
+def test_the_plan_names_its_policy():
+    policy = ae.Policy(ae.CenterCrop(8))
+    assert plan_of(policy).policy == policy.fingerprint
+
+
+def test_repr_shows_the_ops_and_reads_back():
+    policy = ae.Policy(OPS[:3])
+    assert eval(repr(policy), vars(ae)) == policy
+
+
+def test_ops_are_frozen():
+    for op in OPS:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            op.p = 1
+
+
+def test_torchvisions_interpolation_mode_is_taken():
+    from torchvision.transforms import InterpolationMode
+
+    op = ae.RandomRotation(9, interpolation=InterpolationMode.NEAREST)
+    assert op == ae.RandomRotation(9, interpolation="nearest")
+    with pytest.raises(ValueError, match="got 'bicubic', expected 'bilinear' or 'nearest'"):
+        ae.Resize(9, interpolation=InterpolationMode.BICUBIC)
+
+
+# --- what cannot be one policy ---
+
+FLIP, MIX, ERASE = ae.RandomHorizontalFlip(), ae.CutMix(), ae.RandomErasing()
+NORMALIZE = ae.Normalize(0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        [MIX, FLIP],
+        [ERASE, FLIP],
+        [NORMALIZE, FLIP],
+        [FLIP, MIX, ae.ColorJitter(0.1)],
+        [FLIP, MIX, ERASE, ae.CenterCrop(8)],
+        [ae.RandomApply([FLIP, MIX]), FLIP],
+        [ae.OneOf([FLIP, MIX]), FLIP],
+        [MIX, ae.OneOf([FLIP, MIX])],
+        [ae.SomeOf([MIX, ERASE]), FLIP],
+        [ae.Compose([FLIP, MIX]), FLIP],
+    ],
+    ids=str,
+)
+def test_geometry_and_colour_come_before_mixes(transforms):
+    said = r": \w+ comes after \w+, expected geometry and colour before .*\. Move it up\."
+    with pytest.raises(ValueError, match="Policy" + said):
+        ae.Policy(transforms)
+    for group in (ae.Compose, ae.RandomApply):
+        with pytest.raises(ValueError, match=group.__name__ + said):
+            group(transforms)
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        [FLIP, MIX, ERASE, NORMALIZE],
+        [FLIP, NORMALIZE, ERASE, MIX],
+        [FLIP, ae.OneOf([MIX, ae.MixUp()]), NORMALIZE],
+        [FLIP, ae.SomeOf([MIX, ERASE]), NORMALIZE],
+        [FLIP, ae.OneOf([FLIP, MIX]), ERASE],
+        ae.Compose([FLIP, MIX, NORMALIZE]),
+        [ae.Compose([FLIP, NORMALIZE])],
+    ],
+    ids=str,
+)
+def test_orders_that_are_fine(transforms):
+    assert len(plan_of(transforms)) == 8
+
+
+def test_mixes_and_ops_on_the_image_do_not_share_a_some_of():
+    with pytest.raises(
+        ValueError, match=r"SomeOf: got mixes or erasing beside .*, expected one kind"
+    ):
+        ae.SomeOf([FLIP, MIX], 2)
+    ae.SomeOf([FLIP, MIX], 1)
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        [ae.RandomApply([NORMALIZE])],
+        [FLIP, ae.OneOf([NORMALIZE, MIX])],
+        [FLIP, ae.Compose([NORMALIZE]), MIX],
+        [ae.Compose([FLIP, ae.RandomApply([NORMALIZE])])],
+        [ae.Compose([ae.SomeOf([MIX, NORMALIZE])])],
+    ],
+    ids=str,
+)
+def test_normalize_stands_at_the_top(transforms):
+    with pytest.raises(
+        ValueError, match=r"Normalize stands inside .*, expected it at the top.*Move"
+    ):
+        ae.Policy(transforms)
+
+
+def test_one_normalize_is_enough():
+    with pytest.raises(ValueError, match=r"Policy: got 2 Normalize, expected one.* Leave"):
+        ae.Policy([FLIP, NORMALIZE, ae.Normalize(0.1, 0.2)])
+
+
+@pytest.mark.parametrize(
+    ("name", "transforms"),
+    [
+        ("fill", [ae.RandomRotation(9, fill=1), ae.RandomAffine(9, fill=2)]),
+        ("fill", [ae.CenterCrop(9, fill=1), ae.RandomApply([ae.RandomPerspective(fill=0)])]),
+        ("interpolation", [ae.Resize(9, "nearest"), ae.RandomAffine(9, interpolation="bilinear")]),
+        ("interpolation", [ae.OneOf([ae.RandomRotation(9, "nearest"), ae.Resize(9, "bilinear")])]),
+        (
+            "padding_mode",
+            [ae.RandomCrop(9, padding_mode="edge"), ae.RandomCrop(8, padding_mode="reflect")],
+        ),
+    ],
+)
+def test_ops_agree_on_how_a_view_is_sampled(name, transforms):
+    with pytest.raises(
+        ValueError,
+        match=rf"Policy: got \w+\({name}=.* and \w+\({name}=.*, expected one {name} .*\. Give",
+    ):
+        ae.Policy(transforms)
+
+
+def test_an_op_that_does_not_mind_agrees():
+    fill = plan_of([ae.RandomRotation(9, fill=51), ae.RandomAffine(9), ae.RandomCrop(9, 2)]).fill
+    np.testing.assert_allclose(fill, 0.2)
+    nearest = plan_of([ae.Resize((9, 9), "nearest"), ae.RandomAffine(9)])
+    np.testing.assert_array_equal(nearest.support, 0)
+
+
+def test_fill_has_as_many_channels_as_the_images():
+    policy = [ae.RandomRotation(9, fill=(1, 2, 3))]
+    np.testing.assert_allclose(plan_of(policy).fill[0] * 255, [1, 2, 3], rtol=1e-6)
+    with pytest.raises(
+        ValueError, match=r"got a fill of 3 channels, the images have 1\. Pass 1 or one"
+    ):
+        plan_of(policy, channels=1)
+
+
+def test_frames_that_differ_at_the_end():
+    sizes = np.array([[40, 40], [40, 50]])
+    for policy in (FLIP, ae.Resize(20), [FLIP, MIX], ae.RandomApply([ae.CenterCrop(8)], 0)):
+        with pytest.raises(
+            ValueError,
+            match=r"sample 7 is \d+×\d+ at the end and sample 9 is .*, expected one size.*Add",
+        ):
+            ae.Policy(policy).sample([7, 9], sizes)
+    assert ae.Policy(ae.Resize((20, 20))).sample([7, 9], sizes).finish.size == (20, 20)
+
+
+def test_a_crop_larger_than_the_image():
+    with pytest.raises(
+        ValueError,
+        match=r"image of sample 3 is 8×9 there, expected at least 10×10 .*pad_if_needed=True",
+    ):
+        ae.Policy(ae.RandomCrop(10)).sample([3], [[8, 9]])
+    plan = ae.Policy(ae.RandomCrop(10, pad_if_needed=True)).sample([3], [[8, 9]])
+    assert plan.finish.size == (10, 10)
+
+
+@pytest.mark.parametrize(
+    "policy", [ae.RandomGrayscale(), ae.ColorJitter(saturation=0.1), ae.ColorJitter(hue=0.1)]
+)
+def test_mixing_colours_needs_rgb(policy):
+    with pytest.raises(
+        ValueError, match=r"needs RGB, the images have 1 channel\(s\)\. Leave it out"
+    ):
+        plan_of(policy, channels=1)
+
+
+def test_normalize_against_the_batch():
+    with pytest.raises(
+        ValueError, match=r"Normalize: got 3 means, the images have 4 channels\. Pass"
+    ):
+        plan_of(ae.Normalize((0.1,) * 3, (0.1,) * 3), channels=4)
+    with pytest.raises(
+        ValueError, match=r"got Normalize with uint8 output, expected a float.* Leave"
+    ):
+        plan_of(NORMALIZE, dtype="uint8")
+
+
+# --- strength ---
+
+
+def test_strength_0_is_the_image_itself():
+    """Of every op with a magnitude; probabilities and choices are no magnitudes."""
+    policy = [
+        ae.RandomResizedCrop(40),
+        ae.RandomRotation(30),
+        ae.RandomAffine((10, 20), (0.3, 0.3), (0.5, 0.9), (5, 10, 5, 10)),
+        ae.RandomPerspective(0.5, p=1),
+        ae.ColorJitter(0.5, 0.5, 0.5, 0.3),
+        ae.RandomBrightness((0.2, 0.4)),
+    ]
+    plan = plan_of(policy, n=50, strength=np.zeros(50))
+    np.testing.assert_allclose(plan.inv_matrix, np.tile(np.eye(3), (50, 1, 1)), atol=1e-6)
+    np.testing.assert_allclose(plan.support, 1, atol=1e-6)
+    matrices = plan.step_arg[plan.step_kind == MATRIX]
+    assert len(matrices) == 4 * 50
+    np.testing.assert_array_equal(matrices, [[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]] * len(matrices))
+    hues = plan.step_arg[(plan.step_kind != MATRIX) & (plan.step_kind != 0)]
+    np.testing.assert_array_equal(hues, 0)
+    pixels = torch.rand(50, 3, 40, 40)
+    assert torch.allclose(ae.execute(plan, pixels, executor="torch"), pixels, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("op", "magnitude", "neutral"),
+    [
+        (ae.RandomRotation(30), lambda p: np.degrees(np.arctan2(p[1, 0], p[0, 0])), 0),
+        (ae.RandomAffine(0, scale=(0.5, 0.9), center=(0, 0)), lambda p: 1 / p[0, 0], 1),
+        (ae.RandomAffine(0, shear=30, center=(0, 0)), lambda p: np.degrees(np.arctan(p[0, 1])), 0),
+    ],
+    ids=repr,
+)
+def test_strength_pulls_geometry_towards_neutral_in_proportion(op, magnitude, neutral):
+    full, half = (
+        np.array([magnitude(m) for m in plan_of(op, n=50, strength=np.full(50, s)).inv_matrix])
+        for s in (1, 0.5)
+    )
+    np.testing.assert_allclose(half - neutral, (full - neutral) / 2, atol=1e-4)
+    np.testing.assert_array_equal(
+        plan_of(op).inv_matrix, plan_of(op, strength=np.ones(8)).inv_matrix
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "entry", "neutral"),
+    [
+        (ae.ColorJitter(brightness=0.5), 0, 1),
+        (ae.ColorJitter(contrast=(1.5, 2)), 0, 1),
+        (ae.ColorJitter(saturation=0.5), 0, 1),
+        (ae.ColorJitter(hue=0.3), 0, 0),
+        (ae.RandomBrightness((0.1, 0.4)), 3, 0),
+    ],
+    ids=repr,
+)
+def test_strength_pulls_colour_towards_neutral_in_proportion(op, entry, neutral):
+    full, third = (
+        plan_of(op, n=50, strength=np.full(50, s)).step_arg[:, 0, entry] for s in (1, 1 / 3)
+    )
+    np.testing.assert_allclose(third - neutral, (full - neutral) / 3, atol=1e-6)
+
+
+def test_strength_is_each_samples_own():
+    op = ae.RandomRotation((10, 20))
+    mixed = plan_of(op, n=4, strength=[0, 1, 0, 1])
+    full = plan_of(op, n=4)
+    np.testing.assert_array_equal(mixed.inv_matrix[1::2], full.inv_matrix[1::2])
+    np.testing.assert_allclose(mixed.inv_matrix[0::2], np.tile(np.eye(3), (2, 1, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((40, 40), "crop 40×40 at (0, 0) → 20×20"),
+        ((40, 80), "crop 40×53 at (0, 13) → 20×20"),  # the ratio stays within its limits
+    ],
+)
+def test_a_crop_of_strength_0_is_all_that_its_ratio_lets_through(size, words):
+    plan = plan_of(ae.RandomResizedCrop(20), size=size, strength=np.zeros(8))
+    assert {plan.explain(i) for i in range(8)} == {words}
+
+
+# --- choosers ---
+
+N = 20_000
+
+
+def chosen(plan):
+    """Which of the three marked alternatives each output took."""
+    return np.array([words[:4] for words in map(plan.explain, range(len(plan)))])
+
+
+THREE = [ae.RandomRotation((1, 2)), ae.RandomBrightness((0.1, 0.2)), ae.RandomVerticalFlip(1)]
+MARKS = ["rota", "brig", "flip"]
+
+
+@pytest.mark.parametrize("weights", [None, (1, 2, 5), (1, 0, 1), (0, 0, 1e-9)])
+def test_one_of_chooses_by_its_weights(weights):
+    took = chosen(plan_of(ae.OneOf(THREE, weights), n=N))
+    counts = np.array([np.count_nonzero(took == mark) for mark in MARKS])
+    assert counts.sum() == N  # one, and only one
+    expected = N * np.array(weights or (1, 1, 1)) / sum(weights or (1, 1, 1))
+    assert not counts[expected == 0].any()
+    some = expected > 0
+    if some.sum() > 1:
+        assert stats.chisquare(counts[some], expected[some]).pvalue > SURE
+
+
+def test_one_of_applies_only_one():
+    plan = plan_of(ae.OneOf(THREE), n=300)
+    assert all("," not in plan.explain(i) for i in range(300))
+
+
+@pytest.mark.parametrize("p", [0.3, 0.8])
+def test_random_apply_applies_all_or_none(p):
+    pair = [ae.RandomBrightness((0.1, 0.2)), ae.RandomVerticalFlip(1)]
+    plan = plan_of(ae.RandomApply(pair, p), n=N)
+    bright, flipped = plan.step_kind[:, 0] == MATRIX, plan.inv_matrix[:, 1, 1] < 0
+    np.testing.assert_array_equal(bright, flipped)
+    assert stats.binomtest(int(bright.sum()), N, p).pvalue > SURE
+
+
+@pytest.mark.parametrize("p", [0, 1])
+@pytest.mark.parametrize("wrapped", OPS, ids=lambda op: type(op).__name__)
+def test_random_apply_of_p_0_and_1(wrapped, p):
+    if isinstance(wrapped, ae.Normalize):
+        pytest.skip("stands at the top only")
+    size = (48, 48)
+    if getattr(wrapped, "expand", False):
+        wrapped = ae.Compose([wrapped, ae.Resize((48, 48))])
+    plan = plan_of(ae.RandomApply([wrapped], p), size=size)
+    if p == 0:
+        np.testing.assert_array_equal(plan.inv_matrix, np.tile(np.eye(3), (8, 1, 1)))
+        assert not plan.step_kind.any()
+        assert (plan.view[:, 1:] == NO_VIEW).all()
+        assert {plan.explain(i) for i in range(8)} == {"unchanged"}
+    else:
+        assert plan.finish.size == plan_of(wrapped, size=size).finish.size
+
+
+def test_nested_probabilities_multiply():
+    policy = ae.RandomApply([ae.RandomApply([ae.RandomBrightness((0.1, 0.2))], 0.5)], 0.4)
+    plan = plan_of(policy, n=N)
+    assert stats.binomtest(int((plan.step_kind == MATRIX).sum()), N, 0.2).pvalue > SURE
+    policy = ae.OneOf([ae.OneOf(THREE, (1, 1, 2)), ae.RandomApply(ae.RandomGrayscale(1), 0.25)])
+    took = chosen(plan_of(policy, n=N))
+    counts = [np.count_nonzero(took == mark) for mark in (*MARKS, "grey", "unch")]
+    assert sum(counts) == N
+    expected = N * np.array([1, 1, 2, 1, 3]) / 8
+    assert stats.chisquare(counts, expected).pvalue > SURE
+
+
+def slots(plan):
+    """The words of each output, in order: a SomeOf's slots."""
+    return [plan.explain(i).split(", ") for i in range(len(plan))]
+
+
+@pytest.mark.parametrize("num_ops", [1, 2, 3])
+@pytest.mark.parametrize("replace", [True, False])
+def test_some_of_takes_every_sequence_alike(num_ops, replace):
+    plan = plan_of(ae.SomeOf(THREE, num_ops, replace=replace), n=N)
+    taken = [tuple(word[:4] for word in words) for words in slots(plan)]
+    assert {len(t) for t in taken} == {num_ops}
+    count = 3**num_ops if replace else [0, 3, 6, 6][num_ops]
+    found = {t: 0 for t in taken}
+    for t in taken:
+        found[t] += 1
+    assert len(found) == count
+    assert stats.chisquare(list(found.values())).pvalue > SURE
+    if not replace:
+        assert all(len(set(t)) == num_ops for t in found)
+
+
+def test_some_of_no_ops_does_nothing():
+    assert plan_of(ae.SomeOf(THREE, 0)).explain(0) == "unchanged"
+
+
+def test_an_op_taken_twice_draws_twice():
+    """Two slots are two places: the same op in both has independent magnitudes."""
+    plan = plan_of(ae.SomeOf([ae.RandomBrightness(0.5)], 2), n=5000)
+    first, second = plan.step_arg[:, 0, 3], plan.step_arg[:, 1, 3]
+    assert (first != second).all()
+    assert stats.pearsonr(first, second).pvalue > SURE
+    counts, *_ = np.histogram2d(first, second, bins=6, range=[[-0.5, 0.5]] * 2)
+    assert stats.chisquare(counts.ravel()).pvalue > SURE
+
+
+def test_the_same_op_twice_in_a_policy_draws_twice():
+    plan = plan_of([ae.RandomBrightness(0.5)] * 2, n=5000)
+    assert stats.pearsonr(*plan.step_arg[:, :2, 3].T).pvalue > SURE
+
+
+def test_a_choice_says_nothing_about_the_magnitude():
+    plan = plan_of(ae.OneOf([ae.RandomRotation(30), ae.RandomGrayscale(1)]), n=N)
+    turned = plan.step_kind[:, 0] == 0
+    m = plan.inv_matrix[turned]
+    angle = np.degrees(np.arctan2(m[:, 1, 0], m[:, 0, 0]))
+    assert stats.kstest(angle, "uniform", (-30, 60)).pvalue > SURE
+
+
+@pytest.mark.parametrize(("magnitude", "limits"), [(0.5, (-15, 15)), (0, (0, 0)), (1, (-30, 30))])
+def test_some_of_scales_magnitudes(magnitude, limits):
+    m = plan_of(ae.SomeOf([ae.RandomRotation(30)], 1, magnitude), n=4000).inv_matrix
+    angle = np.degrees(np.arctan2(m[:, 1, 0], m[:, 0, 0]))
+    low, high = limits
+    if low == high:
+        np.testing.assert_allclose(angle, 0, atol=1e-4)
+    else:
+        assert stats.kstest(angle, "uniform", (low, high - low)).pvalue > SURE
+
+
+def test_some_of_draws_a_share_for_each_sample():
+    m = plan_of(ae.SomeOf([ae.RandomRotation((30, 30))], 1, (0.2, 0.6)), n=4000).inv_matrix
+    share = np.degrees(np.arctan2(m[:, 1, 0], m[:, 0, 0])) / 30
+    assert stats.kstest(share, "uniform", (0.2, 0.4)).pvalue > SURE
+
+
+def test_magnitudes_of_nested_some_of_multiply_and_end_with_it():
+    turn = ae.RandomRotation((40, 40))
+    m = plan_of(ae.SomeOf([ae.SomeOf([turn], 1, 0.5)], 1, 0.5)).inv_matrix
+    np.testing.assert_allclose(np.degrees(np.arctan2(m[:, 1, 0], m[:, 0, 0])), 10, atol=1e-4)
+    m = plan_of([ae.SomeOf([ae.RandomGrayscale()], 1, 0.5), turn]).inv_matrix
+    np.testing.assert_allclose(np.degrees(np.arctan2(m[:, 1, 0], m[:, 0, 0])), 40, atol=1e-4)
+
+
+def test_compose_is_its_ops_in_order():
+    """Its frames too; only the draws stand at other places."""
+    fixed = [
+        ae.CenterCrop(30),
+        ae.RandomQuarterTurn(1),
+        ae.Resize((20, 24)),
+        ae.RandomVerticalFlip(1),
+    ]
+    apart, together = plan_of(fixed), plan_of(ae.Compose(fixed))
+    np.testing.assert_array_equal(apart.inv_matrix, together.inv_matrix)
+    np.testing.assert_array_equal(apart.clip, together.clip)
+
+
+def test_a_mix_in_a_chooser_sees_the_others_as_they_were():
+    """Whatever the partner's own choice, one takes its plain view: no order of alternatives."""
+    plan = plan_of([ae.OneOf([ae.CutMix(), ae.MixUp()])], n=500)
+    others = plan.view[:, 1:]
+    assert ((others >= 0).sum(axis=1) == 1).all()
+    np.testing.assert_allclose(plan.weight.sum(axis=1), 1, atol=1e-6)
+    mixed = (plan.alpha[:, 1:] * (others >= 0)).max(axis=1) < 1
+    assert 200 < mixed.sum() < 300
+
+
+@pytest.mark.parametrize(
+    "mixes",
+    [
+        [ae.CutMix()],
+        [ae.MixUp()],
+        [ae.MixUp(), ae.MixUp(0.4)],
+        [ae.MixUp(), ae.CutMix()],
+        [ae.CutMix(), ae.CutMix(p=0.5)],
+        [ae.OneOf([ae.CutMix(), ae.MixUp()])],
+        [ae.CutMix(), ae.RandomErasing(1)],
+        [ae.RandomApply([ae.MixUp(), ae.CutMix()], 0.5)],
+    ],
+    ids=str,
+)
+def test_weights_of_every_output_sum_to_one(mixes):
+    plan = plan_of(mixes, n=64)
+    np.testing.assert_allclose(plan.weight.sum(axis=1), 1, atol=1e-6)
+    assert (plan.weight >= 0).all()
+
+
+def test_a_blend_with_boxes_is_refused():
+    with pytest.raises(
+        ValueError, match=r"MixUp: a partner already has a pasted .*Put MixUp before"
+    ):
+        plan_of([ae.CutMix(), ae.MixUp()])
+
+
+def test_no_row_and_every_row_of_every_op():
+    """An op that no sample of the batch chose decides nothing and fails at nothing."""
+    for op in OPS:
+        if not isinstance(op, ae.Normalize):
+            assert plan_of(ae.RandomApply([op], 1e-9)).explain(0) == "unchanged", op
+
+
+# --- no state ---
+
+
+def test_sampling_leaves_the_global_generators_alone():
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    plan = plan_of([ae.RandomResizedCrop(24), ae.ColorJitter(0.1), ae.CutMix()])
+    assert random.getstate() == before[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    assert torch.equal(torch.get_rng_state(), before[2])
+    random.seed(9), np.random.seed(9), torch.manual_seed(9)
+    assert plan_of([ae.RandomResizedCrop(24), ae.ColorJitter(0.1), ae.CutMix()]) == plan
+
+
+@pytest.mark.parametrize("op", OPS, ids=repr)
+def test_every_op_is_keyed_by_the_sample_alone(op):
+    """A sample alone, and the same sample in the middle of others, of other sizes."""
+    if isinstance(op, (ae.CutMix, ae.MixUp)) or "CutMix" in repr(op):
+        pytest.skip("its partner depends on the batch")
+    resize = ae.Resize((48, 48))
+    policy = ae.Policy([op, resize] if op.stages == (0, 0) and op.children == () else [resize, op])
+    if getattr(op, "interpolation", None) is None and isinstance(op, ae.Resize):
+        policy = ae.Policy([op, ae.CenterCrop(30)])
+    sizes = np.array([[57, 67]] * 4 + [[50, 60]] + [[57, 67]] * 4)
+    ids = [1, 9, 2**40, 0, 5, 6, 7, 8, 3]
+    together = policy.sample(ids, sizes, seed=3, epoch=2)
+    alone = policy.sample([5], [[50, 60]], seed=3, epoch=2)
+    assert together.explain(4) == alone.explain(0)
+    for name in ("inv_matrix", "support", "clip", "fill", "border"):
+        np.testing.assert_array_equal(getattr(together, name)[4], getattr(alone, name)[0])
+    steps = alone.step_kind.shape[1]
+    np.testing.assert_array_equal(together.step_arg[4, :steps], alone.step_arg[0])
+    assert not together.step_kind[4, steps:].any()
+
+
+def test_an_op_is_a_base_for_ones_own():
+    """The contract in a few lines: an op of a user decides through the draft."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Nudge(Op):
+        def sample(self, draft, rows, place):
+            draft.step(
+                rows, MATRIX, np.tile([1, 0, 0, 0.1, 0, 1, 0, 0.1, 0, 0, 1, 0.1], (len(rows), 1))
+            )
+            draft.log(rows, "nudged")
+
+    assert plan_of([ae.CenterCrop(8), ae.RandomApply(Nudge(), 1)]).explain(0).endswith("nudged")
