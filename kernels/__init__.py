@@ -34,12 +34,17 @@ def execute(
     Returns `out`, or a new tensor; with gradients, always a new one.
     Raises ValueError or TypeError if the images are not those that the plan was made for.
     """
+    if not isinstance(plan, Plan):
+        raise TypeError(
+            f"execute: got {type(plan).__name__}, expected a Plan first. Call execute(plan, images)."
+        )
     sources = Sources.of(images, layout)
     _check_images(plan, sources)
     chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
     if chosen not in EXECUTORS:
         raise ValueError(
-            f"execute: got executor {executor!r}, expected one of {', '.join(EXECUTORS)}."
+            f"execute: got executor {executor!r}, expected one of {', '.join(EXECUTORS)}. Leave it "
+            "out to have the fastest that fits."
         )
     if chosen == "cpu" and (sources.device.type != "cpu" or sources.requires_grad):
         what = "requires a gradient" if sources.requires_grad else f"is on {sources.device}"
@@ -87,6 +92,16 @@ def _checked_out(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torc
     if out is None:
         layout = torch.channels_last if plan.finish.channels_last else torch.contiguous_format
         return torch.empty(plan.shape, dtype=dtype, device=sources.device, memory_format=layout)
+    if not isinstance(out, torch.Tensor):
+        raise TypeError(
+            f"execute: out is {type(out).__name__}, expected a tensor. Wrap an array: "
+            "torch.from_numpy(array)."
+        )
+    if any(size > 1 and step == 0 for size, step in zip(out.shape, out.stride(), strict=True)):
+        raise ValueError(
+            "execute: out is expanded, so that some of its values are one, expected memory of its "
+            "own for each. Pass out.clone()."
+        )
     if tuple(out.shape) != plan.shape or out.dtype != dtype or out.device != sources.device:
         raise ValueError(
             f"execute: out is {tuple(out.shape)} {out.dtype} on {out.device}, the plan makes {plan.shape} "

@@ -19,6 +19,7 @@ from .cpu_sample import (
     border_point,
     gather_any,
     gather_rgb,
+    next_run,
     pack_rgb,
     prepare_columns,
     row_points,
@@ -44,22 +45,22 @@ def is_separable(m):
 
 
 @jit
-def _sample_row(image, like, m, y, x0, x1, axis_y, axis_x, span, columns, weights, scratch, rows):
-    """One row of a view into the rows' columns x0 … x1 − 1. Returns the span that was sampled; the
-    rest of it lies outside the clip. span: what `prepare_columns` said, for an axis-aligned view."""
-    if is_separable(m):
-        at = border_point(axis_y, project(ZERO, f32(y) + HALF, ZERO, m[4], m[5]))
-        start, stop, least, most = span
-        if start >= stop or not (axis_y.low <= at and at <= axis_y.high):
-            return x0, x0
-        blend_rows(image, like, axis_y, at, least, most - least, scratch.line)
-        take_columns(image, axis_x, scratch, least, columns, weights, start, stop, rows)
-        return start, stop
-    start, stop = row_points(m, y, x0, x1, axis_y, axis_x, scratch)
-    count = stop - start
-    if count <= 0 or axis_y.low >= axis_y.high or axis_x.low >= axis_x.high:
-        return x0, x0
-    pitch, skip = scratch.pitch, 4 * start
+def _blend_separable(image, like, m, y, axis_y, axis_x, span, columns, weights, scratch, rows):
+    """Sample a row of an axis-aligned view: outputs span[0] … span[1] − 1, whose columns
+    `prepare_columns` found to be span[2] … span[3] − 1. Returns the run that lies inside the clip."""
+    at = border_point(axis_y, project(ZERO, f32(y) + HALF, ZERO, m[4], m[5]))
+    start, stop, least, most = span
+    if start >= stop or not (axis_y.low <= at and at <= axis_y.high):
+        return 0, 0
+    blend_rows(image, like, axis_y, at, least, most - least, scratch.line)
+    take_columns(image, like, axis_x, scratch, least, columns, weights, start, stop, rows)
+    return start, stop
+
+
+@jit
+def _gather_run(image, like, start, stop, axis_y, axis_x, scratch, rows):
+    """Sample the outputs start … stop − 1 of a row, whose points `row_points` has worked out."""
+    count, pitch, skip = stop - start, scratch.pitch, 4 * start
     axis_y, axis_x = alike(axis_y, axis_x), alike(axis_x, axis_y)
     scattered_taps(axis_x, scratch.at_x + skip, scratch.first_x, scratch.share_x, pitch, count)
     scattered_taps(axis_y, scratch.at_y + skip, scratch.first_y, scratch.share_y, pitch, count)
@@ -68,7 +69,6 @@ def _sample_row(image, like, m, y, x0, x1, axis_y, axis_x, span, columns, weight
         split_quads(scratch, count, image.unit, rows + skip)
     else:
         gather_any(image, like, axis_y, axis_x, scratch, count, rows + skip)
-    return start, stop
 
 
 @jit
@@ -131,6 +131,7 @@ def draw(
     memory = np.empty((lines, length), np.float32)
     quads = np.empty(4 * length, np.float32)
     line = np.zeros((longest + widest + PAD) * channels, np.float32)
+    patch = np.zeros(widest * (3 * widest + 16), np.float32)
     pitch = 4 * length
     canvas = memory.ctypes.data
     veil = canvas + channels * pitch
@@ -139,12 +140,13 @@ def draw(
     scratch = Scratch(
         pitch, at, at + pitch, at + 2 * pitch, at + 3 * pitch, at + 4 * pitch,
         at + 5 * pitch, at + (6 + widest) * pitch, quads.ctypes.data, line.ctypes.data,
+        patch.ctypes.data,
     )  # fmt: skip
     tables = at + (7 + 2 * widest) * pitch
     centres = floats(scratch.centres, width)
     for x in range(width):
         centres[x] = f32(x) + HALF
-    spans = np.zeros((layers, 4), np.int64)
+    spans = np.zeros((layers, 5), np.int64)
     # Where each layer's image lies: its source, or a packed copy of the piece that is looked at.
     where = np.zeros((layers, 5), np.int64)
     largest = 0
@@ -159,7 +161,7 @@ def draw(
     for n in range(begin, end):
         for k in range(layers):
             v = layer_view[n, k]
-            spans[k, 1] = 0
+            spans[k, 1] = spans[k, 4] = 0
             if v < 0 or clip[v, 0] >= clip[v, 2] or clip[v, 1] >= clip[v, 3]:
                 continue
             b, m = source[v], floats(matrices + 36 * v, 9)
@@ -180,7 +182,8 @@ def draw(
                 where[k, 0] = to - (y0 * stride_y + 3 * x0) * item
                 where[k, 1], where[k, 2], where[k, 3] = stride_y, 3, 1
                 where[k, 4] = FAR  # the copy has room behind it
-            if is_separable(m):
+            spans[k, 4] = is_separable(m)
+            if spans[k, 4]:
                 table = tables + k * (1 + widest) * pitch
                 spans[k, 0], spans[k, 1], spans[k, 2], spans[k, 3] = prepare_columns(
                     axis_x, m[0], m[2], box[n, k, 1], box[n, k, 3], table, table + pitch, pitch
@@ -226,23 +229,44 @@ def draw(
                     )  # fmt: skip
                     axis_y = axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v])
                     axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
-                    span = (max(spans[k, 0], x0), min(spans[k, 1], x1), spans[k, 2], spans[k, 3])
-                    table = tables + k * (1 + widest) * pitch
-                    start, stop = _sample_row(
-                        image, like, floats(matrices + 36 * v, 9), y, x0, x1, axis_y, axis_x, span,
-                        table, table + pitch, scratch, rows,
-                    )  # fmt: skip
-                    for c in range(channels):
-                        fill_row(rows + c * pitch + 4 * x0, start - x0, fill[v, c])
-                        fill_row(rows + c * pitch + 4 * stop, x1 - stop, fill[v, c])
-                    for s in range(steps):
-                        if step_kind[v, s] != NONE:
-                            first, last = (x0, x1) if s >= fill_start[v] else (start, stop)
-                            apply_step(
-                                step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
-                                curve_address, channels, y * width + first, last - first,
-                                rows + 4 * first, spare, pitch,
-                            )  # fmt: skip
+                    m, separable = floats(matrices + 36 * v, 9), spans[k, 4] == 1
+                    start, stop = x1, x1
+                    if separable:
+                        span = (
+                            max(spans[k, 0], x0),
+                            min(spans[k, 1], x1),
+                            spans[k, 2],
+                            spans[k, 3],
+                        )
+                        table = tables + k * (1 + widest) * pitch
+                        start, stop = _blend_separable(
+                            image, like, m, y, axis_y, axis_x, span, table, table + pitch, scratch,
+                            rows,
+                        )  # fmt: skip
+                    elif axis_y.low < axis_y.high and axis_x.low < axis_x.high:
+                        row_points(m, y, x0, x1, axis_y, axis_x, scratch)
+                        start, stop = next_run(m, x0, x1, axis_y, axis_x, scratch)
+                    at = x0
+                    while at < x1:
+                        # From `at` to the run is fill, which only the later colour steps touch.
+                        if start >= stop:
+                            start, stop = x1, x1
+                        elif not separable:
+                            _gather_run(image, like, start, stop, axis_y, axis_x, scratch, rows)
+                        for c in range(channels):
+                            fill_row(rows + c * pitch + 4 * at, start - at, fill[v, c])
+                        for s in range(steps):
+                            first = at if s >= fill_start[v] else start
+                            if step_kind[v, s] != NONE and stop > first:
+                                apply_step(
+                                    step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
+                                    curve_address, channels, y * width + first, stop - first,
+                                    rows + 4 * first, spare, pitch,
+                                )  # fmt: skip
+                        at = stop
+                        start, stop = x1, x1
+                        if at < x1 and not separable:
+                            start, stop = next_run(m, at, x1, axis_y, axis_x, scratch)
                 if not opaque:
                     for c in range(channels):
                         skip = c * pitch + 4 * x0
@@ -251,4 +275,4 @@ def draw(
             to = out.address + (n * out.stride_n + y * out.stride_y) * out.item
             finish_row(canvas, pitch, channels, width, gains, offsets, out, to, spare)
     fence()
-    keep((memory, quads, line, packed))
+    keep((memory, quads, line, packed, patch))

@@ -57,7 +57,7 @@ Image = namedtuple("Image", "address stride_y stride_x stride_c limit item unit 
 Axis = namedtuple("Axis", "low high first last support taps border")
 # Scratch, by address; rows lie `pitch` bytes apart.
 Scratch = namedtuple(
-    "Scratch", "pitch centres at_x at_y first_x first_y share_x share_y quads line"
+    "Scratch", "pitch centres at_x at_y first_x first_y share_x share_y quads line patch"
 )
 
 
@@ -136,6 +136,7 @@ def blend_rows(image, like, axis, at, column, count, line):
     packed = image.stride_c == 1 and image.stride_x == image.channels
     if packed and axis.taps == 2:
         share = tap_weight(f32(row + 1), at, reciprocal) / total
+        rest = ONE - share
         width = count * image.channels
         above, below, out = (
             values(start, width, like),
@@ -143,8 +144,7 @@ def blend_rows(image, like, axis, at, column, count, line):
             floats(line, width),
         )
         for i in range(width):
-            first, second = f32(above[i]), f32(below[i])
-            out[i] = first + share * (second - first)
+            out[i] = rest * f32(above[i]) + share * f32(below[i])
         return
     for t in range(axis.taps):
         weight = tap_weight(f32(row + t), at, reciprocal) / total
@@ -182,7 +182,7 @@ def _add_plane(image, like, plane, count, weight, fresh, line):
 
 
 @apart
-def take_columns(image, axis, scratch, least, columns, weights, start, stop, rows):
+def take_columns(image, like, axis, scratch, least, columns, weights, start, stop, rows):
     """The taps along x, from the blended row `scratch.line`: into the span of `rows`."""
     count = stop - start
     column = ints(columns + 4 * start, count)
@@ -191,7 +191,8 @@ def take_columns(image, axis, scratch, least, columns, weights, start, stop, row
         if axis.taps == 2:
             share = floats(weights + scratch.pitch + 4 * start, count)
             for x in range(count):
-                mix_floats(scratch.quads + 16 * x, line + 12 * np.int64(column[x]), share[x])
+                at = line + 12 * np.int64(column[x])
+                mix_floats(scratch.quads + 16 * x, at, share[x], like)
         elif axis.taps == 3:
             weight_of = weights + 4 * start
             for x in range(count):
@@ -248,8 +249,7 @@ def _clear_quads(quads, count):
 
 @jit
 def row_points(m, y, x0, x1, axis_y, axis_x, scratch):
-    """Source points of a row, bordered, and the span of it that is to be sampled: a row crosses a
-    rectangle in one piece. m: the nine entries of the matrix."""
+    """Source points of the outputs x0 … x1 − 1 of a row, bordered. m: the matrix's nine entries."""
     count = x1 - x0
     centre = floats(scratch.centres + 4 * x0, count)
     at_x, at_y = floats(scratch.at_x + 4 * x0, count), floats(scratch.at_y + 4 * x0, count)
@@ -272,13 +272,30 @@ def row_points(m, y, x0, x1, axis_y, axis_x, scratch):
             at_x[x] = border_point(axis_x, at_x[x])
         for x in range(count):
             at_y[x] = border_point(axis_y, at_y[x])
+
+
+@jit
+def next_run(m, at, x1, axis_y, axis_x, scratch):
+    """The next run of points inside the clip, from output `at` on: start, stop; x1, x1 if none.
+
+    An affine row crosses a rectangle in one piece. So does a projective one, but for the rounding
+    of points that lie along an edge: those are looked at one by one."""
+    at_x, at_y = floats(scratch.at_x, x1), floats(scratch.at_y, x1)
     low_x, low_y, high_x, high_y = axis_x.low, axis_y.low, axis_x.high, axis_y.high
-    start, stop = 0, count
-    while start < stop and not inside(at_x[start], at_y[start], low_x, low_y, high_x, high_y):
+    start, stop = at, x1
+    while start < x1 and not inside(at_x[start], at_y[start], low_x, low_y, high_x, high_y):
         start += 1
     while stop > start and not inside(at_x[stop - 1], at_y[stop - 1], low_x, low_y, high_x, high_y):
         stop -= 1
-    return x0 + start, x0 + stop
+    if m[6] != ZERO or m[7] != ZERO or m[8] != ONE:
+        within = 0
+        for x in range(start, stop):
+            within += inside(at_x[x], at_y[x], low_x, low_y, high_x, high_y)
+        if within < stop - start:
+            stop = start
+            while stop < x1 and inside(at_x[stop], at_y[stop], low_x, low_y, high_x, high_y):
+                stop += 1
+    return start, stop
 
 
 @jit
@@ -330,9 +347,9 @@ def scattered_taps(axis, points, firsts, weights, pitch, count):
 @jit
 def alike(axis, other):
     """The axis with as many taps as the other needs, where its clip has room: more taps weigh
-    nothing, and a square patch has a vector load of its own."""
+    nothing (but of the nearest), and a square patch has a vector load of its own."""
     taps = axis.taps
-    if taps < other.taps and other.taps <= axis.last - axis.first:
+    if taps < other.taps and other.taps <= axis.last - axis.first and axis.support > ZERO:
         taps = other.taps
     return Axis(axis.low, axis.high, axis.first, axis.last, axis.support, taps, axis.border)
 
@@ -340,67 +357,76 @@ def alike(axis, other):
 @apart
 def gather_rgb(image, like, axis_y, axis_x, scratch, count):
     """RGB, pixel after pixel, into quads by vector loads. Those reach a little over the pixels they
-    want; on a row where that could pass the end of the memory, each pixel is looked at first."""
+    want; on a row where that could pass the end of the memory, they are made from a copy."""
     pitch, quads = scratch.pitch, scratch.quads
     down, right = image.stride_y * image.item, 3 * image.item
     first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
     along_y, along_x = scratch.share_y, scratch.share_x
     taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
-    if not _stays_inside(image, axis_y, axis_x, first_y, first_x, taps, count):
-        taps = 0
-    if taps == 2:
+    safe = _stays_inside(image, axis_y, axis_x, first_y, first_x, count)
+    if safe and taps == 2:
         share_y, share_x = floats(along_y + pitch, count), floats(along_x + pitch, count)
         for x in range(count):
             at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
             bilinear_rgb(quads + 16 * x, at, at + down, share_x[x], share_y[x], like)
-    elif taps == 3:
+    elif safe and taps == 3:
         for x in range(count):
             at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
             patch3_rgb(quads + 16 * x, at, down, along_y + 4 * x, along_x + 4 * x, pitch, like)
-    elif taps == 4:
+    elif safe and taps == 4:
         for x in range(count):
             at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
             patch4_rgb(quads + 16 * x, at, down, along_y + 4 * x, along_x + 4 * x, pitch, like)
     else:
-        last = image.limit - (axis_y.taps - 1) * down - (3 * axis_x.taps + 1) * image.item
         for x in range(count):
-            at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
-            if at > last:
-                _gather_one(image, like, at, axis_y.taps, axis_x.taps, scratch, x)
-                continue
-            _clear_quads(quads + 16 * x, 1)
-            for ty in range(axis_y.taps):
-                weight = floats(along_y + ty * pitch, count)[x]
-                for tx in range(axis_x.taps):
-                    share = weight * floats(along_x + tx * pitch, count)[x]
-                    add_rgb(quads + 16 * x, at + ty * down + tx * right, share, like)
+            at, step = (
+                image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right,
+                down,
+            )
+            if not safe:
+                at, step = _copy_patch(
+                    at, down, axis_y.taps, 3 * axis_x.taps, image.item, scratch.patch
+                )
+            to, weight_y, weight_x = quads + 16 * x, along_y + 4 * x, along_x + 4 * x
+            if taps == 2:
+                share_y, share_x = floats(weight_y + pitch, 1), floats(weight_x + pitch, 1)
+                bilinear_rgb(to, at, at + step, share_x[0], share_y[0], like)
+            elif taps == 3:
+                patch3_rgb(to, at, step, weight_y, weight_x, pitch, like)
+            elif taps == 4:
+                patch4_rgb(to, at, step, weight_y, weight_x, pitch, like)
+            else:
+                _clear_quads(to, 1)
+                for ty in range(axis_y.taps):
+                    weight = floats(weight_y + ty * pitch, 1)[0]
+                    for tx in range(axis_x.taps):
+                        share = weight * floats(weight_x + tx * pitch, 1)[0]
+                        add_rgb(to, at + ty * step + tx * right, share, like)
 
 
 @jit
-def _stays_inside(image, axis_y, axis_x, first_y, first_x, taps, count):
-    """Whether vector loads of a whole row of points, `taps` rows each, stay within the memory. Along
-    a row points go one way, unless a border folds them: its ends are its extremes."""
+def _stays_inside(image, axis_y, axis_x, first_y, first_x, count):
+    """Whether vector loads for a whole row of points stay within the memory. Along a row points go
+    one way, unless a border folds them: its ends are its extremes."""
     if axis_x.border == CONSTANT or axis_x.border == EDGE:
         y, x = max(first_y[0], first_y[count - 1]), max(first_x[0], first_x[count - 1])
     else:
-        y, x = axis_y.last - taps, axis_x.last - taps
-    reach = 8 if taps == 2 else 16
-    furthest = (np.int64(y) + taps - 1) * image.stride_y + 3 * np.int64(x) + reach
+        y, x = axis_y.last - axis_y.taps, axis_x.last - axis_x.taps
+    reach = max(16, 3 * axis_x.taps + 1)
+    furthest = (np.int64(y) + axis_y.taps - 1) * image.stride_y + 3 * np.int64(x) + reach
     return image.address + furthest * image.item <= image.limit
 
 
-@apart
-def _gather_one(image, like, at, taps_y, taps_x, scratch, x):
-    """One pixel, tap by tap, reading nothing beside them."""
-    quad = floats(scratch.quads + 16 * x, 3)
-    for c in range(3):
-        quad[c] = ZERO
-        for ty in range(taps_y):
-            weight = floats(scratch.share_y + ty * scratch.pitch, x + 1)[x]
-            row = values(at + ty * image.stride_y * image.item, 3 * taps_x, like)
-            for tx in range(taps_x):
-                share = weight * floats(scratch.share_x + tx * scratch.pitch, x + 1)[x]
-                quad[c] += f32(row[3 * tx + c]) * share
+@jit
+def _copy_patch(at, down, lines, length, item, to):
+    """A few pixels to where there is room behind them. Returns where, and how far apart lines are."""
+    step = (length + 16) * item
+    for y in range(lines):
+        source = values(at + y * down, length * item, np.uint8(0))
+        out = values(to + y * step, length * item, np.uint8(0))
+        for i in range(length * item):
+            out[i] = source[i]
+    return to, step
 
 
 @apart

@@ -74,7 +74,7 @@ def _measure(
                 if step_kind[v, s] != NONE:
                     apply_step(
                         step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
-                        curves.ctypes.data, channels, 0, width, rows, spare, pitch,
+                        curves.ctypes.data, channels, (y - y0) * width, width, rows, spare, pitch,
                     )  # fmt: skip
             if statistic == MEAN:
                 out[i, 0, 0] += _grey_sum(rows, pitch, channels, width)

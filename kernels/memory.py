@@ -74,9 +74,13 @@ def _multiply_add(builder, a, b, c):
     return builder.call(function, [a, b, c])
 
 
-def _mix(builder, a, b, share):
-    """a + share · (b − a): exactly a at 0, and b at 1 for whole numbers."""
-    return _multiply_add(builder, builder.fsub(b, a), _splat(builder, share, a.type), a)
+def _mix(builder, a, b, share, like):
+    """(1 − share) · a + share · b: exactly a at 0 and b at 1, so that what is not moved by parts of
+    a pixel comes through. For bytes the shorter a + share · (b − a) has that too."""
+    if like == types.uint8:
+        return _multiply_add(builder, builder.fsub(b, a), _splat(builder, share, a.type), a)
+    rest = _splat(builder, builder.fsub(ir.Constant(_F32, 1.0), share), a.type)
+    return _multiply_add(builder, b, _splat(builder, share, a.type), builder.fmul(a, rest))
 
 
 def _part(builder, octet, first):
@@ -100,9 +104,9 @@ def bilinear_rgb(typingctx, quad, top, bottom, right_share, bottom_share, like):
     def codegen(context, builder, signature, args):
         quad, top, bottom, right_share, bottom_share, _ = args
         upper, lower = (_pixels(builder, row, like, _OCTET) for row in (top, bottom))
-        column = _mix(builder, upper, lower, bottom_share)
+        column = _mix(builder, upper, lower, bottom_share, like)
         left, right = _part(builder, column, 0), _part(builder, column, 3)
-        _store(builder, _mix(builder, left, right, right_share), quad)
+        _store(builder, _mix(builder, left, right, right_share, like), quad)
         return context.get_dummy_value()
 
     f, a = types.float32, types.int64
@@ -124,18 +128,19 @@ def add_rgb(typingctx, quad, pixel, weight, like):
 
 
 @intrinsic
-def mix_floats(typingctx, quad, triples, share):
-    """quad = the float triple at `triples`, mixed with its share of the next. Reads seven floats."""
+def mix_floats(typingctx, quad, triples, share, like):
+    """quad = the float triple at `triples`, mixed with its share of the next. Reads seven floats, which
+    stem from values of `like`'s type."""
 
     def codegen(context, builder, signature, args):
-        quad, triples, share = args
+        quad, triples, share, _ = args
         first = builder.load(_at(builder, triples), align=4, typ=_QUAD)
         next_ = builder.add(triples, triples.type(12))
         second = builder.load(_at(builder, next_), align=4, typ=_QUAD)
-        _store(builder, _mix(builder, first, second, share), quad)
+        _store(builder, _mix(builder, first, second, share, like), quad)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.float32), codegen
+    return types.void(types.int64, types.int64, types.float32, like), codegen
 
 
 @njit(nogil=True)

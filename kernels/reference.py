@@ -274,7 +274,7 @@ class _Views:
         rows = table.start[source] + np.arange(y0, y1)[:, None] * table.width[source]
         picked = table.pixels[table.index(rows + np.arange(x0, x1))]
         channels = list(picked.movedim(-1, 0)[:, None])
-        number = table.index(np.zeros((y1 - y0, x1 - x0)))
+        number = table.index(np.arange((y1 - y0) * (x1 - x0)).reshape(y1 - y0, x1 - x0))
         for earlier in range(step):
             channels = self._step(np.array([v]), earlier, channels, number)
         return torch.cat(channels)

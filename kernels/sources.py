@@ -33,7 +33,10 @@ class Sources:
         if isinstance(images, Sources):
             return images
         if layout not in (None, "NCHW", "NHWC"):
-            raise ValueError(f"images: got layout {layout!r}, expected 'NCHW' or 'NHWC'.")
+            raise ValueError(
+                f"images: got layout {layout!r}, expected 'NCHW' or 'NHWC'. Leave it out where the "
+                "shapes tell."
+            )
         if isinstance(images, (torch.Tensor, np.ndarray)):
             if images.ndim != 4:
                 raise ValueError(
@@ -45,11 +48,18 @@ class Sources:
             sizes = np.tile(np.array(dense.shape[1:3], np.int32), (len(dense), 1))
             return cls(dense, (), _checked_sizes(sizes))
         if not isinstance(images, (list, tuple)):
+            fix = "Pass [image]" if hasattr(images, "mode") else "Pass one of these"
             raise TypeError(
-                f"images: got {type(images).__name__}, expected a tensor, an array or a list of images."
+                f"images: got {type(images).__name__}, expected a tensor, an array or a list of "
+                f"images. {fix}."
             )
         ragged = tuple(channels_last(image, layout) for image in images)
         for i, image in enumerate(ragged):
+            if image.ndim != 3:
+                raise ValueError(
+                    f"images[{i}]: got a batch in a list, expected single images (C, H, W) or "
+                    "(H, W, C). Pass the batch itself, or its images."
+                )
             check_pixels(image, f"images[{i}]")
             if image.shape[2] != ragged[0].shape[2] or image.dtype != ragged[0].dtype:
                 raise ValueError(
@@ -117,25 +127,40 @@ class Sources:
 
 def channels_last(image, layout: str | None = None) -> torch.Tensor:
     """One image or a batch as a tensor (…, H, W, C): a view where that is possible."""
-    if isinstance(image, torch.Tensor):
-        first_is_likelier = True
-    else:
-        image = np.asarray(image)
-        if min(image.strides, default=0) < 0 or not image.flags.writeable:
-            image = image.copy()  # torch takes neither negative strides nor read-only memory
-        image = torch.from_numpy(image)
-        first_is_likelier = False
+    first_is_likelier = isinstance(image, torch.Tensor)
+    if not first_is_likelier:
+        image = _tensor(image)
     if image.ndim == 2:
         image = image[None] if first_is_likelier else image[..., None]
     if image.ndim not in (3, 4):
         raise ValueError(
-            f"images: got an image of shape {tuple(image.shape)}, expected (H, W), (C, H, W) or (H, W, C)."
+            f"images: got an image of shape {tuple(image.shape)}, expected (H, W), (C, H, W) or "
+            "(H, W, C). Add or drop dimensions."
         )
     first, last = image.shape[-3] in _FEW, image.shape[-1] in _FEW
     channels_first = first_is_likelier if first == last else first
     if layout is not None:
         channels_first = layout == "NCHW"
     return image.movedim(-3, -1) if channels_first else image
+
+
+def _tensor(image) -> torch.Tensor:
+    """An array or a PIL image as a tensor, without a copy where torch takes its memory."""
+    mode = getattr(image, "mode", None)
+    if mode in ("P", "PA"):
+        raise ValueError(
+            f"images: got a PIL image of mode {mode!r}, whose values are numbers of a palette, "
+            "expected 'L', 'RGB' or another mode of plain values. Call image.convert('RGB')."
+        )
+    image = np.asarray(image)
+    if image.dtype.kind not in "buifc" or not image.dtype.isnative:
+        raise TypeError(
+            f"images: got an array of {image.dtype.str}, "
+            "expected uint8 or floats. Convert it, such as array.astype(np.uint8)."
+        )
+    if min(image.strides, default=0) < 0 or not image.flags.writeable:
+        image = image.copy()  # torch takes neither negative strides nor read-only memory
+    return torch.from_numpy(image)
 
 
 def check_pixels(image: torch.Tensor, name: str) -> None:
@@ -146,21 +171,22 @@ def check_pixels(image: torch.Tensor, name: str) -> None:
             "[0, 1]. Convert them, such as images.to(torch.uint8)."
         )
     if image.shape[-1] == 0:
-        raise ValueError(f"{name}: has no channels, expected 1 or more.")
+        raise ValueError(f"{name}: has no channels, expected 1 or more. Leave it out.")
     if image.dtype.is_floating_point and image.device.type == "cpu" and image.numel():
         # In memory order: a reduction over permuted strides takes six times as long.
         order = sorted(range(image.ndim), key=image.stride, reverse=True)
         low, high = (v.item() for v in image.detach().permute(order).aminmax())
         if not (low >= 0 and high <= 1):
+            fix = "Mend what makes the NaN" if np.isnan(low) else "Divide by 255, or pass uint8"
             raise ValueError(
-                f"{name}: got float values from {low:g} to {high:g}, expected [0, 1]. Divide by 255, "
-                "or pass uint8; normalised images come out of the engine, not into it."
+                f"{name}: got float values from {low:g} to {high:g}, expected [0, 1]. {fix}; "
+                "normalised images come out of the engine, not into it."
             )
 
 
 def _checked_sizes(sizes: np.ndarray) -> np.ndarray:
     if len(sizes) == 0:
-        raise ValueError("images: got an empty batch, expected at least one image.")
+        raise ValueError("images: got an empty batch, expected at least one image. Skip the batch.")
     if sizes.min() < 1:
         at = int(sizes.min(axis=1).argmin())
         raise ValueError(

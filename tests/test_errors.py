@@ -296,10 +296,13 @@ def test_gradients_with_the_cpu_executor(plan):
     ("images", "said"),
     [
         (BYTES[:3], r"the plan has 4 sources, 3 images came\. Sample a plan for 3 ids\."),
-        (BYTES.repeat(2, 1, 1, 1), r"has 4 sources, 8 images came\. .*, or pass images\[:4\]\."),
+        (
+            BYTES.repeat(2, 1, 1, 1),
+            r"the plan has 4 sources, 8 images came\. .*, or pass images\[:4\]\.",
+        ),
         (
             BYTES[:, :1],
-            r"plan is for 3 channel\(s\), the images have 1\. Sample the plan with channels=1",
+            r"the plan is for 3 channel\(s\), the images have 1\. Sample the plan with channels=1",
         ),
         (
             BYTES[:, :, :10],
@@ -432,7 +435,7 @@ def test_a_number(make, name, outside):
             ValueError, match=rf"{where}: got .*, expected .*\. (The nearest is|Pass) .*\."
         ):
             make(value)
-    for value in ("x", "nan", True, {}, object(), torch.zeros(2), 1j):
+    for value in ("x", "nan", True, {}, object(), 1j):
         with pytest.raises(
             (TypeError, ValueError), match=rf"{where}: got .*, expected .*\. \w+ .*\."
         ):
@@ -445,7 +448,11 @@ INTERVALS = [
     (lambda v: ae.RandomAffine(v), "RandomAffine.degrees", []),
     (lambda v: ae.RandomAffine(0, scale=v), "RandomAffine.scale", [(0, 1), (1, 1e4)]),
     (lambda v: ae.RandomAffine(0, shear=v), "RandomAffine.shear", [(-90, 0), (0, 90)]),
-    (lambda v: ae.RandomAffine(0, shear=(0, 1, *v)), "RandomAffine.shear", [(-90, 0), (0, 90)]),
+    (
+        lambda v: ae.RandomAffine(0, shear=(0, 1, *(v or [None]))),
+        "RandomAffine.shear",
+        [(-90, 0), (0, 90)],
+    ),
     (lambda v: ae.RandomResizedCrop(8, v), "RandomResizedCrop.scale", [(-0.1, 1), (0, 1.1)]),
     (lambda v: ae.RandomResizedCrop(8, ratio=v), "RandomResizedCrop.ratio", [(0, 1), (-1, 1)]),
     (lambda v: ae.RandomErasing(scale=v), "RandomErasing.scale", [(-0.1, 1), (0, 1.1)]),

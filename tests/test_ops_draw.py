@@ -204,6 +204,18 @@ def test_perspective_happens_with_probability_p():
     assert stats.binomtest(int((~same).sum()), N, 0.3).pvalue > SURE
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 2), (3, 3), (5, 5)])
+def test_perspective_where_corners_fall_together(size):
+    """Small images at the strongest pull have no map, or one through infinity: the plan is finite
+    all the same, what follows can take its bounds, and the others in the batch keep their bits."""
+    policy = [ae.RandomPerspective(1.0, p=1), ae.ColorJitter(contrast=0.5), ae.CenterCrop(2)]
+    plan = plan_of(policy, n=2000, size=size)
+    for i in range(0, 2000, 400):
+        alone = ae.Policy(policy).sample([i], [size])
+        np.testing.assert_array_equal(alone.inv_matrix[0], plan.inv_matrix[i])
+        np.testing.assert_array_equal(alone.window[0], plan.window[i])
+
+
 # --- colour ---
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import ClassVar
@@ -39,7 +39,7 @@ class Op:
 
 def several(value) -> tuple:
     """What came, as a tuple: of one, if it is no sequence."""
-    many = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    many = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
     return tuple(value) if many else (value,)
 
 
