@@ -75,8 +75,8 @@ class Engine:
             )
         if memory_format not in (torch.contiguous_format, torch.channels_last):
             raise ValueError(
-                f"Engine: got {memory_format}, expected torch.contiguous_format or torch.channels_last. Leave it "
-                "out for NCHW."
+                f"Engine: got {memory_format}, expected torch.contiguous_format or torch.channels_last. "
+                "Leave it out for NCHW."
             )
         if executor not in (None, *kernels.EXECUTORS):
             raise ValueError(

@@ -115,9 +115,9 @@ def draw(
 ):  # fmt: skip
     """Draw the outputs begin … end − 1.
 
-    like: a value of the sources' dtype, of `item` bytes. rows_columns: sources' sizes. address, stride, limit: from
-    `Sources.pointers()`. unit: what brings a source value to [0, 1]. The plan's fields follow under
-    their names, its statistics completed. out: where the batch goes, an `Out`.
+    like: a value of the sources' dtype, of `item` bytes. rows_columns: the sources' sizes. address,
+    stride, limit: from `Sources.pointers()`. unit: what brings a source value to [0, 1]. The plan's
+    fields follow under their names, its statistics completed. out: where the batch goes, an `Out`.
     """
     channels, layers, steps = fill.shape[1], layer_view.shape[1], step_kind.shape[1]
     widest, longest = 2, 0

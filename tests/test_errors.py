@@ -3,6 +3,7 @@
 The style: `<where>: <what came>, <what was expected>. <what to do>.` A saved plan that is cut short or
 lies is in test_plan.py, a policy that cannot be in test_policy.py.
 """
+# ruff: noqa: E501 (a bad input and its whole message read best side by side)
 
 import math
 import re

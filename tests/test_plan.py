@@ -196,10 +196,7 @@ def test_equality_is_bit_by_bit(plan):
         if value.size and value.dtype == np.float32:
             nudged = value.copy()
             nudged.flat[0] = np.nextafter(nudged.flat[0], np.float32(0.5))
-            try:
-                assert plan != dataclasses.replace(plan, **{field.name: nudged}), field.name
-            except ValueError as error:  # a plan may also be refused for it
-                assert field.name in str(error)
+            assert plan != dataclasses.replace(plan, **{field.name: nudged}), field.name
     with pytest.raises(TypeError):
         hash(plan)
 

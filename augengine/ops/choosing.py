@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -142,10 +143,8 @@ class SomeOf(_Chooser):
     def sample(self, draft, rows, place):
         count = len(self.transforms)
         uniform = draft.draws.uniform(place, 1 + max(self.num_ops, count), rows)
-        if self.replace:
-            choice = below(uniform[:, 1:], count)
-        else:
-            choice = np.argsort(uniform[:, 1 : 1 + count], axis=1)
+        drawn = uniform[:, 1:]
+        choice = below(drawn, count) if self.replace else np.argsort(drawn[:, :count], axis=1)
         low, high = self.magnitude if isinstance(self.magnitude, tuple) else (self.magnitude,) * 2
         before = draft.strength[rows].copy()
         draft.strength[rows] = before * (low + uniform[:, 0] * (high - low))
@@ -175,7 +174,7 @@ class _partners_as_they_are:
 
 def check_order(where, transforms):
     """Views are decided before they are layered: no op on the image may follow a mix."""
-    for before, after in zip(transforms, transforms[1:], strict=False):
+    for before, after in pairwise(transforms):
         if before.stages[1] > after.stages[0]:
             raise ValueError(
                 f"{where}: {type(after).__name__} comes after {type(before).__name__}, expected "
