@@ -392,7 +392,8 @@ def _print_table(console, rows: list[Row]) -> None:
         f"{ours.images} photographs of full size, medians of {len(ours.timing)} rounds taken by "
         "turns; spread is half the distance of the quartiles. Memory floor: the time to copy the "
         "bytes that must be read and written, "
-        f"{ours.moved / 1e6:.0f} MB at {ours.moved / ours.floor / 1e9:.0f} GB/s on one thread.\n"
+        f"{ours.moved / 1e6:.0f} MB at {ours.moved / ours.floor / 1e9:.0f} GB/s on one thread. "
+        "augengine and torchvision antialias what they shrink, albumentations does not.\n"
         f"{measure.machine()}; "
         + measure.versions(
             "torch", "numba", "torchvision", "albumentations", "opencv-python-headless"

@@ -26,6 +26,8 @@ from .plan import (
     Plan,
 )
 
+UNCHANGED = "unchanged"
+
 
 @dataclass
 class Layers:
@@ -113,13 +115,14 @@ class Draft:
 
         inv_matrix: [len(rows), 3, 3], new frame → old frame.
         inv_footprint: [len(rows), 2, 2], the part of it that scales and turns; by default all of
-        its linear part (right for crops, flips, turns and scales; shears give their own).
+        its linear part (right for flips, turns and scales; shears give their own), or UNCHANGED.
         frame: the new height and width, if the op changes them.
         """
         if inv_footprint is None:
             inv_footprint = inv_matrix[:, :2, :2]
         self.inv_matrix[rows] = self.inv_matrix[rows] @ inv_matrix
-        self.footprint[rows] = self.footprint[rows] @ inv_footprint
+        if inv_footprint is not UNCHANGED:
+            self.footprint[rows] = self.footprint[rows] @ inv_footprint
         if frame is not None:
             self.frame[rows] = frame
         first = rows[~self.warped[rows]]
@@ -130,19 +133,23 @@ class Draft:
         """Keep a rectangle of the frame (it may reach outside). context="source" lets later ops
         bring back what it left out; otherwise that is gone."""
         if context is None:
-            box = geometry.bounds(self.inv_matrix[rows], top, left, height, width)
+            if self.warped[rows].any():
+                box = geometry.bounds(self.inv_matrix[rows], top, left, height, width)
+            else:
+                box = np.stack([top, left, top + height, left + width], axis=1)
             clip = self.clip[rows]
             # A rectangle that misses the source altogether leaves an empty clip: all fill.
             low = np.minimum(np.maximum(clip[:, :2], box[:, :2]), clip[:, 2:])
             high = np.maximum(np.minimum(clip[:, 2:], box[:, 2:]), low)
             self.clip[rows] = np.concatenate([low, high], axis=1)
-        self.warp(rows, geometry.inv_crop(top, left), frame=np.stack([height, width], axis=1))
+        frame = np.stack([height, width], axis=1)
+        self.warp(rows, geometry.inv_crop(top, left), UNCHANGED, frame)
 
     def resize(self, rows, height, width, antialias=True) -> None:
         """Scale the frame to height × width, arrays [len(rows)]."""
         new = np.stack(np.broadcast_arrays(height, width), axis=1)
         matrix = geometry.inv_resize(self.frame[rows], new)
-        self.warp(rows, matrix, matrix[:, :2, :2] if antialias else _eyes(rows), frame=new)
+        self.warp(rows, matrix, None if antialias else UNCHANGED, new)
 
     # --- colour ---
 
@@ -268,7 +275,7 @@ class Draft:
             support = np.zeros_like(support)
         boxes = self.layers.box.copy()
         boxes[:, 0] = [0, 0, *finish.size]
-        return Plan(
+        return Plan.made(
             ids=self.draws.ids.astype(np.int64),
             sizes=self.sizes.astype(np.int32),
             source=np.arange(n, dtype=np.int32),
@@ -296,7 +303,7 @@ class Draft:
 
     def _closed_steps(self):
         n, count = len(self), int(self.step_count.max(initial=0))
-        closed = {
+        closed: dict[str, np.ndarray] = {
             "step_kind": np.full((n, count), NONE, np.int8),
             "step_arg": np.zeros((n, count, STEP_ARGS), np.float32),
             "statistic": np.zeros((n, count), np.int8),
@@ -319,7 +326,3 @@ class Draft:
             for k, values in enumerate(args):
                 arg[rows, at, k] = values
         return {"log_op": op, "log_arg": arg}
-
-
-def _eyes(rows):
-    return np.broadcast_to(np.eye(2), (len(rows), 2, 2))

@@ -13,30 +13,29 @@ from functools import cached_property
 
 import numpy as np
 
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
-_WORD64 = 0xFFFFFFFFFFFFFFFF
-_LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
+_WORD, _WORD64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
 def philox4x32(counter, key):
     """Philox4x32 with 10 rounds (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*).
 
-    counter: four uint64 arrays (or numbers) holding 32-bit words; they broadcast.
-    key: two 32-bit Python ints.
-    Returns four uint64 arrays of 32-bit words; equal to the Random123 known answers.
+    counter: four 32-bit words, each an int or a uint64 array; arrays broadcast.
+    key: two 32-bit ints.
+    Returns four 32-bit words as ints or uint64 arrays; equal to the Random123 known answers.
     """
-    c0, c1, c2, c3 = (np.asarray(word, np.uint64) for word in counter)
-    k0, k1 = int(key[0]), int(key[1])
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
     for _ in range(10):
         product0, product1 = c0 * _M0, c2 * _M1
         c0, c1, c2, c3 = (
-            (product1 >> _SHIFT) ^ c1 ^ np.uint64(k0),
-            product1 & _LOW,
-            (product0 >> _SHIFT) ^ c3 ^ np.uint64(k1),
-            product0 & _LOW,
+            (product1 >> 32) ^ c1 ^ k0,
+            product1 & _WORD,
+            (product0 >> 32) ^ c3 ^ k1,
+            product0 & _WORD,
         )
-        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+        k0, k1 = (k0 + _W0) & _WORD, (k1 + _W1) & _WORD
     return c0, c1, c2, c3
 
 
@@ -55,15 +54,14 @@ class Draws:
     @cached_property
     def _key(self) -> tuple[int, int]:
         seed, epoch = self.seed & _WORD64, self.epoch & _WORD64
-        counter = (epoch & 0xFFFFFFFF, epoch >> 32, self.view, 0)
-        first, second, _, _ = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32))
-        return int(first), int(second)
+        counter = (epoch & _WORD, epoch >> 32, self.view, 0)
+        return philox4x32(counter, (seed & _WORD, seed >> 32))[:2]
 
     def words(self, place: int, count: int, rows=slice(None)) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`."""
         ids = self.ids[rows].astype(np.uint64)
         blocks = np.arange(-(-count // 4), dtype=np.uint64)[:, None]
-        words = philox4x32((blocks, place, ids & _LOW, ids >> _SHIFT), self._key)
+        words = philox4x32((blocks, place, ids & _WORD, ids >> 32), self._key)
         # [4, blocks, n] → [n, blocks · 4]: a block's four words stay together. In memory a draw of
         # all samples lies together, so that NumPy rounds log and exp alike whatever n is.
         words = np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))

@@ -29,6 +29,8 @@ class Policy:
     disagree on fill, interpolation or padding_mode (a view is sampled once, so they share one).
     """
 
+    transforms: tuple[Op, ...]
+
     def __init__(self, transforms):
         if isinstance(transforms, Policy):
             transforms = transforms.transforms

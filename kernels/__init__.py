@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..plan import Plan
+from .fresh import empty
 from .sources import Sources
 
 EXECUTORS = ("cpu", "torch")
@@ -91,7 +92,7 @@ def _checked_out(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torc
     dtype = getattr(torch, plan.finish.dtype)
     if out is None:
         layout = torch.channels_last if plan.finish.channels_last else torch.contiguous_format
-        return torch.empty(plan.shape, dtype=dtype, device=sources.device, memory_format=layout)
+        return empty(plan.shape, dtype, sources.device, layout)
     if not isinstance(out, torch.Tensor):
         raise TypeError(
             f"execute: out is {type(out).__name__}, expected a tensor. Wrap an array: "

@@ -23,6 +23,7 @@ from .cpu_sample import (
     pack_rgb,
     prepare_columns,
     row_points,
+    scale_of,
     scattered_taps,
     split_quads,
     take_columns,
@@ -31,6 +32,7 @@ from .memory import fence, floats, keep, prefetch
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
 FAR = np.iinfo(np.int64).max
+ROOM = 160  # bytes behind a packed copy, for the same
 PAD = 16  # floats behind each scratch row, for vector loads that reach over its end
 
 
@@ -62,13 +64,18 @@ def _gather_run(image, like, start, stop, axis_y, axis_x, scratch, rows):
     """Sample the outputs start … stop − 1 of a row, whose points `row_points` has worked out."""
     count, pitch, skip = stop - start, scratch.pitch, 4 * start
     axis_y, axis_x = alike(axis_y, axis_x), alike(axis_x, axis_y)
-    scattered_taps(axis_x, scratch.at_x + skip, scratch.first_x, scratch.share_x, pitch, count)
-    scattered_taps(axis_y, scratch.at_y + skip, scratch.first_y, scratch.share_y, pitch, count)
+    scattered_taps(
+        axis_x, scratch.at_x + skip, scratch.first_x, scratch.share_x, scratch.total_x, pitch, count
+    )
+    scattered_taps(
+        axis_y, scratch.at_y + skip, scratch.first_y, scratch.share_y, scratch.total_y, pitch, count
+    )
+    scale = scale_of(axis_y, axis_x, scratch, image.unit, count)
     if is_packed_rgb(image):
         gather_rgb(image, like, axis_y, axis_x, scratch, count)
-        split_quads(scratch, count, image.unit, rows + skip)
+        split_quads(scratch, count, scale, rows + skip)
     else:
-        gather_any(image, like, axis_y, axis_x, scratch, count, rows + skip)
+        gather_any(image, like, axis_y, axis_x, scratch, scale, count, rows + skip)
 
 
 @jit
@@ -127,25 +134,26 @@ def draw(
 
     # Rows of scratch, all of one length: canvas, veil, spare, then what sampling needs.
     length = width + PAD
-    lines = 2 * channels + max(4, channels) + 5 + 2 * (widest + 1) + layers * (1 + widest)
+    lines = 2 * channels + max(4, channels) + 8 + 2 * widest + layers * (1 + widest)
     memory = np.empty((lines, length), np.float32)
     quads = np.empty(4 * length, np.float32)
-    line = np.zeros((longest + widest + PAD) * channels, np.float32)
-    patch = np.zeros(widest * (3 * widest + 16), np.float32)
+    line = np.zeros((longest + widest + PAD) * max(3, channels), np.float32)
+    patch = np.zeros(widest * (3 * widest + 32), np.float32)
     pitch = 4 * length
     canvas = memory.ctypes.data
     veil = canvas + channels * pitch
     spare = veil + channels * pitch
     at = spare + max(4, channels) * pitch
     scratch = Scratch(
-        pitch, at, at + pitch, at + 2 * pitch, at + 3 * pitch, at + 4 * pitch,
-        at + 5 * pitch, at + (6 + widest) * pitch, quads.ctypes.data, line.ctypes.data,
-        patch.ctypes.data,
+        pitch, at, at + pitch, at + 2 * pitch, at + 3 * pitch, at + 4 * pitch, at + 5 * pitch,
+        at + 6 * pitch, at + 7 * pitch, at + 8 * pitch, at + (8 + widest) * pitch,
+        quads.ctypes.data, line.ctypes.data, patch.ctypes.data,
     )  # fmt: skip
-    tables = at + (7 + 2 * widest) * pitch
-    centres = floats(scratch.centres, width)
+    tables = at + (8 + 2 * widest) * pitch
+    centres, units = floats(scratch.centres, width), floats(scratch.units, width)
     for x in range(width):
         centres[x] = f32(x) + HALF
+        units[x] = unit
     spans = np.zeros((layers, 5), np.int64)
     # Where each layer's image lies: its source, or a packed copy of the piece that is looked at.
     where = np.zeros((layers, 5), np.int64)
@@ -153,7 +161,7 @@ def draw(
     for b in range(len(address)):
         if channels == 3 and not (stride[b, 1] == 3 and stride[b, 2] == 1):
             largest = max(largest, rows_columns[b, 0] * rows_columns[b, 1] * 3 * item)
-    packed = np.empty((layers, largest + 64), np.uint8)
+    packed = np.empty((layers, largest + ROOM), np.uint8)
 
     matrices, arguments = inv_matrix.ctypes.data, step_arg.ctypes.data
     # Addresses, since an array passed to a function is counted, and counting waits for all writes.
@@ -174,7 +182,7 @@ def draw(
             where[k, 3], where[k, 4] = image.stride_c, image.limit
             if channels == 3 and not is_packed_rgb(image):
                 # Planes and the like: the piece that is looked at is packed once, for both paths.
-                to = packed.ctypes.data + k * (largest + 64)
+                to = packed.ctypes.data + k * (largest + ROOM)
                 y0, x0, y1, x1 = _reach(m, axis_y, axis_x, height, width)
                 if y0 < y1 and x0 < x1:
                     pack_rgb(image, like, y0, x0, y1, x1, to)

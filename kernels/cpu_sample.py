@@ -38,12 +38,18 @@ from .cpu_names import (
 )
 from .memory import (
     add_rgb,
+    add_sixteen,
     bilinear_rgb,
     floats,
     ints,
     mix_floats,
     patch3_rgb,
     patch4_rgb,
+    patch5_rgb,
+    patch6_rgb,
+    patch7_rgb,
+    patch8_rgb,
+    patch_reach,
     split_eight,
     strip3_floats,
     strip4_floats,
@@ -57,7 +63,8 @@ Image = namedtuple("Image", "address stride_y stride_x stride_c limit item unit 
 Axis = namedtuple("Axis", "low high first last support taps border")
 # Scratch, by address; rows lie `pitch` bytes apart.
 Scratch = namedtuple(
-    "Scratch", "pitch centres at_x at_y first_x first_y share_x share_y quads line patch"
+    "Scratch",
+    "pitch centres units at_x at_y first_x first_y total_x total_y share_x share_y quads line patch",
 )
 
 
@@ -210,7 +217,7 @@ def take_columns(image, like, axis, scratch, least, columns, weights, start, sto
                 for x in range(count):
                     at = line + 12 * (np.int64(column[x]) + t)
                     add_rgb(scratch.quads + 16 * x, at, weight[x], ZERO)
-        split_quads(scratch, count, image.unit, rows + 4 * start)
+        split_quads(scratch, count, scratch.units, rows + 4 * start)
         return
     line_length = (axis.last - least + 1) * image.channels
     for c in range(image.channels):
@@ -225,16 +232,16 @@ def take_columns(image, like, axis, scratch, least, columns, weights, start, sto
 
 
 @jit
-def split_quads(scratch, count, unit, rows):
-    """Quads, scaled, into three rows."""
+def split_quads(scratch, count, scale, rows):
+    """Quads, each times its number at `scale`, into three rows."""
     green, blue = rows + scratch.pitch, rows + 2 * scratch.pitch
     for x in range(0, count - 7, 8):
         to = 4 * x
-        split_eight(scratch.quads + 4 * to, rows + to, green + to, blue + to, unit)
-    packed = floats(scratch.quads, 4 * count)
+        split_eight(scratch.quads + 4 * to, rows + to, green + to, blue + to, scale + to)
+    packed, scales = floats(scratch.quads, 4 * count), floats(scale, count)
     for x in range(count // 8 * 8, count):
         for c in range(3):
-            floats(rows + c * scratch.pitch, count)[x] = packed[4 * x + c] * unit
+            floats(rows + c * scratch.pitch, count)[x] = packed[4 * x + c] * scales[x]
 
 
 @jit
@@ -299,49 +306,64 @@ def next_run(m, at, x1, axis_y, axis_x, scratch):
 
 
 @jit
-def scattered_taps(axis, points, firsts, weights, pitch, count):
-    """First taps and normalised weights along one axis, for `count` points."""
-    at, first = floats(points, count), ints(firsts, count)
+def scattered_taps(axis, points, firsts, weights, totals, pitch, count):
+    """First taps, weights and the weights' sums along one axis, for `count` points (two taps: shares
+    of one, and no sums)."""
+    at, first, total = floats(points, count), ints(firsts, count), floats(totals, count)
     support, least, most = axis.support, f32(axis.first), f32(axis.last - axis.taps)
     for x in range(count):
         first[x] = np.int32(edge(first_tap(at[x], support), least, most))
+    reciprocal = reciprocal_of(axis)
     if axis.taps == 2 and support == ONE:
         rest, share = floats(weights, count), floats(weights + pitch, count)
         for x in range(count):
             share[x] = second_share(f32(first[x]), at[x])
         for x in range(count):
             rest[x] = ONE - share[x]
-        return
-    reciprocal = reciprocal_of(axis)
-    if axis.taps == 3:
-        w0, w1, w2 = (
+    elif axis.taps == 3:
+        near, middle, far = (
             floats(weights, count), floats(weights + pitch, count), floats(weights + 2 * pitch, count)
         )  # fmt: skip
         for x in range(count):
             tap = f32(first[x])
-            a = tap_weight(tap, at[x], reciprocal)
-            b = tap_weight(tap + ONE, at[x], reciprocal)
-            c = tap_weight(tap + TWO, at[x], reciprocal)
-            scale = ONE / (a + b + c)
-            w0[x] = a * scale
-            w1[x] = b * scale
-            w2[x] = c * scale
-        return
-    total = floats(weights + axis.taps * pitch, count)
-    for x in range(count):
-        total[x] = ZERO
-    for t in range(axis.taps):
-        row, tap = floats(weights + t * pitch, count), f32(t)
+            near[x] = tap_weight(tap, at[x], reciprocal)
+            middle[x] = tap_weight(tap + ONE, at[x], reciprocal)
+            far[x] = tap_weight(tap + TWO, at[x], reciprocal)
+            total[x] = near[x] + middle[x] + far[x]
+    else:
         for x in range(count):
-            row[x] = tap_weight(f32(first[x]) + tap, at[x], reciprocal)
+            total[x] = ZERO
+        for t in range(axis.taps):
+            row, tap = floats(weights + t * pitch, count), f32(t)
+            for x in range(count):
+                row[x] = tap_weight(f32(first[x]) + tap, at[x], reciprocal)
+            for x in range(count):
+                total[x] += row[x]
+        if axis.taps == 2:  # two pixels under a wider filter: as shares, which mixing wants
+            rest, share = floats(weights, count), floats(weights + pitch, count)
+            for x in range(count):
+                share[x] /= total[x]
+            for x in range(count):
+                rest[x] = ONE - share[x]
+
+
+@jit
+def scale_of(axis_y, axis_x, scratch, unit, count):
+    """The address of what brings a weighed pixel to [0, 1]: weights of two taps add up to one, and
+    others are divided by their sums here, once for both axes."""
+    total_y, total_x = floats(scratch.total_y, count), floats(scratch.total_x, count)
+    if axis_y.taps == 2 and axis_x.taps == 2:
+        return scratch.units
+    if axis_y.taps == 2:
         for x in range(count):
-            total[x] += row[x]
-    for x in range(count):
-        total[x] = ONE / total[x]
-    for t in range(axis.taps):
-        row = floats(weights + t * pitch, count)
+            total_x[x] = unit / total_x[x]
+    elif axis_x.taps == 2:
         for x in range(count):
-            row[x] *= total[x]
+            total_x[x] = unit / total_y[x]
+    else:
+        for x in range(count):
+            total_x[x] = unit / (total_x[x] * total_y[x])
+    return scratch.total_x
 
 
 @jit
@@ -378,30 +400,64 @@ def gather_rgb(image, like, axis_y, axis_x, scratch, count):
             at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
             patch4_rgb(quads + 16 * x, at, down, along_y + 4 * x, along_x + 4 * x, pitch, like)
     else:
-        for x in range(count):
-            at, step = (
-                image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right,
-                down,
+        _gather_each(image, like, axis_y, axis_x, scratch, safe, count)
+
+
+@apart
+def _gather_each(image, like, axis_y, axis_x, scratch, safe, count):
+    """`gather_rgb` with a look at every pixel: for wider filters, and at the end of the memory."""
+    pitch, quads = scratch.pitch, scratch.quads
+    down, right = image.stride_y * image.item, 3 * image.item
+    first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
+    along_y, along_x = scratch.share_y, scratch.share_x
+    taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
+    for x in range(count):
+        at, step = (
+            image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right,
+            down,
+        )
+        if not safe:
+            at, step = _copy_patch(
+                at, down, axis_y.taps, 3 * axis_x.taps, image.item, scratch.patch
             )
-            if not safe:
-                at, step = _copy_patch(
-                    at, down, axis_y.taps, 3 * axis_x.taps, image.item, scratch.patch
-                )
-            to, weight_y, weight_x = quads + 16 * x, along_y + 4 * x, along_x + 4 * x
-            if taps == 2:
-                share_y, share_x = floats(weight_y + pitch, 1), floats(weight_x + pitch, 1)
-                bilinear_rgb(to, at, at + step, share_x[0], share_y[0], like)
-            elif taps == 3:
-                patch3_rgb(to, at, step, weight_y, weight_x, pitch, like)
-            elif taps == 4:
-                patch4_rgb(to, at, step, weight_y, weight_x, pitch, like)
-            else:
-                _clear_quads(to, 1)
-                for ty in range(axis_y.taps):
-                    weight = floats(weight_y + ty * pitch, 1)[0]
-                    for tx in range(axis_x.taps):
-                        share = weight * floats(weight_x + tx * pitch, 1)[0]
-                        add_rgb(to, at + ty * step + tx * right, share, like)
+        to, weight_y, weight_x = quads + 16 * x, along_y + 4 * x, along_x + 4 * x
+        if taps == 2:
+            share_y, share_x = floats(weight_y + pitch, 1), floats(weight_x + pitch, 1)
+            bilinear_rgb(to, at, at + step, share_x[0], share_y[0], like)
+        elif taps == 3:
+            patch3_rgb(to, at, step, weight_y, weight_x, pitch, like)
+        elif taps == 4:
+            patch4_rgb(to, at, step, weight_y, weight_x, pitch, like)
+        elif taps == 5:
+            patch5_rgb(to, at, step, weight_y, weight_x, pitch, like)
+        elif taps == 6:
+            patch6_rgb(to, at, step, weight_y, weight_x, pitch, like)
+        elif taps == 7:
+            patch7_rgb(to, at, step, weight_y, weight_x, pitch, like)
+        elif taps == 8:
+            patch8_rgb(to, at, step, weight_y, weight_x, pitch, like)
+        else:
+            _gather_wide(
+                to, at, step, weight_y, weight_x, axis_y.taps, axis_x.taps, image.item, scratch, like
+            )  # fmt: skip
+
+
+@jit
+def _gather_wide(to, at, step, weight_y, weight_x, taps_y, taps_x, item, scratch, like):
+    """One pixel under any filter: its rows into one line, sixteen values at a time, and that line
+    along x."""
+    line, length = scratch.line, 3 * taps_x
+    for i in range(0, length, 16):
+        out = floats(line + 4 * i, 16)
+        for j in range(16):
+            out[j] = ZERO
+    for ty in range(taps_y):
+        weight = floats(weight_y + ty * scratch.pitch, 1)[0]
+        for i in range(0, length, 16):
+            add_sixteen(line + 4 * i, at + ty * step + i * item, weight, like)
+    _clear_quads(to, 1)
+    for tx in range(taps_x):
+        add_rgb(to, line + 12 * tx, floats(weight_x + tx * scratch.pitch, 1)[0], ZERO)
 
 
 @jit
@@ -412,7 +468,7 @@ def _stays_inside(image, axis_y, axis_x, first_y, first_x, count):
         y, x = max(first_y[0], first_y[count - 1]), max(first_x[0], first_x[count - 1])
     else:
         y, x = axis_y.last - axis_y.taps, axis_x.last - axis_x.taps
-    reach = max(16, 3 * axis_x.taps + 1)
+    reach = patch_reach(axis_x.taps)
     furthest = (np.int64(y) + axis_y.taps - 1) * image.stride_y + 3 * np.int64(x) + reach
     return image.address + furthest * image.item <= image.limit
 
@@ -420,7 +476,7 @@ def _stays_inside(image, axis_y, axis_x, first_y, first_x, count):
 @jit
 def _copy_patch(at, down, lines, length, item, to):
     """A few pixels to where there is room behind them. Returns where, and how far apart lines are."""
-    step = (length + 16) * item
+    step = (length + 32) * item
     for y in range(lines):
         source = values(at + y * down, length * item, np.uint8(0))
         out = values(to + y * step, length * item, np.uint8(0))
@@ -453,9 +509,9 @@ def pack_rgb(image, like, y0, x0, y1, x1, to):
 
 
 @apart
-def gather_any(image, like, axis_y, axis_x, scratch, count, rows):
+def gather_any(image, like, axis_y, axis_x, scratch, scale, count, rows):
     """Any number of channels and any strides, into the rows."""
-    pitch = scratch.pitch
+    pitch, scales = scratch.pitch, floats(scale, count)
     first_y, first_x = ints(scratch.first_y, count), ints(scratch.first_x, count)
     for c in range(image.channels):
         row = floats(rows + c * pitch, count)
@@ -471,4 +527,4 @@ def gather_any(image, like, axis_y, axis_x, scratch, count, rows):
                     value = values(image.address + offset * image.item, 1, like)[0]
                     row[x] += f32(value) * (along_y[x] * along_x[x])
         for x in range(count):
-            row[x] *= image.unit
+            row[x] *= scales[x]

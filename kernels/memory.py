@@ -14,6 +14,7 @@ _F32 = ir.FloatType()
 _QUAD = ir.VectorType(_F32, 4)
 _OCTET = ir.VectorType(_F32, 8)
 _SIXTEEN = ir.VectorType(_F32, 16)
+_THIRTY_TWO = ir.VectorType(_F32, 32)
 _LANES = ir.VectorType(ir.IntType(32), 8)
 
 
@@ -168,11 +169,12 @@ def prefetch(typingctx, address):
 
 
 @intrinsic
-def split_eight(typingctx, quads, red, green, blue, unit):
-    """Eight quads, scaled, into three rows."""
+def split_eight(typingctx, quads, red, green, blue, scale):
+    """Eight quads, each times its number at `scale`, into three rows."""
 
     def codegen(context, builder, signature, args):
-        quads, *rows, unit = args
+        quads, *rows, scale = args
+        scales = builder.load(_at(builder, scale), align=4, typ=_OCTET)
         first = builder.load(_at(builder, quads), align=4, typ=_SIXTEEN)
         second = builder.load(
             _at(builder, builder.add(quads, quads.type(64))), align=4, typ=_SIXTEEN
@@ -180,12 +182,12 @@ def split_eight(typingctx, quads, red, green, blue, unit):
         for channel, row in enumerate(rows):
             lanes = ir.Constant(_LANES, [channel + 4 * k for k in range(8)])
             value = builder.shuffle_vector(first, second, lanes)
-            value = builder.fmul(value, _splat(builder, unit, _OCTET))
+            value = builder.fmul(value, scales)
             builder.store(value, _at(builder, row), align=4)
         return context.get_dummy_value()
 
     a = types.int64
-    return types.void(a, a, a, a, types.float32), codegen
+    return types.void(a, a, a, a, a), codegen
 
 
 @intrinsic
@@ -212,9 +214,31 @@ def fence(typingctx):
     return types.void(), codegen
 
 
+@njit(nogil=True)
+def patch_reach(taps):
+    """How many values of a row the vector loads for so many taps read, at most."""
+    return 16 if taps <= 5 else (32 if taps <= 8 else 3 * taps + 16)
+
+
+@intrinsic
+def add_sixteen(typingctx, line, at, weight, like):
+    """Sixteen floats += weight · sixteen values."""
+
+    def codegen(context, builder, signature, args):
+        line, at, weight, _ = args
+        before = builder.load(_at(builder, line), align=4, typ=_SIXTEEN)
+        value = _pixels(builder, at, like, _SIXTEEN)
+        sum_ = _multiply_add(builder, value, _splat(builder, weight, _SIXTEEN), before)
+        builder.store(sum_, _at(builder, line), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.float32, like), codegen
+
+
 def _patch(taps):
-    """Weigh taps × taps RGB pixels into a quad, at most five. The weights of tap t lie at
-    along_y + t · pitch and along_x + t · pitch. Reads sixteen values of each row."""
+    """Weigh taps × taps RGB pixels into a quad. The weights of tap t lie at along_y + t · pitch and
+    along_x + t · pitch. Reads `patch_reach(taps)` values of each row."""
+    line = _SIXTEEN if taps <= 5 else _THIRTY_TWO
 
     @intrinsic
     def patch_rgb(typingctx, quad, at, stride_y, along_y, along_x, pitch, like):
@@ -222,8 +246,8 @@ def _patch(taps):
             quad, at, stride_y, along_y, along_x, pitch, _ = args
             column = sum_ = None
             for _ in range(taps):
-                row = _pixels(builder, at, like, _SIXTEEN)
-                weight = _weight(builder, along_y, _SIXTEEN)
+                row = _pixels(builder, at, like, line)
+                weight = _weight(builder, along_y, line)
                 column = (
                     builder.fmul(row, weight)
                     if column is None
@@ -274,7 +298,8 @@ def _strip(taps):
     return strip_floats
 
 
-patch3_rgb, patch4_rgb = _patch(3), _patch(4)
+patch3_rgb, patch4_rgb, patch5_rgb = _patch(3), _patch(4), _patch(5)
+patch6_rgb, patch7_rgb, patch8_rgb = _patch(6), _patch(7), _patch(8)
 strip3_floats, strip4_floats = _strip(3), _strip(4)
 
 

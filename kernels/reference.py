@@ -117,7 +117,8 @@ class _Views:
     def __init__(self, plan: Plan, table: _Table):
         self.table = table
         self.plan = plan
-        self.mean: dict[int, torch.Tensor] = {}  # of a step, so that gradients pass through it
+        # Of a step: its factor and its measured mean, so that gradients pass through.
+        self.mean: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.plan = completed(plan, self._measure)
 
     def draw(self, views) -> torch.Tensor:

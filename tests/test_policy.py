@@ -674,7 +674,7 @@ def test_no_row_and_every_row_of_every_op():
 
 def test_sampling_leaves_the_global_generators_alone():
     random.seed(0), np.random.seed(0), torch.manual_seed(0)  # noqa: NPY002
-    numpy_state = np.random.get_state  # noqa: NPY002
+    numpy_state = np.random.get_state
     before = random.getstate(), numpy_state()[1].copy(), torch.get_rng_state()
     plan = plan_of([ae.RandomResizedCrop(24), ae.ColorJitter(0.1), ae.CutMix()])
     assert random.getstate() == before[0]

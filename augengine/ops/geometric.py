@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import geometry
+from ..draft import UNCHANGED
 from ..draws import below
 from .op import Op, colour, drawn, interpolation_name, interval, number, several, spread, whole
 
@@ -230,8 +231,7 @@ class RandomPerspective(Op):
         corners = outward * last
         moved = corners + np.where(outward == 1, -pull, pull)
         inverse = geometry.inv_perspective(moved.astype(float), corners.astype(float))
-        plain = np.broadcast_to(np.eye(2), (len(rows), 2, 2))
-        draft.warp(rows, inverse, plain)
+        draft.warp(rows, inverse, UNCHANGED)
         draft.log(rows, "perspective, corners up to %d px in", pull.max(axis=(1, 2)))
 
 
