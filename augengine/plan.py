@@ -85,6 +85,7 @@ class Plan:
     C channels; Q curves; T lines of log. Arrays are read-only. Plans compare equal bit by bit.
     """
 
+    finish: Finish
     # The sources
     ids: np.ndarray = _array("B", np.int64, "the samples' identities")
     sizes: np.ndarray = _array("B 2", np.int32, "height and width of each source")
@@ -126,8 +127,7 @@ class Plan:
     alpha: np.ndarray = _array("N K", np.float32, "out = out + alpha · (view − out)")
     weight: np.ndarray = _array("N K", np.float32, "the layer's share of the label")
     colour: np.ndarray = _array("N K C", np.float32, "of a plain-colour layer")
-    # Not arrays
-    finish: Finish
+    # The rest
     log_text: tuple[str, ...] = ()
     seed: int = 0
     epoch: int = 0
