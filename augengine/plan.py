@@ -117,7 +117,9 @@ class Plan:
         "V S 4", np.float32, "y0, x0, y1, x1 that a statistic is taken over"
     )
     prefilter: np.ndarray = _array(
-        "V P 4", np.float32, "kind, then GAUSSIAN: sigma along x, y; SHARPNESS: factor"
+        "V P 4",
+        np.float32,
+        "kind, then GAUSSIAN: sigma along x, y in source pixels; SHARPNESS: factor",
     )
     log_op: np.ndarray = _array("V T", np.int16, "line of log_text, −1: none; executors ignore it")
     log_arg: np.ndarray = _array("V T 6", np.float32, "the numbers in that line")
