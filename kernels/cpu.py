@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -17,20 +18,22 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from .. import plan as plan_module
 from ..plan import Plan
 from .sources import Sources
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_kernels: list = []
+_kernels: list[SimpleNamespace] = []
+_announced: set[str] = set()
 
 
 def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     """Draw the plan into `out`, a CPU tensor of any strides, and return it."""
-    kernels = _compiled()
     if sources.dtype in (torch.float16, torch.bfloat16):
         sources = sources.map(torch.Tensor.float)
     byte = sources.dtype == torch.uint8
+    kernels = _compiled("uint8" if byte else "float32")
     like = np.uint8(0) if byte else np.float32(0)
     unit = np.float32(1 / 255 if byte else 1)
     pixels = (like, like.itemsize, sources.sizes, *sources.pointers(), unit)
@@ -69,42 +72,49 @@ def _spread(work, count: int) -> None:
         done.result()
 
 
-def _compiled():
-    """Import the kernels, which compiles them or loads them from numba's cache."""
+def _compiled(dtype: str):
+    """The kernels, ready for sources of this dtype: compiled, or loaded from numba's cache."""
     if not _kernels:
         import numba
 
         # numba keeps what it compiled beside the file that asked for it, and does not see a change
         # in the functions that were inlined. So its cache lies in a folder named by their source.
-        folder = _cache_folder()
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_cache_folder())
         try:
             from .cpu_colour import OUT_KINDS, Out
             from .cpu_draw import draw
             from .cpu_statistics import measured
         finally:
             numba.config.CACHE_DIR = before
-        if not any(folder.rglob("*draw*.nbi")):
+        _kernels.append(SimpleNamespace(draw=draw, measured=measured, Out=Out, OUT_KINDS=OUT_KINDS))
+    if dtype not in _announced:
+        _announced.add(dtype)
+        # numba compiles at the first call; a file beside its own says for which dtypes it has.
+        done = _cache_folder() / f"{dtype}.compiled"
+        if not done.exists():
             print(
-                "augengine: compiling the CPU kernel, once on this machine (some 10 s) …",
+                f"augengine: compiling the CPU kernel for {dtype} images, once on this machine "
+                "(some 10 s) …",
                 file=sys.stderr,
                 flush=True,
             )
-        _kernels.append(SimpleNamespace(draw=draw, measured=measured, Out=Out, OUT_KINDS=OUT_KINDS))
+            done.touch()
     return _kernels[0]
 
 
 def _cache_folder() -> Path:
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(here.glob("*.py")):
+    digest = hashlib.sha256(Path(plan_module.__file__).read_bytes())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    digest.update(
-        (here.parent / "plan.py").read_bytes() if (here.parent / "plan.py").exists() else b""
-    )
     root = (
         os.environ.get("NUMBA_CACHE_DIR")
         or os.environ.get("XDG_CACHE_HOME")
         or Path.home() / ".cache"
     )
-    return Path(root) / "augengine" / digest.hexdigest()[:16]
+    folder = Path(root) / "augengine" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written; what is compiled is then kept until a restart
+        folder = Path(tempfile.gettempdir()) / f"augengine-{os.getuid()}" / folder.name
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder

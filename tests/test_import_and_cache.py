@@ -46,20 +46,19 @@ def test_the_torch_executor_needs_no_numba():
 
 def test_compiling_is_announced_once(monkeypatch, tmp_path, capsys):
     """Without the wait: the kernel is compiled lazily, so an empty cache alone brings the words."""
-    cpu._compiled()  # whatever the cache holds
+    cpu._compiled("uint8")  # whatever the cache holds
     capsys.readouterr()
-    monkeypatch.setattr(cpu, "_kernels", [])
-    monkeypatch.setattr(cpu, "_cache_folder", lambda: tmp_path / "cold")
-    cpu._compiled()
-    assert "augengine: compiling the CPU kernel, once on this machine" in capsys.readouterr().err
-    cpu._compiled()
-    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(cpu, "_announced", set())
+    monkeypatch.setattr(cpu, "_cache_folder", lambda: tmp_path)
+    for dtype in ("uint8", "float32"):
+        cpu._compiled(dtype)
+        said = capsys.readouterr().err
+        assert f"compiling the CPU kernel for {dtype} images, once on this machine" in said
+        cpu._compiled(dtype)
+        assert capsys.readouterr().err == ""
 
-    monkeypatch.setattr(cpu, "_kernels", [])
-    (tmp_path / "warm").mkdir()
-    (tmp_path / "warm" / "cpu_draw.draw-1.py311.nbi").touch()
-    monkeypatch.setattr(cpu, "_cache_folder", lambda: tmp_path / "warm")
-    cpu._compiled()
+    monkeypatch.setattr(cpu, "_announced", set())
+    cpu._compiled("uint8")
     assert capsys.readouterr().err == ""
 
 
@@ -72,6 +71,10 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cpu._cache_folder().parent == tmp_path / ".cache" / "augengine"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))  # where no folder can be made
+    monkeypatch.setattr(cpu.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    assert cpu._cache_folder().parent.parent == tmp_path / "temporary"
 
 
 def test_a_warm_start_is_quick():
