@@ -13,7 +13,8 @@ import numpy as np
 
 def matrix(rows):
     """[n, 3, 3] from three rows of three entries, each a number or an array [n]."""
-    shape = np.broadcast_shapes(*(np.shape(entry) for row in rows for entry in row))
+    arrays = (entry.shape for row in rows for entry in row if isinstance(entry, np.ndarray))
+    shape = max(arrays, key=len, default=())
     out = np.empty((*shape, 3, 3))
     for i, row in enumerate(rows):
         for j, entry in enumerate(row):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import augengine as ae
-from augengine import measure, peers
+from augengine.demo import measure, peers
 
 from .workloads import OUTPUT, POLICIES
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from augengine import measure
+from augengine.demo import measure
 
 from . import report, workloads
 

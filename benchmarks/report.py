@@ -11,8 +11,8 @@ import os
 from datetime import date
 from statistics import median
 
-from augengine import measure
-from augengine.measure import Timing
+from augengine.demo import measure
+from augengine.demo.measure import Timing
 
 # Freed memory is kept and used again; without these glibc returns a batch to the system and
 # page-faults the next one in.

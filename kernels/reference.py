@@ -179,7 +179,8 @@ class _Views:
                 px.tap_weight(first + t, at, reciprocal) * (table.tensor(taps)[:, None, None] > t)
                 for t in range(int(taps.max()))
             ]
-            total = torch.stack(weight).sum(dim=0)
+            # One after the other: torch's own sum depends on the size of the batch.
+            total = sum(weight[1:], weight[0])
             total = torch.where(total > 0, total, 1)
             firsts.append(first.to(torch.int64))
             counts.append(table.index(taps)[:, None, None])

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import augengine as ae
-from augengine import measure, peers
-from augengine.measure import Timing
+from augengine.demo import measure, peers
+from augengine.demo.measure import Timing
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -25,8 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("__main__.py",),
     ("cli.py",),
-    ("demo.py",),
-    ("measure.py", "peers.py", "sheet.py"),
+    ("demo/*.py",),
     ("__init__.py",),
     ("loader.py",),
     ("engine.py",),

@@ -181,11 +181,12 @@ class RandomAffine(Op):
 
         turn = geometry.inv_rotation(-angle)
         inverse = geometry.inv_scale_shear(scale, shear_x, shear_y) @ turn
-        inverse = geometry.about(_centre(self.center, frame), inverse)
+        centre = _centre(self.center, frame)
+        inverse = geometry.about(centre, inverse, centre + np.stack([dx, dy], axis=1))
         footprint = turn[:, :2, :2]
         if self.antialias:
             footprint = footprint / scale[:, None, None]
-        draft.warp(rows, inverse @ geometry.inv_translate(dx, dy), footprint)
+        draft.warp(rows, inverse, footprint)
 
         # Angles are said counter-clockwise everywhere in a log.
         for values, text, neutral in [

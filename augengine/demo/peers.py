@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import (
+from .. import (
     CenterCrop,
     CutMix,
     Normalize,

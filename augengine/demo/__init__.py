@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import (
+from .. import (
     CutMix,
     Engine,
     Plan,
@@ -21,10 +21,8 @@ from . import (
     RandomHorizontalFlip,
     RandomResizedCrop,
     execute,
-    measure,
-    peers,
-    sheet,
 )
+from . import measure, peers, sheet
 from .measure import Timing
 
 SHOWN, VERSIONS = 6, 4  # photographs on the sheet, and augmented versions of each

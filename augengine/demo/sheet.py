@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .plan import Finish
+from ..plan import Finish
 
 # In pixels of the sheet, which is meant to be seen one to one.
 MARGIN, GAP, ROW_GAP, CAPTION_GAP = 32, 16, 22, 7
