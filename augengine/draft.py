@@ -108,7 +108,7 @@ class Draft:
     def rows(self) -> np.ndarray:
         return np.arange(len(self))
 
-    # --- geometry ---
+    # Geometry
 
     def warp(self, rows, inv_matrix, inv_footprint=None, frame=None) -> None:
         """Append a geometric op.
@@ -151,7 +151,7 @@ class Draft:
         matrix = geometry.inv_resize(self.frame[rows], new)
         self.warp(rows, matrix, None if antialias else UNCHANGED, new)
 
-    # --- colour ---
+    # Colour
 
     def step(self, rows, kind, arg, statistic=NO_STATISTIC) -> None:
         """Append a colour step; arg: [len(rows), up to 12]."""
@@ -168,7 +168,7 @@ class Draft:
         self._steps.append((rows, self.step_count[rows], kind, arg, statistic, window))
         self.step_count[rows] += 1
 
-    # --- layers ---
+    # Layers
 
     def output_size(self) -> tuple[int, int]:
         """The one size (height, width) that all frames have by now, or ValueError."""
@@ -255,7 +255,7 @@ class Draft:
         ones = np.ones((len(rows), 1))
         self.layers.append(rows, plain, box[:, None], ones, 0 * ones, colour[:, None])
 
-    # --- words ---
+    # Words
 
     def log(self, rows, text: str, *args) -> None:
         """Note for `explain` what was done to `rows`: a line with %-fields, and their numbers."""
@@ -263,7 +263,7 @@ class Draft:
         self._log.append((rows, self.log_count[rows], line, args))
         self.log_count[rows] += 1
 
-    # --- closing ---
+    # Closing
 
     def plan(
         self, *, fill, border=CONSTANT, nearest=False, finish: Finish, policy: str = ""

@@ -224,7 +224,7 @@ class Plan:
         if (lies.any(axis=-1) & (self.statistic != NO_STATISTIC)).any():
             raise ValueError(f"Plan.window: reaches outside its source. {_FIX}")
 
-    # --- sizes ---
+    # Sizes
 
     def __len__(self) -> int:
         """N, the number of outputs."""
@@ -235,7 +235,7 @@ class Plan:
         """(N, C, H, W) of the batch that the plan makes."""
         return (len(self), self.finish.channels, *self.finish.size)
 
-    # --- reading ---
+    # Reading
 
     def explain(self, i: int) -> str:
         """What happens to output `i`, in words and in order."""
@@ -302,7 +302,7 @@ class Plan:
 
     __hash__ = None  # type: ignore[assignment]
 
-    # --- cutting and joining ---
+    # Cutting and joining
 
     def select(self, indices) -> Plan:
         """The plan of some of the outputs, over the same sources. Unused views are dropped.

@@ -21,6 +21,7 @@ FLOATS = {
     "MINUS_TWO": -2.0,
     "MAX_BYTE": 255.0,
     "TINY": 1e-6,
+    "FAR_AWAY": -1e9,
     "TO_UNIT": 2.0**-32,
     "TO_TURN": 2 * np.pi * 2.0**-32,
 }

@@ -122,7 +122,7 @@ def blend_row(under, over, count, alpha):
         low[x] = blend(low[x], high[x], alpha)
 
 
-# --- the finish ---
+# The finish
 
 
 @jit

@@ -111,7 +111,7 @@ px = bind(
 )
 
 # numba resolves a module's names, not a namespace's attributes.
-project, inside, edge, fold = px.project, px.inside, px.edge, px.fold
+project, seen_from, inside, edge, fold = px.project, px.seen_from, px.inside, px.edge, px.fold
 first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
 gain_offset, matrix_row, curve_entry = px.gain_offset, px.matrix_row, px.curve_entry
 hue_angle, hue_channel = px.hue_angle, px.hue_channel

@@ -34,6 +34,7 @@ from .cpu_names import (
     jit,
     project,
     second_share,
+    seen_from,
     tap_weight,
 )
 from .memory import (
@@ -98,7 +99,7 @@ def border_point(axis, at):
     return fold(at, axis.low, axis.high)
 
 
-# --- axis-aligned views ---
+# Axis-aligned views
 
 
 @apart
@@ -251,7 +252,7 @@ def _clear_quads(quads, count):
         out[i] = ZERO
 
 
-# --- any other view ---
+# Any other view
 
 
 @jit
@@ -271,9 +272,8 @@ def row_points(m, y, x0, x1, axis_y, axis_x, scratch):
     if a != ZERO or b != ZERO or c != ONE:
         for x in range(count):
             w = project(centre[x], mid, a, b, c)
-            w = ONE / w if w > ZERO else f32(np.inf)
-            at_x[x] = at_x[x] * w
-            at_y[x] = at_y[x] * w
+            at_x[x] = seen_from(at_x[x], w)
+            at_y[x] = seen_from(at_y[x], w)
     if axis_x.border != CONSTANT:
         for x in range(count):
             at_x[x] = border_point(axis_x, at_x[x])

@@ -12,13 +12,20 @@ def clamp(value):
     return minimum(maximum(value, ZERO), ONE)
 
 
-# --- where an output pixel looks --------------------------------------------------------------
+# Where an output pixel looks
 
 
 def project(x, y, m0, m1, m2):
     """One row of `inv_matrix @ (x, y, 1)`: two products, two sums, in this order and unfused, so
     that all executors agree to the last bit on which side of an edge a point falls."""
     return (m0 * x + m1 * y) + m2
+
+
+def seen_from(at, w):
+    """The perspective division at / w. What lies on the horizon or behind it is far away, where it
+    is outside of everything, so that 0 / 0 is no question."""
+    ahead = w > ZERO
+    return where(ahead, at * divide(ONE, where(ahead, w, ONE)), FAR_AWAY)
 
 
 def inside(x, y, x0, y0, x1, y1):
@@ -39,7 +46,7 @@ def fold(at, low, high):
     return where((at >= low) & (at <= high), at, wave)
 
 
-# --- the triangle filter ------------------------------------------------------------------------
+# The triangle filter
 
 
 def first_tap(at, support):
@@ -59,7 +66,7 @@ def second_share(tap, at):
     return clamp(at - (tap + HALF))
 
 
-# --- colour steps ---------------------------------------------------------------------------------
+# Colour steps
 
 
 def matrix_row(r, g, b, m0, m1, m2, m3):
@@ -119,7 +126,7 @@ def add_noise(value, mean, sigma, deviate):
     return clamp(value + (mean + sigma * deviate))
 
 
-# --- layers and the finish ------------------------------------------------------------------------
+# Layers and the finish
 
 
 def blend(under, over, alpha):

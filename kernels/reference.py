@@ -132,10 +132,10 @@ class _Views:
         at_x = px.project(x, y, m[:, 0, 0], m[:, 0, 1], m[:, 0, 2])
         at_y = px.project(x, y, m[:, 1, 0], m[:, 1, 1], m[:, 1, 2])
         w = px.project(x, y, m[:, 2, 0], m[:, 2, 1], m[:, 2, 2])
-        w = torch.where(w > 0, 1 / w, torch.inf)
         affine = table.index((plan.inv_matrix[views, 2] == [0, 0, 1]).all(axis=1)) == 1
         affine = affine[:, None, None]
-        at_x, at_y = torch.where(affine, at_x, at_x * w), torch.where(affine, at_y, at_y * w)
+        at_x = torch.where(affine, at_x, px.seen_from(at_x, w))
+        at_y = torch.where(affine, at_y, px.seen_from(at_y, w))
 
         clip = table.tensor(plan.clip[views])[:, :, None, None].unbind(1)
         border = table.index(plan.border[views])[:, None, None]

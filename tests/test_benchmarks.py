@@ -145,7 +145,7 @@ def test_interleaved_takes_turns():
     assert len(measure.interleaved(works, rounds=9, seconds=0)["a"]) == 3
 
 
-# --- the peers do what the policy says ---
+# The peers do what the policy says
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 AFFINE = {"degrees": (20, 20), "translate": (0, 0), "scale": (0.8, 0.8), "antialias": False}

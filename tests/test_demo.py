@@ -190,7 +190,7 @@ def test_version_and_module():
     assert said == done.output
 
 
-# --- reading ---
+# Reading
 
 
 def test_reading_stops_and_says_how_much_is_left(folder):
@@ -216,7 +216,7 @@ def test_a_name_that_is_no_unicode(tmp_path):
     assert name == "caf\N{REPLACEMENT CHARACTER}.txt"
 
 
-# --- the sheet ---
+# The sheet
 
 
 def test_captions_are_the_plans_words_and_pixels_the_engines(folder, monkeypatch):

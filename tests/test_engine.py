@@ -36,7 +36,7 @@ def expected(engine):
     return pixels(engine, torch.from_numpy(RGB).movedim(-1, 1).contiguous())
 
 
-# --- images ---
+# Images
 
 DENSE = {
     "NCHW tensor": torch.from_numpy(RGB).movedim(-1, 1).contiguous(),
@@ -128,7 +128,7 @@ def test_layout_says_what_shapes_do_not():
     assert keep(odd[:, :3].numpy(), ids=[0, 1, 2]).images.shape == (3, 3, 3, 4)
 
 
-# --- outputs ---
+# Outputs
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.uint8])
@@ -197,7 +197,7 @@ def test_gradients_choose_the_torch_executor():
     assert images.grad.abs().sum() > 0
 
 
-# --- labels ---
+# Labels
 
 
 def test_no_labels(engine):
@@ -268,7 +268,7 @@ def test_erasing_leaves_the_label():
     assert torch.equal(labels, torch.eye(N))
 
 
-# --- without ids ---
+# Without ids
 
 
 def test_samples_are_counted_without_ids_and_one_warning_says_so():
@@ -286,7 +286,7 @@ def test_samples_are_counted_without_ids_and_one_warning_says_so():
     assert third.ids.tolist() == [7, 8, 9]
 
 
-# --- the rest ---
+# The rest
 
 
 def test_device(engine):

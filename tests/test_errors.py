@@ -34,7 +34,7 @@ def grey(mode, size=(20, 20)):
     return Image.new(mode, size)
 
 
-# --- images ---
+# Images
 
 BAD_IMAGES = [
     # wrong dtype
@@ -123,7 +123,7 @@ def test_different_sizes_without_an_op_that_sets_one(policy):
         ae.Engine(policy)(images, ids=[8, 9])
 
 
-# --- labels ---
+# Labels
 
 BAD_LABELS = [
     ([0, 1, 2, 5], ValueError, r"labels: got 5, expected 0 … 4\. Raise num_classes, or mend"),
@@ -164,7 +164,7 @@ def test_labels_without_num_classes():
         ae.Engine(POLICY)(BYTES, [0.5] * 4, ids=IDS)
 
 
-# --- ids, epochs, sizes ---
+# Ids, epochs, sizes
 
 BAD_IDS = [
     ([0, 1, 2], r"got ids of int64 \[3\], expected 4 ints, one for each image\. Pass"),
@@ -234,7 +234,7 @@ def test_strength(strength):
         ae.Policy(POLICY).sample(IDS, [(20, 20)] * 4, strength=strength)
 
 
-# --- the engine's settings ---
+# The engine's settings
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_no_ops(chooser):
         chooser([])
 
 
-# --- execute ---
+# Execute
 
 
 def test_executor(plan):
@@ -346,7 +346,7 @@ def test_out(plan, out, error, said, executor):
         ae.execute(plan, BYTES, out=out, executor=executor)
 
 
-# --- the loader ---
+# The loader
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_explain_and_select_of_an_output_that_is_not_there(plan):
         plan.explain(4)
 
 
-# --- magnitudes ---
+# Magnitudes
 
 NAN, INF = math.nan, math.inf
 

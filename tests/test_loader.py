@@ -115,7 +115,7 @@ def compiled():
     return ae.Engine(VIEWS)([Pictures()[0][0]], ids=[0])
 
 
-# --- a sample's plan, wherever it is made ---
+# A sample's plan, wherever it is made
 
 
 @pytest.mark.parametrize("mixes", [False, True])
@@ -197,7 +197,7 @@ def test_the_seed_of_torch_does_not_matter():
     assert plans[0] == plans[1]
 
 
-# --- collating ---
+# Collating
 
 
 @pytest.mark.parametrize("form", ["array", "PIL", "tensor"])
@@ -309,7 +309,7 @@ def test_a_batch_can_be_pickled():
     assert torch.equal(again.images, batch.images)
 
 
-# --- WithIds ---
+# WithIds
 
 
 def test_with_ids_names_each_sample_by_its_index():

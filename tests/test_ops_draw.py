@@ -40,7 +40,7 @@ def layer_boxes(plan, k=1):
     return plan.box[there, k].astype(float).T, there
 
 
-# --- sizing ---
+# Sizing
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_random_crop_offsets_are_uniform_over_the_padded_image():
     assert uniform_whole(left, -3, 500 + 3 - 120) > SURE
 
 
-# --- geometry ---
+# Geometry
 
 
 @pytest.mark.parametrize("flip", [ae.RandomHorizontalFlip, ae.RandomVerticalFlip])
@@ -216,7 +216,7 @@ def test_perspective_where_corners_fall_together(size):
         np.testing.assert_array_equal(alone.window[0], plan.window[i])
 
 
-# --- colour ---
+# Colour
 
 
 def jitter_steps(plan, v):
@@ -275,7 +275,7 @@ def test_grayscale_happens_with_probability_p():
     assert stats.binomtest(int((plan.step_kind[:, 0] == MATRIX).sum()), N, 0.2).pvalue > SURE
 
 
-# --- mixes ---
+# Mixes
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
@@ -409,7 +409,7 @@ def test_erasing_after_normalize_takes_normalised_units():
     np.testing.assert_allclose(before.colour[:, 1], 0.25)
 
 
-# --- laws of every op with a probability ---
+# Laws of every op with a probability
 
 
 @pytest.mark.parametrize(

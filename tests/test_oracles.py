@@ -24,7 +24,7 @@ from augengine.plan import CONSTANT, EDGE, REFLECT, SYMMETRIC
 BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 
 
-# --- crops and resizes: to the last pixel ---------------------------------------------------------
+# Crops and resizes: to the last pixel
 
 
 CROPS = {
@@ -204,7 +204,7 @@ def test_random_crop_reaches_every_offset():
     assert offsets == {(y, x) for y in range(-2, 4) for x in range(-2, 6)}
 
 
-# --- warps: the interior ---------------------------------------------------------------------------
+# Warps: the interior
 
 
 def _assert_warps_alike(op, warp, image, executor, fill=0, seed=0, seen=None):
@@ -449,7 +449,7 @@ def test_an_antialiased_affine_averages_what_it_shrinks(executor):
     assert got[0][:, :191].max() == 0
 
 
-# --- what moves pixels and changes none: bit for bit ------------------------------------------------
+# What moves pixels and changes none: bit for bit
 
 
 FLIPS = {
@@ -509,7 +509,7 @@ def test_floats_come_through_the_identity_unchanged(dtype, executor):
     assert torch.equal(got, images.flip(-1))
 
 
-# --- colour ------------------------------------------------------------------------------------------
+# Colour
 
 
 @each_executor
@@ -616,7 +616,7 @@ def test_normalize_is_torchvisions(dtype, executor):
     assert (got == expected.to(got.dtype)).float().mean() > (0 if dtype == "float32" else 0.99)
 
 
-# --- mixes and erasing ---------------------------------------------------------------------------------
+# Mixes and erasing
 
 SOURCE_OPS = (ae.RandomResizedCrop((60, 70)), ae.RandomHorizontalFlip(), ae.RandomBrightness(0.2))
 
@@ -743,7 +743,7 @@ def test_erasing_before_normalize_takes_plain_values(executor):
     assert torch.equal(ae.soft_labels(plan, torch.eye(24)), torch.eye(24))
 
 
-# --- several ops: one warp ---------------------------------------------------------------------------
+# Several ops: one warp
 
 
 def _ramp(height, width):

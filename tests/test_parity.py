@@ -31,7 +31,7 @@ generated = settings(
 )
 
 
-# --- what is generated ------------------------------------------------------------------------------
+# What is generated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +250,7 @@ def _outputs(plan, kind):
     return memory, memory
 
 
-# --- agreement -----------------------------------------------------------------------------------------
+# Agreement
 
 
 def _tolerance(plan):
@@ -420,7 +420,7 @@ def test_executors_agree_along_the_edge_of_the_clip(border):
     assert_close(case.draw("cpu", plan), case.draw("torch", plan), 1e-5)
 
 
-# --- memory: all of it is written, and nothing else ---------------------------------------------------
+# Memory: all of it is written, and nothing else
 
 
 @each_executor
@@ -483,7 +483,7 @@ def test_an_image_at_the_very_end_of_its_memory(executor):
             assert_close(got, expected, 1e-6)
 
 
-# --- laws ------------------------------------------------------------------------------------------------
+# Laws
 
 
 @each_executor
@@ -632,7 +632,7 @@ def test_flipping_the_image_flips_what_is_made_of_it(executor):
     assert_close(drawn, again, 1e-4)
 
 
-# --- threads ----------------------------------------------------------------------------------------------
+# Threads
 
 
 @contextmanager
@@ -689,7 +689,7 @@ def test_repetition_changes_no_bit(executor):
             assert torch.equal(ae.execute(plan, images, executor=executor, out=out), first)
 
 
-# --- large -------------------------------------------------------------------------------------------------
+# Large
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def drawn(plan, images):
     return ae.execute(plan, images, executor="torch")
 
 
-# --- reading ---
+# Reading
 
 
 def test_length_and_shape(plan):
@@ -180,7 +180,7 @@ def test_explain_of_nothing_and_of_indices(plan):
             plan.explain(i)
 
 
-# --- equality and freezing ---
+# Equality and freezing
 
 
 def test_equality_is_bit_by_bit(plan):
@@ -221,7 +221,7 @@ def test_everything_is_frozen_and_stays_so(plan, copied):
         other.finish.dtype = "uint8"
 
 
-# --- files ---
+# Files
 
 
 def test_save_and_load_give_the_same_plan_and_pixels(plan, images, tmp_path):
@@ -381,7 +381,7 @@ def test_lying_arrays_in_a_file_are_refused(plan, tmp_path):
         ae.Plan.load(forged(plan, tmp_path / "f", {"source": plan.source.astype(np.int64)}))
 
 
-# --- plans that lie ---
+# Plans that lie
 
 
 def lie(plan, name, at, value):
@@ -476,7 +476,7 @@ def test_wrong_shapes_and_dtypes_are_refused(plan, name, value, said):
         dataclasses.replace(plan, **{name: value})
 
 
-# --- cutting ---
+# Cutting
 
 MASK = np.array([True, False, True, True, False, False])
 SELECTIONS = [
@@ -518,7 +518,7 @@ def test_a_selection_out_of_range_is_an_index_error(plan):
         plan.select([True])
 
 
-# --- joining ---
+# Joining
 
 
 def test_concatenate_gives_the_pixels_one_after_the_other(images):

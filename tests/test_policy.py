@@ -67,7 +67,7 @@ def plan_of(policy, n=8, size=(40, 40), **kwargs):
     return ae.Policy(policy).sample(np.arange(n), np.tile(size, (n, 1)), **kwargs)
 
 
-# --- YAML ---
+# YAML
 
 
 def test_every_op_is_in_the_list_of_cases():
@@ -177,7 +177,7 @@ def test_a_wrong_yaml_says_what_is_wrong(text, error, said):
         ae.Policy.from_yaml(text)
 
 
-# --- names ---
+# Names
 
 
 def test_fingerprints_are_equal_exactly_for_equal_policies():
@@ -226,7 +226,7 @@ def test_torchvisions_interpolation_mode_is_taken():
         ae.Resize(9, interpolation=InterpolationMode.BICUBIC)
 
 
-# --- what cannot be one policy ---
+# What cannot be one policy
 
 FLIP, MIX, ERASE = ae.RandomHorizontalFlip(), ae.CutMix(), ae.RandomErasing()
 NORMALIZE = ae.Normalize(0.5, 0.5)
@@ -384,7 +384,7 @@ def test_normalize_against_the_batch():
         plan_of(NORMALIZE, dtype="uint8")
 
 
-# --- strength ---
+# Strength
 
 
 def test_strength_0_is_the_image_itself():
@@ -467,7 +467,7 @@ def test_a_crop_of_strength_0_is_all_that_its_ratio_lets_through(size, words):
     assert {plan.explain(i) for i in range(8)} == {words}
 
 
-# --- choosers ---
+# Choosers
 
 N = 20_000
 
@@ -669,7 +669,7 @@ def test_no_row_and_every_row_of_every_op():
             assert plan_of(ae.RandomApply([op], 1e-9)).explain(0) == "unchanged", op
 
 
-# --- no state ---
+# No state
 
 
 def test_sampling_leaves_the_global_generators_alone():

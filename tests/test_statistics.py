@@ -33,7 +33,7 @@ def _stepped(images, executor, *steps, ops=KEEP, curves=None, **how):
     return ae.execute(plan, images, executor=executor)
 
 
-# --- hue and curves -----------------------------------------------------------------------------
+# Hue and curves
 
 
 @each_executor
@@ -93,7 +93,7 @@ def test_other_channels_use_the_first_curve(channels, executor):
     assert np.array_equal(got.numpy(), curves[0, 0][images.numpy()])
 
 
-# --- autocontrast and equalize -------------------------------------------------------------------
+# Autocontrast and equalize
 
 
 @each_executor
@@ -207,7 +207,7 @@ def test_a_statistic_of_a_frame_that_missed_the_source(executor):
         assert (image[..., None] - expected).abs().amin(dim=-1).max() < 1e-6
 
 
-# --- noise ------------------------------------------------------------------------------------------
+# Noise
 
 
 def _noisy(n, executor, *, size=64, channels=3, mean=0.0, sigma=0.05, keys=None, ids=None):

@@ -133,7 +133,7 @@ def read_policy(path: Path) -> Policy:
         raise ValueError(f"--policy {path}: {error}") from error
 
 
-# --- photographs ---
+# Photographs
 
 
 def shipped_photographs() -> list[Photograph]:
@@ -217,7 +217,7 @@ def _photographs(folder: Path | None, output: Path, console) -> list[Photograph]
     return found.photographs
 
 
-# --- the sheet ---
+# The sheet
 
 
 def augmented(engine: Engine, photographs: list[Photograph], epoch: int):
@@ -272,7 +272,7 @@ def _said(op) -> str:
     return f"{type(op).__name__}({', '.join(arguments)})"
 
 
-# --- the table ---
+# The table
 
 
 def speed(
