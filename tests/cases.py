@@ -44,6 +44,9 @@ def with_steps(plan, *steps, curves=None):
     """
     n, s = len(plan.source), len(steps)
     arg = np.zeros((n, s, 12), np.float32)
+    # A view that sees nothing of its source has a clip upon its edge; a window holds a pixel.
+    window = plan.clip.copy()
+    window[:, :2] = np.minimum(window[:, :2], plan.sizes[plan.source] - 1)
     for i, step in enumerate(steps):
         arg[:, i, : len(np.atleast_1d(step[1]))] = step[1]
     return dataclasses.replace(
@@ -51,7 +54,7 @@ def with_steps(plan, *steps, curves=None):
         step_kind=np.tile(np.array([step[0] for step in steps], np.int8), (n, 1)),
         step_arg=arg,
         statistic=np.tile(np.array([(*step, 0)[2] for step in steps], np.int8), (n, 1)),
-        window=np.repeat(plan.clip[:, None], s, axis=1),
+        window=np.repeat(window[:, None], s, axis=1),
         fill_start=np.zeros(n, np.int8),
         curves=plan.curves if curves is None else np.asarray(curves, np.float32),
     )
