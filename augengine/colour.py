@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# ITU-R 601 luma to four digits, as torchvision has it (PIL uses 0.299, 0.587, 0.114).
-GREY = np.array([0.2989, 0.587, 0.114])
+from .plan import GREY
 
 
 def diagonal(gain, offset):
@@ -40,7 +39,7 @@ def saturation(factor):
     """Blend with the pixel's own grey. Factor 0 is `grey`."""
     factor = np.asarray(factor, float)
     out = diagonal(factor, 0.0).reshape(-1, 3, 4)
-    out[:, :, :3] += (1 - factor)[:, None, None] * GREY
+    out[:, :, :3] += (1 - factor)[:, None, None] * np.array(GREY)
     return out.reshape(-1, 12)
 
 

@@ -284,7 +284,7 @@ class Draft:
             clip=self.clip.astype(np.float32),
             border=np.full(n, border, np.int8),
             fill=np.broadcast_to(np.asarray(fill, np.float32), (n, self.channels)).copy(),
-            fill_start=np.where(self.warped, self.fill_start, self.step_count).astype(np.int8),
+            fill_start=np.where(self.warped, self.fill_start, self.step_count).astype(np.int16),
             prefilter=np.zeros((n, 0, 4), np.float32),
             curves=np.zeros((0, 3, 256), np.float32),
             **self._closed_steps(),

@@ -117,6 +117,10 @@ class Engine:
         if self.device is not None and sources.device != self.device:
             sources = sources.map(lambda image: image.to(self.device, non_blocking=True))
         plan = self.plan(sources.sizes, ids, epoch, channels=sources.channels)
+        return self.draw(plan, sources, labels, out=out)
+
+    def draw(self, plan: Plan, sources: Sources, labels=None, *, out=None) -> Batch:
+        """Carry out a plan of `plan`'s: the images drawn, the labels as they are mixed."""
         made = None if labels is None else self._labels(plan, labels)
         drawn = kernels.execute(plan, sources, out=out, executor=self.executor)
         return Batch(drawn, made if made is None else made.to(drawn.device), plan)

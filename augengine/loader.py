@@ -91,8 +91,13 @@ class Collate:
             )
         if get_worker_info() is None:
             return engine(sources, labels, ids=ids, epoch=epoch)
+        if engine.device is not None and engine.device.type != "cpu":
+            raise ValueError(
+                f"Collate: got device={engine.device} in a worker process, expected main memory, where "
+                "workers hand their batches over. Leave device away, and call batch.to(device)."
+            )
         plan = engine.plan(sources.sizes, ids, epoch, channels=sources.channels)
-        return engine(sources, labels, ids=ids, epoch=epoch, out=_shared(plan))
+        return engine.draw(plan, sources, labels, out=_shared(plan))
 
 
 def _shared(plan) -> torch.Tensor:

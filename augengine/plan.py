@@ -21,7 +21,8 @@ CONSTANT, EDGE, REFLECT, SYMMETRIC = range(4)  # border
 GAUSSIAN, SHARPNESS = 1, 2  # prefilter[..., 0]; 0 is none
 NO_VIEW, PLAIN_COLOUR = -1, -2  # view, where it is not a view's number
 
-NEUTRAL_MATRIX = (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
+# The weights of grey: ITU-R 601 luma to four digits, as torchvision has it (PIL: 0.299, 0.587, 0.114).
+GREY = (0.2989, 0.587, 0.114)
 STEP_ARGS, LOG_ARGS, PREFILTER_ARGS = 12, 6, 4
 FORMAT_VERSION = 1
 DTYPES = ("float32", "float16", "bfloat16", "uint8")
@@ -98,7 +99,7 @@ class Plan:
         "V", np.int8, "outside the clip: CONSTANT, EDGE, REFLECT, SYMMETRIC"
     )
     fill: np.ndarray = _array("V C", np.float32, "the colour outside the clip, for CONSTANT")
-    fill_start: np.ndarray = _array("V", np.int8, "colour steps from this one on act on the fill")
+    fill_start: np.ndarray = _array("V", np.int16, "colour steps from this one on act on the fill")
     step_kind: np.ndarray = _array("V S", np.int8, "NONE, MATRIX, CURVE, HUE, NOISE")
     step_arg: np.ndarray = _array(
         "V S 12",

@@ -38,7 +38,6 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     unit = np.float32(1 / 255 if byte else 1)
     pixels = (like, like.itemsize, sources.sizes, *sources.pointers(), unit)
     plan = kernels.measured(plan, pixels, _spread)
-    # Finished before the threads start: a NumPy array made in one may not outlive it elsewhere.
     arguments = (
         *pixels,
         *(getattr(plan, name) for name in (

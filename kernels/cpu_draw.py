@@ -31,9 +31,9 @@ from .cpu_sample import (
 from .memory import fence, floats, keep, prefetch
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
-FAR = np.iinfo(np.int64).max
-ROOM = 160  # bytes behind a packed copy, for the same
+FAR = np.iinfo(np.int64).max  # an end of memory that no load comes near
 PAD = 16  # floats behind each scratch row, for vector loads that reach over its end
+ROOM = 160  # bytes behind a packed copy, for the same
 
 
 @jit

@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numba import njit
 
-from ..plan import HISTOGRAM, MEAN, NONE, RANGE
+from ..plan import GREY, HISTOGRAM, MEAN, NONE, RANGE
 from .cpu_colour import apply_step
 from .cpu_names import curve_entry, f32, jit
 from .memory import floats, keep, values
-from .statistics import GREY, completed
+from .statistics import completed
 
 _RED, _GREEN, _BLUE = (f32(weight) for weight in GREY)
 

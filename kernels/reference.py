@@ -13,6 +13,7 @@ from ..plan import (
     CONSTANT,
     CURVE,
     EDGE,
+    GREY,
     HISTOGRAM,
     HUE,
     MATRIX,
@@ -26,7 +27,7 @@ from ..plan import (
 )
 from .bind import FLOATS, WORDS, bind
 from .sources import Sources
-from .statistics import GREY, completed
+from .statistics import completed
 
 _MASK = 0xFFFFFFFF
 _CONSTANTS = {name: torch.tensor(value, dtype=torch.float64) for name, value in FLOATS.items()}

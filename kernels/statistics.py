@@ -12,8 +12,6 @@ import numpy as np
 
 from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, Plan
 
-GREY = (0.2989, 0.587, 0.114)  # the weights of the mean grey, as torchvision's
-
 
 def completed(plan: Plan, measure) -> Plan:
     """The plan with its statistics measured and replaced by plain steps.

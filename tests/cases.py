@@ -55,7 +55,7 @@ def with_steps(plan, *steps, curves=None):
         step_arg=arg,
         statistic=np.tile(np.array([(*step, 0)[2] for step in steps], np.int8), (n, 1)),
         window=np.repeat(window[:, None], s, axis=1),
-        fill_start=np.zeros(n, np.int8),
+        fill_start=np.zeros(n, np.int16),
         curves=plan.curves if curves is None else np.asarray(curves, np.float32),
     )
 

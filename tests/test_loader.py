@@ -325,3 +325,19 @@ def test_with_ids_names_each_sample_by_its_index():
 def test_with_ids_under_a_subset_keeps_the_whole_datasets_ids():
     part = torch.utils.data.Subset(ae.WithIds(Pictures(9)), [7, 2])
     assert [sample[2] for sample in part] == [7, 2]
+
+
+def test_a_worker_samples_each_plan_once(monkeypatch):
+    monkeypatch.setattr("augengine.loader.get_worker_info", lambda: object())
+    calls = []
+    sample = ae.Policy.sample
+    monkeypatch.setattr(ae.Policy, "sample", lambda *a, **how: calls.append(1) or sample(*a, **how))
+    samples = [(np.zeros((9, 9, 3), np.uint8), 0, i) for i in range(3)]
+    batch = ae.Collate(ae.CenterCrop(8), num_classes=2)(samples)
+    assert len(calls) == 1
+    assert batch.images.is_shared()
+
+    with pytest.raises(
+        ValueError, match=r"got device=cuda in a worker process, .*\. Leave device away"
+    ):
+        ae.Collate(ae.CenterCrop(8), device="cuda")(samples)

@@ -935,3 +935,13 @@ def test_borders_are_of_the_crop(executor):
     padded = np.pad(cut, [(0, 0), (30, 0), (0, 20)], mode="symmetric")
     assert np.array_equal(got[0].numpy(), padded[:, :height, 20:])
     assert CONSTANT == 0
+
+
+@each_executor
+def test_a_fill_after_very_many_colour_steps_is_untouched(executor):
+    """More of them than an int8 counts."""
+    images = torch.full((2, 3, 20, 20), 100, dtype=torch.uint8)
+    jitter = ae.SomeOf([ae.ColorJitter(0.1, 0.1, 0.1, 0.05)], num_ops=40)
+    got, plan = draw([jitter, ae.RandomRotation((45, 45), fill=200)], images, executor)
+    assert plan.step_kind.shape[1] == 160
+    assert (got[:, :, 0, 0] - 200 / 255).abs().max() < 1e-6

@@ -304,7 +304,7 @@ def test_executors_agree_on_plans_that_no_policy_makes(case, border, data):
         made = dataclasses.replace(
             made,
             window=np.repeat(plan_window(made)[:, None], len(steps), axis=1),
-            fill_start=rng.integers(0, len(steps) + 1, v).astype(np.int8),
+            fill_start=rng.integers(0, len(steps) + 1, v).astype(np.int16),
         )
     # A value at the edge between two entries of a curve may take either: one entry's difference. A
     # stretch of an image that is nearly flat enlarges roundings up to 255 times.
