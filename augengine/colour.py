@@ -1,4 +1,5 @@
-"""Colour ops as 3×4 matrices on (r, g, b, 1), in [0, 1]. All take arrays [n], return [n, 12].
+"""Colour ops as 3×4 matrices on (r, g, b, 1), in [0, 1], or as tone curves. All take arrays [n];
+matrices are [n, 12].
 
 Sources: `torchvision.transforms.v2.functional`, which blends with black, grey or the mean grey.
 A factor of 1 gives the identity exactly.
@@ -46,3 +47,42 @@ def saturation(factor):
 def grey(n: int):
     """Every channel becomes the luma."""
     return saturation(np.zeros(n))
+
+
+def invert(n: int):
+    """1 − value."""
+    return np.tile(diagonal(-1.0, 1.0), (n, 1))
+
+
+def permutation(order):
+    """Channel c becomes the old channel order[:, c]. order: [n, 3]."""
+    out = np.zeros((len(order), 3, 4))
+    np.put_along_axis(out, np.asarray(order)[..., None], 1.0, axis=2)
+    return out.reshape(-1, 12)
+
+
+# Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].
+
+_BYTES = np.arange(256)
+
+
+def posterized(bits):
+    """Keep the upper `bits` of eight; 0 leaves black, 8 everything."""
+    step = 2.0 ** (8 - np.asarray(bits)[:, None])
+    return np.floor(_BYTES / step) * step / 255
+
+
+def solarized(threshold):
+    """Bytes from `threshold` on are inverted; 256 leaves all as they are."""
+    return np.where(_BYTES >= np.asarray(threshold)[:, None], 255 - _BYTES, _BYTES) / 255
+
+
+def solarized_add(add, threshold: float = 128):
+    """Bytes below `threshold` get `add` more, 255 at most (timm, TensorFlow's EfficientNet)."""
+    more = np.clip(_BYTES + np.asarray(add)[:, None], 0, 255)
+    return np.where(_BYTES < threshold, more, _BYTES) / 255
+
+
+def gamma(exponent):
+    """value ** exponent, on [0, 1]."""
+    return (_BYTES / 255) ** np.asarray(exponent)[:, None]

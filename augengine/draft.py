@@ -8,6 +8,7 @@ asked for so far. An op reads `frame`, draws by key, and calls `warp`, `crop`, `
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +17,13 @@ from . import geometry
 from .draws import Draws
 from .plan import (
     CONSTANT,
+    CURVE,
+    FILTER_ARGS,
     LOG_ARGS,
+    MATRIX,
     NO_STATISTIC,
     NO_VIEW,
+    NOISE,
     NONE,
     PLAIN_COLOUR,
     STEP_ARGS,
@@ -69,22 +74,49 @@ class Layers:
             setattr(self, name, np.concatenate([old, added], axis=1))
 
 
+# What a draft holds for each of its rows, beside the steps and the log.
+_ROW_FIELDS = (
+    "source",
+    "extent",
+    "frame",
+    "inv_matrix",
+    "footprint",
+    "clip",
+    "warped",
+    "fill_start",
+    "step_count",
+    "log_count",
+    "fill",
+    "filter",
+    "shown",
+    "strength",
+)
+
+
 @dataclass
 class Draft:
-    """n samples on their way from policy to plan. sizes: [n, 2] height and width of the sources."""
+    """n samples on their way from policy to plan. sizes: [n, 2] height and width of the sources.
+
+    Row i < n is sample i's own view. `fork` adds rows: other looks at the same sample, with its
+    draws. pool: how many samples at the end only lend themselves to the others' mixes.
+    """
 
     draws: Draws
     sizes: np.ndarray
     channels: int = 3
     strength: np.ndarray | None = None
-    frame: np.ndarray = field(init=False)
+    pool: int = 0
     layers: Layers = field(init=False)
     partners: Layers | None = None  # what a mix inside a chooser sees of the others
+    stratify: bool = False  # draws are spread evenly over the epochs
 
     def __post_init__(self):
         n = len(self.sizes)
-        self.frame = self.sizes.astype(np.int64)
+        self.source = np.arange(n)
+        self.extent = self.sizes.astype(np.int64)  # of what a row looks at
+        self.frame = self.extent.copy()
         self.strength = np.ones(n) if self.strength is None else np.asarray(self.strength, float)
+        self.given_strength = self.strength.copy()
         self.inv_matrix = geometry.identity(n)
         # The matrix without its shears: how far apart, along the source's axes, the output's
         # pixels lie. It says how wide the filter must be.
@@ -94,10 +126,14 @@ class Draft:
         self.fill_start = np.zeros(n, np.int64)
         self.step_count = np.zeros(n, np.int64)
         self.log_count = np.zeros(n, np.int64)
+        self.fill = np.full((n, self.channels), np.nan)  # NaN: the policy's
+        self.filter = np.zeros((n, FILTER_ARGS))
+        self.shown = np.zeros((n, 2), np.int64)  # the size at which a filtered row is drawn
         self.layers = Layers.base(n, self.channels)
         self.mean: tuple[float, ...] = ()
         self.std: tuple[float, ...] = ()
         self._steps: list[tuple] = []
+        self._curves: list[np.ndarray] = []
         self._log: list[tuple] = []
         self._log_text: dict[str, int] = {}
 
@@ -107,6 +143,41 @@ class Draft:
     @property
     def rows(self) -> np.ndarray:
         return np.arange(len(self))
+
+    def uniform(self, place: int, count: int, rows) -> np.ndarray:
+        """[len(rows), count] in (0, 1), drawn by the rows' keys for the op at `place`."""
+        return self.draws.uniform(place, count, rows, self.stratify)
+
+    def fork(self, rows) -> np.ndarray:
+        """New rows that stand where `rows` stand now, steps and log included. Returns them."""
+        new = len(self.source) + np.arange(len(rows))
+        for name in _ROW_FIELDS:
+            value = getattr(self, name)
+            setattr(self, name, np.concatenate([value, value[rows]]))
+        self.draws = dataclasses.replace(
+            self.draws, ids=np.concatenate([self.draws.ids, self.draws.ids[rows]])
+        )
+        self._steps.append((rows, new, False))
+        self._log.append((rows, new))
+        return new
+
+    def apply_filter(self, rows, *args) -> None:
+        """Blur or sharpen what the frame shows by now: the rows become looks at that picture.
+
+        args: a plan's filter, each a number or [len(rows)]. What left the frame is gone with it.
+        """
+        shown = self.fork(rows)
+        for k, values in enumerate(args):
+            self.filter[shown, k] = values
+        self.shown[shown] = self.frame[rows]
+        self._steps[-1] = (rows, shown, True)
+        self.source[rows] = len(self.sizes) + shown
+        self.extent[rows] = self.frame[rows]
+        self.inv_matrix[rows] = np.eye(3)
+        self.footprint[rows] = np.eye(2)
+        self.clip[rows] = np.concatenate([0 * self.frame[rows], self.frame[rows]], axis=1)
+        self.warped[rows] = False
+        self.fill_start[rows] = self.step_count[rows] = 0
 
     # Geometry
 
@@ -162,17 +233,32 @@ class Draft:
             seen = geometry.bounds(self.inv_matrix[rows], zero, zero, frame[:, 0], frame[:, 1])
             low = np.minimum(np.maximum(window[:, :2], seen[:, :2]), window[:, 2:])
             # At least one pixel is read, also where a crop has missed the source altogether.
-            low = np.minimum(low, self.sizes[rows] - 1)
+            low = np.minimum(low, self.extent[rows] - 1)
             high = np.maximum(np.minimum(window[:, 2:], seen[:, 2:]), low)
             window = np.concatenate([low, high], axis=1)
         self._steps.append((rows, self.step_count[rows], kind, arg, statistic, window))
         self.step_count[rows] += 1
 
+    def curve(self, rows, curves, which=None) -> None:
+        """Append a tone curve.
+
+        curves: [q, 256] in [0, 1] for all channels, or [q, 3, 256]. which: [len(rows)] says whose
+        curve is which; by default all take the first.
+        """
+        curves = np.asarray(curves, np.float32)
+        if curves.ndim == 2:
+            curves = np.repeat(curves[:, None], 3, axis=1)
+        first = sum(map(len, self._curves))
+        number = np.full(len(rows), first) if which is None else first + np.asarray(which)
+        self._curves.append(curves)
+        self.step(rows, CURVE, number[:, None])
+
     # Layers
 
     def output_size(self) -> tuple[int, int]:
         """The one size (height, width) that all frames have by now, or ValueError."""
-        different = np.flatnonzero((self.frame != self.frame[0]).any(axis=1))
+        frame = self.frame[: len(self)]
+        different = np.flatnonzero((frame != frame[0]).any(axis=1))
         if len(different):
             (h, w), (h2, w2) = self.frame[0], self.frame[different[0]]
             raise ValueError(
@@ -187,9 +273,10 @@ class Draft:
         """The others' layers as a mix may take them: as they stood when its chooser began."""
         return self.layers if self.partners is None else self.partners
 
-    def paste(self, rows, partner, box) -> None:
-        """CutMix: `box` [len(rows), 4] of the partner's output replaces one's own."""
-        theirs = self.mixed_with()
+    def paste(self, rows, partner, box, theirs: Layers | None = None) -> None:
+        """CutMix: `box` [len(rows), 4] of the partner's output replaces one's own. theirs: the
+        layers that partners are taken from, where those have changed since."""
+        theirs = self.mixed_with() if theirs is None or self.partners is not None else theirs
         height, width = self.output_size()
         share = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / (height * width)
         full = np.array([0, 0, height, width])
@@ -209,13 +296,13 @@ class Draft:
             theirs.colour[partner],
         )
 
-    def blend(self, rows, partner, amount) -> None:
-        """MixUp: own · (1 − amount) + partner · amount; amount [len(rows)].
+    def blend(self, rows, partner, amount, theirs: Layers | None = None) -> None:
+        """MixUp: own · (1 − amount) + partner · amount; amount [len(rows)]. theirs: as for `paste`.
 
         A partner made of several layers that all fill the output is blended layer by layer, with
         alphas that give the same sum. One that has boxes cannot be: that raises ValueError.
         """
-        theirs = self.mixed_with()
+        theirs = self.mixed_with() if theirs is None or self.partners is not None else theirs
         height, width = self.output_size()
         views = theirs.view[partner]
         present = views != NO_VIEW
@@ -248,12 +335,87 @@ class Draft:
             theirs.colour[partner],
         )
 
+    def overlay(self, rows, views, shares) -> None:
+        """AugMix: one's own layers · (1 − Σ shares) + Σ shares · views, all of them full layers.
+
+        views: [len(rows), k] rows of this draft that look at the same sample; shares: [len(rows), k].
+        The labels stay as they are.
+        """
+        height, width = self.output_size()
+        below_ = 1 - shares.sum(axis=1, keepdims=True)
+        # A layer's alpha is its share of all that is blended up to it.
+        alpha = shares / np.maximum(below_ + np.cumsum(shares, axis=1), 1e-12)
+        n, k = views.shape
+        self.layers.append(
+            rows,
+            views,
+            np.tile(np.array([0, 0, height, width]), (n, k, 1)),
+            alpha,
+            np.zeros((n, k)),
+            np.zeros((n, k, self.channels)),
+        )
+
     def erase(self, rows, box, colour) -> None:
         """A plain-colour layer over `box` [len(rows), 4]; colour [len(rows), C]."""
         self.output_size()
         plain = np.full((len(rows), 1), PLAIN_COLOUR, np.int32)
         ones = np.ones((len(rows), 1))
         self.layers.append(rows, plain, box[:, None], ones, 0 * ones, colour[:, None])
+
+    def cover(self, rows, view, box) -> None:
+        """Lay `view` [len(rows)] over `box` [len(rows), 4], without a share of the label."""
+        self.output_size()
+        ones = np.ones((len(rows), 1))
+        empty = np.zeros((len(rows), 1, self.channels))
+        self.layers.append(rows, view[:, None], box[:, None], ones, 0 * ones, empty)
+
+    def noise_view(self, rows, mean, std, words) -> np.ndarray:
+        """New rows that show nothing but normal noise, mean and std [C], keyed by words
+        [len(rows), 2]; within [0, 1]. Returns them."""
+        new = self.fork(rows)
+        del self._steps[-1], self._log[-1]
+        self.step_count[new] = self.log_count[new] = self.fill_start[new] = 0
+        self.clip[new], self.warped[new], self.fill[new] = 0, True, 0.5
+        self.inv_matrix[new], self.footprint[new] = np.eye(3), np.eye(2)
+        # Drawn with one deviation for all channels (four of them reach the clamps), then scaled.
+        key, n = np.asarray(words).astype(np.int64) >> 8, len(rows)
+        drawn = 1 / 8
+        self.step(new, NOISE, np.concatenate([np.tile([0, drawn], (n, 1)), key], axis=1))
+        gain = np.resize(std, 3) / drawn
+        scale = np.zeros((n, 3, 4))
+        scale[:, range(3), range(3)] = gain
+        scale[:, :, 3] = np.resize(mean, 3) - gain / 2
+        self.step(new, MATRIX, scale.reshape(n, 12))
+        self.log(new, "noise")
+        return new
+
+    def tile(self, rows, partners, centre) -> None:
+        """Mosaic: own image and three partners [len(rows), 3] around `centre` [len(rows), 2] (y, x)."""
+        height, width = self.output_size()
+        if (self.mixed_with().view[:, 1:] != NO_VIEW).any():
+            raise ValueError(
+                "Mosaic: an image already has a mix or an erased box. Put Mosaic before CutMix, MixUp, "
+                "AugMix and RandomErasing."
+            )
+        y, x = centre.T
+        n, zero = len(rows), 0 * y
+        corners = [  # of each tile: its rows, how far it moves, its box
+            (rows, y - height, x - width, [zero, zero, y, x]),
+            (partners[:, 0], y - height, x, [zero, x, y, zero + width]),
+            (partners[:, 1], y, x - width, [y, zero, zero + height, x]),
+            (partners[:, 2], y, x, [y, x, zero + height, zero + width]),
+        ]
+        views, boxes = [], []
+        for of, down, right, box in corners:
+            tile = self.fork(of)
+            self.warp(tile, geometry.inv_translate(right, down), UNCHANGED)
+            views.append(tile)
+            boxes.append(np.stack(box, axis=1))
+        box = np.stack(boxes, axis=1)
+        share = (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1]) / (height * width)
+        self.layers.weight[rows] = 0
+        blank = np.zeros((n, 4, self.channels))
+        self.layers.append(rows, np.stack(views, axis=1), box, np.ones((n, 4)), share, blank)
 
     # Words
 
@@ -269,24 +431,27 @@ class Draft:
         self, *, fill, border=CONSTANT, nearest=False, finish: Finish, policy: str = ""
     ) -> Plan:
         """Close the draft; all frames must be of finish.size."""
-        n = len(self)
+        views = len(self.source)
         support = np.maximum(np.linalg.norm(self.footprint, axis=2), 1.0)
         if nearest:
             support = np.zeros_like(support)
         boxes = self.layers.box.copy()
         boxes[:, 0] = [0, 0, *finish.size]
-        return Plan.made(
-            ids=self.draws.ids.astype(np.int64),
+        curves = self._curves or [np.zeros((0, 3, 256), np.float32)]
+        plan = Plan.made(
+            ids=self.draws.ids[: len(self)].astype(np.int64),
             sizes=self.sizes.astype(np.int32),
-            source=np.arange(n, dtype=np.int32),
+            strength=self.given_strength.astype(np.float32),
+            source=self.source.astype(np.int32),
             inv_matrix=self.inv_matrix.astype(np.float32),
             support=support.astype(np.float32),
             clip=self.clip.astype(np.float32),
-            border=np.full(n, border, np.int8),
-            fill=np.broadcast_to(np.asarray(fill, np.float32), (n, self.channels)).copy(),
+            border=np.full(views, border, np.int8),
+            fill=np.where(np.isnan(self.fill), fill, self.fill).astype(np.float32),
             fill_start=np.where(self.warped, self.fill_start, self.step_count).astype(np.int16),
-            prefilter=np.zeros((n, 0, 4), np.float32),
-            curves=np.zeros((0, 3, 256), np.float32),
+            filter=self.filter.astype(np.float32),
+            frame=self.shown.astype(np.int32),
+            curves=np.concatenate(curves),
             **self._closed_steps(),
             **self._closed_log(),
             view=self.layers.view.astype(np.int32),
@@ -300,16 +465,25 @@ class Draft:
             epoch=self.draws.epoch,
             policy=policy,
         )
+        return plan.select(slice(len(self) - self.pool)) if self.pool else plan
 
     def _closed_steps(self):
-        n, count = len(self), int(self.step_count.max(initial=0))
+        n, count = len(self.source), int(self.step_count.max(initial=0))
         closed: dict[str, np.ndarray] = {
             "step_kind": np.full((n, count), NONE, np.int8),
             "step_arg": np.zeros((n, count, STEP_ARGS), np.float32),
             "statistic": np.zeros((n, count), np.int8),
             "window": np.zeros((n, count, 4), np.float32),
         }
-        for rows, at, kind, arg, statistic, window in self._steps:
+        for entry in self._steps:
+            if len(entry) == 3:
+                rows, new, moved = entry
+                for values in closed.values():
+                    values[new] = values[rows]
+                    if moved:
+                        values[rows] = 0
+                continue
+            rows, at, kind, arg, statistic, window = entry
             closed["step_kind"][rows, at] = kind
             closed["step_arg"][rows, at, : arg.shape[1]] = arg
             closed["statistic"][rows, at] = statistic
@@ -318,10 +492,15 @@ class Draft:
         return closed
 
     def _closed_log(self):
-        n, count = len(self), int(self.log_count.max(initial=0))
+        n, count = len(self.source), int(self.log_count.max(initial=0))
         op = np.full((n, count), -1, np.int16)
         arg = np.zeros((n, count, LOG_ARGS), np.float32)
-        for rows, at, line, args in self._log:
+        for entry in self._log:
+            if len(entry) == 2:
+                rows, new = entry
+                op[new], arg[new] = op[rows], arg[rows]
+                continue
+            rows, at, line, args = entry
             op[rows, at] = line
             for k, values in enumerate(args):
                 arg[rows, at, k] = values

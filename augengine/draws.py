@@ -8,8 +8,10 @@ a sample meets the same draws in any batch, order, process, device or resumed ru
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -53,23 +55,51 @@ class Draws:
 
     @cached_property
     def _key(self) -> tuple[int, int]:
-        seed, epoch = self.seed & _WORD64, self.epoch & _WORD64
-        counter = (epoch & _WORD, epoch >> 32, self.view, 0)
+        epoch = self.epoch & _WORD64
+        return self._keyed((epoch & _WORD, epoch >> 32, self.view, 0))
+
+    @cached_property
+    def _timeless_key(self) -> tuple[int, int]:
+        return self._keyed((0, 0, self.view, 1))
+
+    def _keyed(self, counter) -> tuple[int, int]:
+        seed = self.seed & _WORD64
         return philox4x32(counter, (seed & _WORD, seed >> 32))[:2]
 
-    def words(self, place: int, count: int, rows=slice(None)) -> np.ndarray:
-        """[len(rows), count] uint64 holding 32-bit words, for the op at `place`."""
+    def words(self, place: int, count: int, rows=slice(None), timeless=False) -> np.ndarray:
+        """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
+        in every epoch."""
         ids = self.ids[rows].astype(np.uint64)
         blocks = np.arange(-(-count // 4), dtype=np.uint64)[:, None]
-        words = philox4x32((blocks, place, ids & _WORD, ids >> 32), self._key)
+        key = self._timeless_key if timeless else self._key
+        words = philox4x32((blocks, place, ids & _WORD, ids >> 32), key)
         # [4, blocks, n] → [n, blocks · 4]: a block's four words stay together. In memory a draw of
         # all samples lies together, so that NumPy rounds log and exp alike whatever n is.
         words = np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))
         return words[:count].T
 
-    def uniform(self, place: int, count: int, rows=slice(None)) -> np.ndarray:
-        """[len(rows), count] float64 in the open interval (0, 1)."""
-        return (self.words(place, count, rows) + 0.5) * 2.0**-32
+    def uniform(self, place: int, count: int, rows=slice(None), stratify=False) -> np.ndarray:
+        """[len(rows), count] float64 in the open interval (0, 1).
+
+        stratify: over the epochs each draw of a sample walks evenly through (0, 1), from a random
+        start, by an irrational step of its own (a Kronecker sequence: in n epochs every interval
+        gets its share of them to within some log n). In any one epoch draws are as random as ever.
+        """
+        uniform = (self.words(place, count, rows, stratify) + 0.5) * 2.0**-32
+        if stratify:
+            walked = uniform + (self.epoch % 2**32) * _irrational_steps(count)
+            uniform = np.clip(walked - np.floor(walked), 2.0**-33, 1 - 2.0**-33)
+        return uniform
+
+
+@cache
+def _irrational_steps(count: int) -> np.ndarray:
+    """The golden ratio, than which no step spreads better, then roots of primes, which no rational
+    relation ties to each other. [count] in (0, 1)."""
+    primes = (n for n in itertools.count(2) if all(n % d for d in range(2, math.isqrt(n) + 1)))
+    without_five = (p for p in primes if p != 5)  # its root is the golden ratio's
+    roots = np.array([(1 + math.sqrt(5)) / 2, *(math.sqrt(next(without_five)) for _ in range(count - 1))])
+    return roots - np.floor(roots)
 
 
 def below(uniform, bound):
@@ -99,6 +129,16 @@ def log_gamma_variate(uniform, alpha: float):
     chosen = v[np.arange(len(v)), first]
     log_value = np.log(d) + np.log(np.where(accepted.any(axis=1), chosen, 1.0))
     return log_value if alpha >= 1 else log_value + np.log(uniform[:, -1]) / alpha
+
+
+def dirichlet_variate(uniform, alpha: float, width: int):
+    """Dirichlet(alpha, …, alpha) from uniform [n, width · GAMMA_DRAWS]. Returns [n, width], each
+    row with sum 1."""
+    logs = np.stack(
+        [log_gamma_variate(part, alpha) for part in np.split(uniform, width, axis=1)], axis=1
+    )
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def beta_variate(uniform, alpha: float):

@@ -18,13 +18,13 @@ import numpy as np
 NONE, MATRIX, CURVE, HUE, NOISE = range(5)  # step_kind
 NO_STATISTIC, MEAN, RANGE, HISTOGRAM = range(4)  # statistic
 CONSTANT, EDGE, REFLECT, SYMMETRIC = range(4)  # border
-GAUSSIAN, SHARPNESS = 1, 2  # prefilter[..., 0]; 0 is none
+NO_FILTER, GAUSSIAN, SHARPNESS = range(3)  # filter[:, 0]
 NO_VIEW, PLAIN_COLOUR = -1, -2  # view, where it is not a view's number
 
 # The weights of grey: ITU-R 601 luma to four digits, as torchvision has it (PIL: 0.299, 0.587, 0.114).
 GREY = (0.2989, 0.587, 0.114)
-STEP_ARGS, LOG_ARGS, PREFILTER_ARGS = 12, 6, 4
-FORMAT_VERSION = 1
+STEP_ARGS, LOG_ARGS, FILTER_ARGS = 12, 6, 4
+FORMAT_VERSION = 2
 DTYPES = ("float32", "float16", "bfloat16", "uint8")
 
 _FIX = "Take plans from Policy.sample, Plan.load, select and concatenate."
@@ -82,16 +82,18 @@ def _array(dims: str, dtype, meaning: str) -> Any:
 class Plan:
     """What will happen to each sample of a batch.
 
-    N outputs, K layers for each; V views, S colour steps and P prefilters for each; B sources;
-    C channels; Q curves; T lines of log. Arrays are read-only. Plans compare equal bit by bit.
+    N outputs, K layers for each; V views, S colour steps for each; B sources; C channels; Q curves;
+    T lines of log. A view looks at a source, or at what another view showed, filtered: blur and
+    sharpness need a picture to work on. Arrays are read-only. Plans compare equal bit by bit.
     """
 
     finish: Finish
     # The sources
     ids: np.ndarray = _array("B", np.int64, "the samples' identities")
     sizes: np.ndarray = _array("B 2", np.int32, "height and width of each source")
+    strength: np.ndarray = _array("B", np.float32, "share of every magnitude that was used")
     # Views: one look at one source
-    source: np.ndarray = _array("V", np.int32, "which source")
+    source: np.ndarray = _array("V", np.int32, "which source; B + w: what view w showed, filtered")
     inv_matrix: np.ndarray = _array("V 3 3", np.float32, "inv_matrix @ output = source point")
     support: np.ndarray = _array("V 2", np.float32, "filter half-width along x, y; 0: nearest")
     clip: np.ndarray = _array("V 4", np.float32, "y0, x0, y1, x1 of the source that may be seen")
@@ -117,10 +119,14 @@ class Plan:
     window: np.ndarray = _array(
         "V S 4", np.float32, "y0, x0, y1, x1 that a statistic is taken over"
     )
-    prefilter: np.ndarray = _array(
-        "V P 4",
+    filter: np.ndarray = _array(
+        "V 4",
         np.float32,
-        "kind, then GAUSSIAN: sigma along x, y in source pixels; SHARPNESS: factor",
+        "what is done to the view before others look at it: kind, then GAUSSIAN: sigma, reach along "
+        "x, y, in pixels; SHARPNESS: factor",
+    )
+    frame: np.ndarray = _array(
+        "V 2", np.int32, "height and width of a view that is filtered; 0: an output's"
     )
     log_op: np.ndarray = _array("V T", np.int16, "line of log_text, −1: none; executors ignore it")
     log_arg: np.ndarray = _array("V T 6", np.float32, "the numbers in that line")
@@ -180,7 +186,7 @@ class Plan:
     def _check_indices(self):
         """An executor follows these without looking: a plan that lies never reaches one."""
         for name, least, end in [
-            ("source", 0, len(self.ids)),
+            ("source", 0, len(self.ids) + len(self.source)),
             ("view", PLAIN_COLOUR, len(self.source)),
             ("log_op", -1, len(self.log_text)),
             ("step_kind", NONE, NOISE + 1),
@@ -212,9 +218,17 @@ class Plan:
             )
         if self.sizes.size and self.sizes.min() < 1:
             raise ValueError(f"Plan.sizes: has an image without pixels. {_FIX}")
+        if (self.frame < 0).any() or (self.source_sizes() < 1).any():
+            raise ValueError(f"Plan.frame: a view looks at one that shows no pixels. {_FIX}")
+        if not np.isin(self.filter[:, 0], (NO_FILTER, GAUSSIAN, SHARPNESS)).all():
+            raise ValueError(f"Plan.filter: holds an unknown kind. {_FIX}")
+        if (self.filter[:, 1:] < 0).any():
+            raise ValueError(f"Plan.filter: holds a number below 0. {_FIX}")
+        if (self.roots() >= len(self.ids)).any():
+            raise ValueError(f"Plan.source: views look at each other in a circle. {_FIX}")
         if self.support.size and self.support.min() < 0:
             raise ValueError(f"Plan.support: is negative somewhere. {_FIX}")
-        size = self.sizes[self.source]
+        size = self.source_sizes()
         low, high = self.clip[:, :2], self.clip[:, 2:]
         beyond = ((low < 0) | (high > size)).any(axis=1)
         if (beyond & (low < high).all(axis=1)).any():
@@ -236,6 +250,19 @@ class Plan:
         """(N, C, H, W) of the batch that the plan makes."""
         return (len(self), self.finish.channels, *self.finish.size)
 
+    def source_sizes(self) -> np.ndarray:
+        """[V, 2] height and width of what each view looks at."""
+        return np.concatenate([self.sizes, self.frame])[self.source]
+
+    def roots(self) -> np.ndarray:
+        """[V] the source that each view shows in the end, also by way of other views."""
+        images, root = len(self.ids), self.source
+        for _ in range(len(self.source)):
+            if root.max(initial=0) < images:
+                break
+            root = np.where(root < images, root, self.source[np.maximum(root - images, 0)])
+        return root
+
     # Reading
 
     def explain(self, i: int) -> str:
@@ -244,7 +271,8 @@ class Plan:
             raise IndexError(
                 f"explain: got output {i}, expected 0 … {len(self) - 1}. Pass one of those."
             )
-        said = []
+        said: list[str] = []
+        root, first, own = self.roots(), None, []
         area = self.finish.size[0] * self.finish.size[1]
         layers = zip(self.view[i], self.box[i], self.alpha[i], self.weight[i], strict=True)
         for k, (view, (y0, x0, y1, x1), alpha, weight) in enumerate(layers):
@@ -253,13 +281,20 @@ class Plan:
                 continue
             if view == PLAIN_COLOUR:
                 said.append(f"{share:.0f} % erased at ({y0}, {x0})")
-            elif k == 0:
-                said += self._log_lines(view)
+                continue
+            name, lines = self.ids[root[view]], self._log_lines(view)
+            if k == 0:
+                first, own = name, lines
+                said += lines
+            elif name == first:
+                # Of the same sample: a chain of AugMix, a tile of a mosaic, noise in an erased box.
+                shared = sum(1 for a, b in zip(own, lines, strict=False) if a == b)
+                how = ", ".join(lines[shared:]) or "as it was"
+                part = f"at ({y0}, {x0})" if alpha == 1 else f"{100 * alpha:.0f} %"
+                said.append(f"over it {part}: {how}")
             elif alpha == 1:
-                name = self.ids[self.source[view]]
                 said.append(f"{share:.0f} % of sample {name} pasted at ({y0}, {x0})")
             else:
-                name = self.ids[self.source[view]]
                 said.append(f"{100 * weight:.0f} % of sample {name} blended in")
         return ", ".join(said) or "unchanged"
 
@@ -292,7 +327,7 @@ class Plan:
         return "\n".join(lines)
 
     def _first_source(self, i):
-        return self.source[self.view[i, 0]] if self.view[i, 0] >= 0 else 0
+        return self.roots()[self.view[i, 0]] if self.view[i, 0] >= 0 else 0
 
     def __eq__(self, other) -> bool:
         if not isinstance(other, Plan):
@@ -312,12 +347,22 @@ class Plan:
         """
         rows = np.atleast_1d(np.arange(len(self))[indices])
         layers = {name: getattr(self, name)[rows] for name in LAYER_FIELDS}
-        used, renumbered = np.unique(layers["view"], return_inverse=True)
-        special = np.count_nonzero(used < 0)
-        layers["view"] = np.where(
-            layers["view"] < 0, layers["view"], renumbered.reshape(layers["view"].shape) - special
-        ).astype(np.int32)
-        views = {name: getattr(self, name)[used[special:]] for name in VIEW_FIELDS}
+        images = len(self.ids)
+        used = np.zeros(len(self.source) + 1, bool)
+        used[layers["view"][layers["view"] >= 0]] = True
+        while True:  # and the views that those look at
+            seen = self.source[np.flatnonzero(used[:-1])] - images
+            if used[seen[seen >= 0]].all():
+                break
+            used[seen[seen >= 0]] = True
+        kept = np.flatnonzero(used)
+        new = np.cumsum(used) - 1
+        layers["view"] = np.where(layers["view"] < 0, layers["view"], new[layers["view"]])
+        layers["view"] = layers["view"].astype(np.int32)
+        views = {name: getattr(self, name)[kept] for name in VIEW_FIELDS}
+        source = views["source"]
+        chained = np.where(source < images, source, images + new[np.maximum(source - images, 0)])
+        views["source"] = chained.astype(np.int32)
         return dataclasses.replace(self, **layers, **views)
 
     def save(self, path) -> None:
@@ -402,34 +447,65 @@ def concatenate(plans) -> Plan:
     plans: of one finish. Steps, layers and logs are padded to the longest. Seed, epoch and policy
     are kept where all plans share them (otherwise 0, 0 and "").
     """
+    return _joined("concatenate", plans, own_sources=True)
+
+
+def side_by_side(plans) -> Plan:
+    """One plan for several plans of the same sources: the outputs of each, one after the other.
+
+    plans: of one finish, for the same ids and sizes, as several views of a batch are.
+    """
+    plans = list(plans)
+    for plan in plans[1:]:
+        same = np.array_equal(plan.ids, plans[0].ids) and np.array_equal(
+            plan.sizes, plans[0].sizes
+        )
+        if not same:
+            raise ValueError(
+                "side_by_side: the plans are for different sources, expected one batch. Use "
+                "concatenate."
+            )
+    return _joined("side_by_side", plans, own_sources=False)
+
+
+def _joined(where: str, plans, own_sources: bool) -> Plan:
     plans = list(plans)
     if not plans:
-        raise ValueError("concatenate: no plans came, expected at least one. Pass a list of plans.")
+        raise ValueError(f"{where}: no plans came, expected at least one. Pass a list of plans.")
     if len({plan.finish for plan in plans}) > 1:
         raise ValueError(
-            "concatenate: the plans differ in size, dtype, layout or normalisation, expected one "
+            f"{where}: the plans differ in size, dtype, layout or normalisation, expected one "
             f"finish. They are {sorted({str(plan.finish) for plan in plans})}."
         )
     texts = tuple(dict.fromkeys(text for plan in plans for text in plan.log_text))
     arrays: dict[str, list[np.ndarray]] = {f.name: [] for f in array_fields()}
+    total = sum(len(plan.ids) for plan in plans) if own_sources else len(plans[0].ids)
     sources = views = curves = 0
     for plan in plans:
+        images, step_arg = len(plan.ids), plan.step_arg.copy()
+        step_arg[..., 0] += curves * (plan.step_kind == CURVE)
+        chained = plan.source - images + total + views
         shifted = {
-            "source": plan.source + np.int32(sources),
+            "source": np.where(plan.source < images, plan.source + sources, chained).astype(
+                np.int32
+            ),
             "view": np.where(plan.view < 0, plan.view, plan.view + views).astype(np.int32),
             "log_op": np.array([*map(texts.index, plan.log_text), -1], np.int16)[plan.log_op],
-            "step_arg": plan.step_arg.copy(),
+            "step_arg": step_arg,
         }
-        shifted["step_arg"][..., 0] += curves * (plan.step_kind == CURVE)
         for name, parts in arrays.items():
             parts.append(shifted.get(name, getattr(plan, name)))
-        sources, views = sources + len(plan.ids), views + len(plan.source)
-        curves += len(plan.curves)
+        sources += images if own_sources else 0
+        views, curves = views + len(plan.source), curves + len(plan.curves)
 
     def shared(name, otherwise):
         values = {getattr(plan, name) for plan in plans}
         return values.pop() if len(values) == 1 else otherwise
 
+    if not own_sources:
+        for field in array_fields():
+            if field.metadata["dims"][0] == "B":
+                del arrays[field.name][1:]
     joined = {name: _join(parts, _PADDING.get(name, 0)) for name, parts in arrays.items()}
     return Plan(
         **joined,

@@ -110,7 +110,7 @@ class Policy:
         draft = Draft(draws, sizes, channels, strength)
         place = 0
         for op in self.transforms:
-            op.sample(draft, draft.rows, place)
+            op.decide(draft, draft.rows, place)
             place += op.places
         if dtype == "uint8" and draft.mean:
             raise ValueError(

@@ -37,7 +37,7 @@ def source_weights(plan: Plan) -> np.ndarray:
     """[N, B] float32: how much of each output's label each source gives."""
     share = np.zeros((len(plan), len(plan.ids)), np.float32)
     outputs, layers = np.nonzero(plan.view >= 0)
-    source = plan.source[plan.view[outputs, layers]]
+    source = plan.roots()[plan.view[outputs, layers]]
     np.add.at(share, (outputs, source), plan.weight[outputs, layers])
     return share
 

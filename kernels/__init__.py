@@ -54,10 +54,6 @@ def execute(
             "gradients. Pass executor='torch', or None."
         )
     out = _checked_out(plan, sources, out)
-    if plan.prefilter.shape[1]:
-        from .prefilter import prefiltered
-
-        plan, sources = prefiltered(plan, sources)
     if chosen == "cpu":
         from .cpu import execute as draw
     else:

@@ -20,6 +20,7 @@ import torch
 
 from .. import plan as plan_module
 from ..plan import Plan
+from .filtered import with_filtered
 from .sources import Sources
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
@@ -34,6 +35,9 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
         sources = sources.map(torch.Tensor.float)
     byte = sources.dtype == torch.uint8
     kernels = _compiled("uint8" if byte else "float32")
+    plan, sources = with_filtered(
+        plan, sources, execute, lambda pictures, filters: kernels.filtered(pictures, filters, _spread)
+    )
     like = np.uint8(0) if byte else np.float32(0)
     unit = np.float32(1 / 255 if byte else 1)
     pixels = (like, like.itemsize, sources.sizes, *sources.pointers(), unit)
@@ -82,10 +86,15 @@ def _compiled(dtype: str):
         try:
             from .cpu_colour import OUT_KINDS, Out
             from .cpu_draw import draw
+            from .cpu_filter import filtered
             from .cpu_statistics import measured
         finally:
             numba.config.CACHE_DIR = before
-        _kernels.append(SimpleNamespace(draw=draw, measured=measured, Out=Out, OUT_KINDS=OUT_KINDS))
+        _kernels.append(
+            SimpleNamespace(
+                draw=draw, filtered=filtered, measured=measured, Out=Out, OUT_KINDS=OUT_KINDS
+            )
+        )
     if dtype not in _announced:
         _announced.add(dtype)
         # numba compiles at the first call; a file beside its own says for which dtypes it has.

@@ -9,12 +9,9 @@ from numba import njit
 
 from ..plan import GREY, HISTOGRAM, MEAN, NONE, RANGE
 from .cpu_colour import apply_step
-from .cpu_names import curve_entry, f32, jit
+from .cpu_names import apart, curve_entry, f32, jit
 from .memory import floats, keep, values
 from .statistics import completed
-
-_RED, _GREEN, _BLUE = (f32(weight) for weight in GREY)
-
 
 def measured(plan, pixels, spread):
     """The plan with its statistics completed. pixels: what `draw` knows of the sources."""
@@ -35,7 +32,7 @@ def measured(plan, pixels, spread):
         )
         return out[:, 0, 0] if statistic == MEAN else out
 
-    return completed(plan, measure)
+    return completed(plan, measure, byte=pixels[1] == 1)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -51,6 +48,7 @@ def _measure(
         x0, x1 = int(math.floor(windows[i, 1])), int(math.ceil(windows[i, 3]))
         widest = max(widest, x1 - x0)
     memory = np.empty((channels + max(4, channels), widest), np.float32)
+    sums = np.empty((channels, widest), np.float64)
     pitch = 4 * widest
     rows, arguments = memory.ctypes.data, step_arg.ctypes.data
     spare, steps = rows + channels * pitch, step_kind.shape[1]
@@ -60,6 +58,15 @@ def _measure(
         y0, x0 = int(math.floor(windows[i, 0])), int(math.floor(windows[i, 1]))
         y1 = max(int(math.ceil(windows[i, 2])), y0 + 1)
         width = max(int(math.ceil(windows[i, 3])), x0 + 1) - x0
+        plain = item == 1 and stride[b, 1] == channels and stride[b, 2] == 1
+        for s in range(step):
+            plain = plain and step_kind[v, s] == NONE
+        if plain:
+            # Bytes, pixel after pixel, before any colour step: counted as they lie.
+            start = address[b] + y0 * stride[b, 0] + x0 * channels
+            _measure_bytes(start, stride[b, 0], y1 - y0, width, channels, statistic, out[i])
+            continue
+        sums[:] = 0
         if statistic == RANGE:
             out[i, :, 0] = np.inf
             out[i, :, 1] = -np.inf
@@ -76,21 +83,111 @@ def _measure(
                         step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
                         curves.ctypes.data, channels, (y - y0) * width, width, rows, spare, pitch,
                     )  # fmt: skip
-            if statistic == MEAN:
-                out[i, 0, 0] += _grey_sum(rows, pitch, channels, width)
-                continue
             for c in range(channels):
-                row = floats(rows + c * pitch, width)
-                if statistic == HISTOGRAM:
-                    for x in range(width):
-                        out[i, c, int(curve_entry(row[x]))] += 1
+                if statistic == MEAN:
+                    _add_row(rows + c * pitch, sums[c], width)
+                elif statistic == HISTOGRAM:
+                    _count_row(rows + c * pitch, out[i, c], width)
                 else:
-                    for x in range(width):
-                        out[i, c, 0] = min(out[i, c, 0], row[x])
-                        out[i, c, 1] = max(out[i, c, 1], row[x])
+                    low, high = _limits_of_row(rows + c * pitch, width)
+                    out[i, c, 0], out[i, c, 1] = min(out[i, c, 0], low), max(out[i, c, 1], high)
         if statistic == MEAN:
-            out[i, 0, 0] /= (y1 - y0) * width * (1 if channels == 3 else channels)
+            out[i, 0, 0] = _mean(sums, width, channels, y1 - y0)
     keep((memory,))
+
+
+@jit
+def _mean(sums, width, channels, height):
+    """Of the grey (RGB), or of all values; sums: [C, width or more] of the columns."""
+    total = 0.0
+    for c in range(channels):
+        weight = 1 / channels if channels != 3 else GREY[c]
+        part = 0.0
+        for x in range(width):
+            part += sums[c, x]
+        total += weight * part
+    return total / (height * width)
+
+
+@apart
+def _measure_bytes(start, stride_y, height, width, channels, statistic, out):
+    """out [C, bins] ← the statistic of rows of packed bytes."""
+    count = width * channels
+    if statistic == HISTOGRAM:
+        # Two tables, since equal neighbours would wait for each other.
+        tables = np.zeros((2, channels, 256), np.int32)
+        for y in range(height):
+            row = values(start + y * stride_y, count, np.uint8(0))
+            for c in range(channels):
+                even, odd = tables[0, c], tables[1, c]
+                for x in range(c, count - channels, 2 * channels):
+                    even[row[x]] += 1
+                    odd[row[x + channels]] += 1
+                if width % 2:
+                    even[row[count - channels + c]] += 1
+        for c in range(channels):
+            for k in range(256):
+                out[c, k] = tables[0, c, k] + tables[1, c, k]
+    elif statistic == MEAN:
+        sums = np.zeros(count, np.uint32)
+        for y in range(height):
+            _add_bytes(start + y * stride_y, sums, count)
+        total = 0.0
+        for c in range(channels):
+            weight = 1 / channels if channels != 3 else GREY[c]
+            part = np.int64(0)
+            for x in range(c, count, channels):
+                part += sums[x]
+            total += weight * part
+        out[0, 0] = total / (255.0 * height * width)
+    else:
+        low, high = np.full(count, 255, np.uint8), np.zeros(count, np.uint8)
+        for y in range(height):
+            _limits_of_bytes(start + y * stride_y, low, high, count)
+        for c in range(channels):
+            out[c, 0], out[c, 1] = 1.0, 0.0
+            for x in range(c, count, channels):
+                out[c, 0] = min(out[c, 0], low[x] / 255)
+                out[c, 1] = max(out[c, 1], high[x] / 255)
+
+
+@apart
+def _add_bytes(start, sums, count):
+    row = values(start, count, np.uint8(0))
+    for x in range(count):
+        sums[x] = np.uint32(sums[x] + np.uint32(row[x]))
+
+
+@apart
+def _limits_of_bytes(start, low, high, count):
+    row = values(start, count, np.uint8(0))
+    for x in range(count):
+        low[x] = min(low[x], row[x])
+    for x in range(count):
+        high[x] = max(high[x], row[x])
+
+
+@apart
+def _add_row(row, sums, width):
+    line = floats(row, width)
+    for x in range(width):
+        sums[x] += line[x]
+
+
+@apart
+def _count_row(row, counts, width):
+    line = floats(row, width)
+    for x in range(width):
+        counts[np.int32(curve_entry(line[x]))] += 1
+
+
+@apart
+def _limits_of_row(row, width):
+    line = floats(row, width)
+    low, high = f32(np.inf), f32(-np.inf)
+    for x in range(width):
+        low, high = min(low, line[x]), max(high, line[x])
+    return low, high
 
 
 @jit
@@ -99,20 +196,3 @@ def _load(address, step, like, width, unit, row):
     source, out = values(address, (width - 1) * step + 1, like), floats(row, width)
     for x in range(width):
         out[x] = f32(source[x * step]) * unit
-
-
-@jit
-def _grey_sum(rows, pitch, channels, width):
-    """The sum of a row's grey (RGB), or of all its values."""
-    total = 0.0
-    if channels == 3:
-        red, green = floats(rows, width), floats(rows + pitch, width)
-        blue = floats(rows + 2 * pitch, width)
-        for x in range(width):
-            total += (_RED * red[x] + _GREEN * green[x]) + _BLUE * blue[x]
-    else:
-        for c in range(channels):
-            row = floats(rows + c * pitch, width)
-            for x in range(width):
-                total += row[x]
-    return total

@@ -26,6 +26,8 @@ from ..plan import (
     Plan,
 )
 from .bind import FLOATS, WORDS, bind
+from .filter import apply
+from .filtered import with_filtered
 from .sources import Sources
 from .statistics import completed
 
@@ -63,6 +65,7 @@ px = bind(
 def execute(plan: Plan, sources: Sources, out: torch.Tensor, compute=torch.float32) -> torch.Tensor:
     """Draw the plan. Where a source requires a gradient the result is a new tensor that carries
     it; otherwise `out` is written and returned."""
+    plan, sources = with_filtered(plan, sources, execute, apply)
     table = _Table(sources, compute)
     views = _Views(plan, table)
     canvas = torch.zeros(plan.shape, dtype=compute, device=sources.device)
@@ -98,7 +101,8 @@ class _Table:
 
     def __init__(self, sources: Sources, compute):
         self.compute, self.device = compute, sources.device
-        unit = 1 / 255 if sources.dtype == torch.uint8 else 1.0
+        self.byte = sources.dtype == torch.uint8
+        unit = 1 / 255 if self.byte else 1.0
         flat = [sources.image(b).reshape(-1, sources.channels) for b in range(len(sources))]
         self.pixels = torch.cat(flat).to(compute) * torch.tensor(unit, dtype=compute)
         counts = sources.sizes.astype(np.int64).prod(axis=1)
@@ -120,7 +124,7 @@ class _Views:
         self.plan = plan
         # Of a step: its factor and its measured mean, so that gradients pass through.
         self.mean: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self.plan = completed(plan, self._measure)
+        self.plan = completed(plan, self._measure, table.byte)
 
     def draw(self, views) -> torch.Tensor:
         """[n, C, H, W] in [0, 1]."""

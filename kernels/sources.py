@@ -14,11 +14,13 @@ _FEW = (1, 3, 4)  # sizes that look like channels
 @dataclass(frozen=True)
 class Sources:
     """B images: `dense`, a tensor (B, H, W, C) of any strides, or `ragged`, B tensors (H, W, C) of
-    their own sizes. dtype uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1]."""
+    their own sizes. dtype uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1]. Behind them,
+    in `more`, dense batches that an executor made on its way."""
 
     dense: torch.Tensor | None
     ragged: tuple[torch.Tensor, ...]
     sizes: np.ndarray  # [B, 2] int32 height and width
+    more: tuple[torch.Tensor, ...] = ()
 
     @classmethod
     def of(cls, images, layout: str | None = None) -> Sources:
@@ -101,28 +103,52 @@ class Sources:
 
     def map(self, function) -> Sources:
         """The same images after `function`, which keeps their sizes and channels."""
+        assert not self.more
         if self.dense is not None:
             return Sources(function(self.dense), (), self.sizes)
         return Sources(None, tuple(map(function, self.ragged)), self.sizes)
 
+    def and_more(self, pictures: torch.Tensor) -> Sources:
+        """These images, then `pictures` (n, H, W, C)."""
+        size = np.array(pictures.shape[1:3], np.int32)
+        sizes = np.concatenate([self.sizes, np.tile(size, (len(pictures), 1))])
+        return Sources(self.dense, self.ragged, sizes, (*self.more, pictures))
+
     def image(self, b: int) -> torch.Tensor:
         """(H, W, C)."""
-        return self.ragged[b] if self.dense is None else self.dense[b]
+        images = self.ragged if self.dense is None else self.dense
+        at = b - len(images)
+        if at < 0:
+            return images[b]
+        for batch in self.more:
+            if at < len(batch):
+                return batch[at]
+            at -= len(batch)
+        raise IndexError(f"images: there is no image {b}, there are {len(self)}.")
 
     def pointers(self):
         """Where each image lies: address [B] int64 of its first value, stride [B, 3] int64 in
         values along y, x and channel, and limit [B] int64, the end of readable memory."""
-        if self.dense is not None:
-            storage = self.dense.untyped_storage()
-            step = self.dense.stride(0) * self.dense.element_size()
-            address = self.dense.data_ptr() + np.arange(len(self), dtype=np.int64) * step
-            stride = np.tile(np.array(self.dense.stride()[1:], np.int64), (len(self), 1))
-            return address, stride, np.full(len(self), storage.data_ptr() + storage.nbytes())
-        address = np.array([image.data_ptr() for image in self.ragged], np.int64)
-        stride = np.array([image.stride() for image in self.ragged], np.int64)
-        storages = [image.untyped_storage() for image in self.ragged]
-        limit = np.array([s.data_ptr() + s.nbytes() for s in storages], np.int64)
+        batches = self.more if self.dense is None else (self.dense, *self.more)
+        parts = [] if self.dense is not None else [_pointers_of(self.ragged)]
+        parts += [_pointers_into(batch) for batch in batches]
+        address, stride, limit = (np.concatenate(part) for part in zip(*parts, strict=True))
         return address, stride, limit
+
+
+def _pointers_of(images):
+    address = np.array([image.data_ptr() for image in images], np.int64)
+    stride = np.array([image.stride() for image in images], np.int64)
+    storages = [image.untyped_storage() for image in images]
+    return address, stride, np.array([s.data_ptr() + s.nbytes() for s in storages], np.int64)
+
+
+def _pointers_into(batch: torch.Tensor):
+    storage, n = batch.untyped_storage(), len(batch)
+    step = batch.stride(0) * batch.element_size()
+    address = batch.data_ptr() + np.arange(n, dtype=np.int64) * step
+    stride = np.tile(np.array(batch.stride()[1:], np.int64), (n, 1))
+    return address, stride, np.full(n, storage.data_ptr() + storage.nbytes())
 
 
 def channels_last(image, layout: str | None = None) -> torch.Tensor:

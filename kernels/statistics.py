@@ -6,17 +6,16 @@ steps); what the measurement means is said here, once. PIL's definitions.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, Plan
 
 
-def completed(plan: Plan, measure) -> Plan:
+def completed(plan: Plan, measure, byte: bool) -> Plan:
     """The plan with its statistics measured and replaced by plain steps.
 
-    measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
+    byte: whether sources are bytes. RANGE then becomes a curve in whole numbers, cut as PIL and
+    torchvision cut them, and for floats a matrix. measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
     MEAN: [n], of the grey for RGB and of all values otherwise; RANGE: [n, C, 2] lowest and
     highest; HISTOGRAM: [n, C, 256] counts of `curve_entry`. Values in [0, 1].
     """
@@ -32,20 +31,21 @@ def completed(plan: Plan, measure) -> Plan:
             if which == MEAN:
                 arg[views[:, None], step, [3, 7, 11]] *= measured[:, None]
                 kind[views, step] = MATRIX
-            elif which == RANGE:
+            elif which == RANGE and not byte:
                 arg[views, step] = stretch(measured)
                 kind[views, step] = MATRIX
             else:
                 arg[views, step, 0] = sum(map(len, curves)) + np.arange(len(views))
-                curves.append(equalizing_curves(measured))
+                made = stretching_curves if which == RANGE else equalizing_curves
+                curves.append(made(measured))
                 kind[views, step] = CURVE
-        plan = dataclasses.replace(
-            plan,
-            step_kind=kind,
-            step_arg=arg,
-            statistic=statistic,
-            curves=np.concatenate(curves),
-        )
+        changed = {
+            "step_kind": kind,
+            "step_arg": arg,
+            "statistic": statistic,
+            "curves": np.concatenate(curves),
+        }
+        plan = Plan.made(**{**vars(plan), **changed})
     return plan
 
 
@@ -61,6 +61,19 @@ def stretch(limits):
         from_channel = min(c, limits.shape[1] - 1)
         out[:, c, c], out[:, c, 3] = gain[:, from_channel], offset[:, from_channel]
     return out.reshape(-1, 12)
+
+
+def stretching_curves(limits):
+    """[n, C, 2] lowest and highest → curves [n, 3, 256] that take them to 0 and 1: torchvision's
+    autocontrast of bytes, in its float32 arithmetic, cut to whole numbers."""
+    limits = np.floor(limits * 255 + 0.5).astype(np.float32)
+    low, high = limits[..., :1], limits[..., 1:]
+    flat = high <= low
+    low = np.where(flat, np.float32(0), low)
+    inverse = np.where(flat, np.float32(1), (high - low) * np.float32(1 / 255))
+    curve = np.floor(np.clip((np.arange(256, dtype=np.float32) - low) / inverse, 0, 255))
+    picked = [min(c, limits.shape[1] - 1) for c in range(3)]
+    return (curve[:, picked] / 255).astype(np.float32)
 
 
 def equalizing_curves(counts):

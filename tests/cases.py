@@ -46,7 +46,7 @@ def with_steps(plan, *steps, curves=None):
     arg = np.zeros((n, s, 12), np.float32)
     # A view that sees nothing of its source has a clip upon its edge; a window holds a pixel.
     window = plan.clip.copy()
-    window[:, :2] = np.minimum(window[:, :2], plan.sizes[plan.source] - 1)
+    window[:, :2] = np.minimum(window[:, :2], plan.source_sizes() - 1)
     for i, step in enumerate(steps):
         arg[:, i, : len(np.atleast_1d(step[1]))] = step[1]
     return dataclasses.replace(

@@ -106,18 +106,24 @@ def needed_pixels(plan: Plan) -> int:
                 continue
             if view != PLAIN_COLOUR:
                 at = np.argwhere(open_[y0:y1, x0:x1])[:, ::-1] + [x0 + 0.5, y0 + 0.5]
-                _mark(needed[plan.source[view]], plan, view, at)
+                _mark(needed, plan, view, at)
             if alpha == 1:
                 open_[y0:y1, x0:x1] = False
     for view, step in np.argwhere(plan.statistic != NO_STATISTIC):
         y0, x0, y1, x1 = plan.window[view, step]
         rows, columns = (slice(int(a), int(np.ceil(b))) for a, b in ((y0, y1), (x0, x1)))
-        needed[plan.source[view]][rows, columns] = True
+        if plan.source[view] < len(needed):
+            needed[plan.source[view]][rows, columns] = True
     return sum(int(np.count_nonzero(mask)) for mask in needed)
 
 
-def _mark(mask, plan, view, at):
+def _mark(needed, plan, view, at):
     """Mark the source pixels under the filter at output points `at` [m, 2] (x, y)."""
+    behind = plan.source[view] - len(needed)
+    if behind >= 0:  # all of the picture that is filtered first
+        _mark(needed, plan, behind, np.argwhere(np.ones(plan.frame[behind], bool))[:, ::-1] + 0.5)
+        return
+    mask = needed[plan.source[view]]
     moved = np.c_[at, np.ones(len(at))] @ plan.inv_matrix[view].T.astype(float)
     points = moved[:, :2] / moved[:, 2:]
     low, high = plan.clip[view, 1::-1], plan.clip[view, :1:-1]  # as x, y

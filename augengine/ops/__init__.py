@@ -1,7 +1,24 @@
 """The vocabulary: small ops, each of which says once what it means."""
 
+from .auto import (
+    AugMix,
+    AutoAugment,
+    FixMatchAugment,
+    RandAugment,
+    ThreeAugment,
+    TrivialAugmentWide,
+    UniformAugment,
+)
 from .choosing import Compose, OneOf, RandomApply, SomeOf
-from .colour import ColorJitter, Normalize, RandomBrightness, RandomGrayscale
+from .colour import (
+    ColorJitter,
+    Normalize,
+    RandomBrightness,
+    RandomChannelPermutation,
+    RandomDesaturate,
+    RandomGrayscale,
+)
+from .filters import GaussianBlur, GaussianNoise, RandomAdjustSharpness
 from .geometric import (
     RandomAffine,
     RandomHorizontalFlip,
@@ -10,31 +27,62 @@ from .geometric import (
     RandomRotation,
     RandomVerticalFlip,
 )
-from .mixing import CutMix, MixUp, RandomErasing
+from .mixing import Cutout, CutMix, Mosaic, MixUp, MixUpOrCutMix, RandomErasing
 from .op import Op
 from .sizing import CenterCrop, RandomCrop, RandomResizedCrop, Resize
+from .tone import (
+    RandomAutocontrast,
+    RandomEqualize,
+    RandomGamma,
+    RandomInvert,
+    RandomPosterize,
+    RandomSolarize,
+    RandomSolarizeAdd,
+)
 
 __all__ = [
+    "AugMix",
+    "AutoAugment",
     "CenterCrop",
     "ColorJitter",
     "Compose",
     "CutMix",
+    "Cutout",
+    "FixMatchAugment",
+    "GaussianBlur",
+    "GaussianNoise",
     "MixUp",
+    "MixUpOrCutMix",
+    "Mosaic",
     "Normalize",
     "OneOf",
     "Op",
+    "RandAugment",
+    "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
+    "RandomAutocontrast",
     "RandomBrightness",
+    "RandomChannelPermutation",
     "RandomCrop",
+    "RandomDesaturate",
+    "RandomEqualize",
     "RandomErasing",
+    "RandomGamma",
     "RandomGrayscale",
     "RandomHorizontalFlip",
+    "RandomInvert",
     "RandomPerspective",
+    "RandomPosterize",
     "RandomQuarterTurn",
     "RandomResizedCrop",
     "RandomRotation",
+    "RandomSolarize",
+    "RandomSolarizeAdd",
     "RandomVerticalFlip",
     "Resize",
     "SomeOf",
+    "ThreeAugment",
+    "TrivialAugmentWide",
+    "UniformAugment",
 ]

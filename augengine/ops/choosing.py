@@ -54,7 +54,7 @@ class Compose(_Chooser):
 
     def sample(self, draft, rows, place):
         for op, at in self._child_places(place + 1):
-            op.sample(draft, rows, at)
+            op.decide(draft, rows, at)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class RandomApply(_Chooser):
         self._set(p=number("RandomApply.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
-        rows = rows[draft.draws.uniform(place, 1, rows)[:, 0] < self.p]
+        rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
         for op, at in self._child_places(place + 1):
-            op.sample(draft, rows, at)
+            op.decide(draft, rows, at)
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class OneOf(_Chooser):
     def sample(self, draft, rows, place):
         weights = np.asarray(self.p or [1.0] * len(self.transforms))
         edges = np.cumsum(weights) / weights.sum()
-        uniform = draft.draws.uniform(place, 1, rows)[:, 0]
+        uniform = draft.uniform(place, 1, rows)[:, 0]
         choice = np.searchsorted(edges[:-1], uniform, side="right")
         with _partners_as_they_are(draft, self):
             for k, (op, at) in enumerate(self._child_places(place + 1)):
-                op.sample(draft, rows[choice == k], at)
+                op.decide(draft, rows[choice == k], at)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class SomeOf(_Chooser):
 
     def sample(self, draft, rows, place):
         count = len(self.transforms)
-        uniform = draft.draws.uniform(place, 1 + max(self.num_ops, count), rows)
+        uniform = draft.uniform(place, 1 + max(self.num_ops, count), rows)
         drawn = uniform[:, 1:]
         choice = below(drawn, count) if self.replace else np.argsort(drawn[:, :count], axis=1)
         low, high = self.magnitude if isinstance(self.magnitude, tuple) else (self.magnitude,) * 2
@@ -152,7 +152,7 @@ class SomeOf(_Chooser):
         for turn in range(self.num_ops):
             with _partners_as_they_are(draft, self):
                 for k, op in enumerate(self.transforms):
-                    op.sample(draft, rows[choice[:, turn] == k], at)
+                    op.decide(draft, rows[choice[:, turn] == k], at)
                     at += op.places
         draft.strength[rows] = before
 

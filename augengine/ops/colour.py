@@ -11,9 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import colour
-from ..plan import HUE, MATRIX, MEAN
-from .op import LAYER, Op, drawn, interval, number, several, spread
+from . import actions
+from .op import (
+    LAYER,
+    Op,
+    acting,
+    chosen,
+    drawn,
+    interval,
+    number,
+    one_or_interval,
+    several,
+    spread,
+)
 
 
 @dataclass(frozen=True)
@@ -45,39 +55,20 @@ class ColorJitter(Op):
             self._set(hue=spread("ColorJitter.hue", self.hue, -0.5, 0.5))
 
     def sample(self, draft, rows, place):
-        uniform = draft.draws.uniform(place, 8, rows)
+        uniform = draft.uniform(place, 8, rows)
         strength = draft.strength[rows]
         order = np.argsort(uniform[:, 4:], axis=1)
-        steps = [(self.brightness, _brightness), (self.contrast, _contrast)]
-        steps += [(self.saturation, _saturation), (self.hue, _hue)]
+        steps = [
+            (self.brightness, actions.brightness, 1),
+            (self.contrast, actions.contrast, 1),
+            (self.saturation, actions.saturation, 1),
+            (self.hue, actions.hue, 0),
+        ]
         for turn in range(4):
-            for k, (limits, append) in enumerate(steps):
+            for k, (limits, act, neutral) in enumerate(steps):
                 now = order[:, turn] == k
                 if limits is not None and now.any():
-                    neutral = 0 if append is _hue else 1
-                    append(draft, rows[now], drawn(uniform[now, k], limits, neutral, strength[now]))
-
-
-def _brightness(draft, rows, factor):
-    draft.step(rows, MATRIX, colour.brightness(factor))
-    draft.log(rows, "brightness ×%.2f", factor)
-
-
-def _contrast(draft, rows, factor):
-    draft.step(rows, MATRIX, colour.contrast(factor), statistic=MEAN)
-    draft.log(rows, "contrast ×%.2f", factor)
-
-
-def _saturation(draft, rows, factor):
-    _needs_rgb(draft, "saturation")
-    draft.step(rows, MATRIX, colour.saturation(factor))
-    draft.log(rows, "saturation ×%.2f", factor)
-
-
-def _hue(draft, rows, shift):
-    _needs_rgb(draft, "hue")
-    draft.step(rows, HUE, shift[:, None])
-    draft.log(rows, "hue %+.2f", shift)
+                    act(draft, rows[now], drawn(uniform[now, k], limits, neutral, strength[now]))
 
 
 @dataclass(frozen=True)
@@ -93,10 +84,9 @@ class RandomBrightness(Op):
         self._set(delta=spread("RandomBrightness.delta", self.delta, -1, 1))
 
     def sample(self, draft, rows, place):
-        uniform = draft.draws.uniform(place, 1, rows)[:, 0]
+        uniform = draft.uniform(place, 1, rows)[:, 0]
         delta = drawn(uniform, self.delta, 0, draft.strength[rows])
-        draft.step(rows, MATRIX, colour.add(delta))
-        draft.log(rows, "brightness %+.2f", delta)
+        actions.add(draft, rows, delta)
 
 
 @dataclass(frozen=True)
@@ -109,10 +99,43 @@ class RandomGrayscale(Op):
         self._set(p=number("RandomGrayscale.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
-        _needs_rgb(draft, "RandomGrayscale")
-        rows = rows[draft.draws.uniform(place, 1, rows)[:, 0] < self.p]
-        draft.step(rows, MATRIX, colour.grey(len(rows)))
-        draft.log(rows, "grey")
+        actions.grey(draft, chosen(draft, rows, place, self.p))
+
+
+@dataclass(frozen=True)
+class RandomDesaturate(Op):
+    """Take a share of the colour away, with probability p. Needs RGB.
+
+    amount: a share, or (lowest, highest), in [0, 1]; 1 gives grey. (timm's Desaturate.)
+    """
+
+    amount: Any = (0.5, 1.0)
+    p: float = 0.5
+
+    def __post_init__(self):
+        self._set(
+            amount=one_or_interval("RandomDesaturate.amount", self.amount, 0, 1),
+            p=number("RandomDesaturate.p", self.p, 0, 1),
+        )
+
+    def sample(self, draft, rows, place):
+        rows, uniform = acting(draft, rows, place, self.p, 1)
+        amount = drawn(uniform[:, 0], self.amount, 0, draft.strength[rows])
+        actions.saturation(draft, rows, 1 - amount)
+
+
+@dataclass(frozen=True)
+class RandomChannelPermutation(Op):
+    """The colour channels in a random order, with probability p. Needs RGB. (torchvision's has no p.)"""
+
+    p: float = 1.0
+
+    def __post_init__(self):
+        self._set(p=number("RandomChannelPermutation.p", self.p, 0, 1))
+
+    def sample(self, draft, rows, place):
+        rows, uniform = acting(draft, rows, place, self.p, 3)
+        actions.permute(draft, rows, np.argsort(uniform, axis=1))
 
 
 @dataclass(frozen=True)
@@ -145,11 +168,3 @@ class Normalize(Op):
             )
         times = draft.channels // len(self.mean)
         draft.mean, draft.std = self.mean * times, self.std * times
-
-
-def _needs_rgb(draft, name):
-    if draft.channels != 3:
-        raise ValueError(
-            f"{name}: mixes the colour channels and needs RGB, the images have {draft.channels} "
-            "channel(s). Leave it out of this policy."
-        )

@@ -27,7 +27,7 @@ class RandomHorizontalFlip(Op):
         self._set(p=number("RandomHorizontalFlip.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
-        rows = rows[draft.draws.uniform(place, 1, rows)[:, 0] < self.p]
+        rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
         draft.warp(rows, geometry.inv_hflip(draft.frame[rows]))
         draft.log(rows, "flipped")
 
@@ -42,7 +42,7 @@ class RandomVerticalFlip(Op):
         self._set(p=number("RandomVerticalFlip.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
-        rows = rows[draft.draws.uniform(place, 1, rows)[:, 0] < self.p]
+        rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
         draft.warp(rows, geometry.inv_vflip(draft.frame[rows]))
         draft.log(rows, "flipped upside down")
 
@@ -66,7 +66,7 @@ class RandomQuarterTurn(Op):
         self._set(turns=tuple(map(int, turns)))
 
     def sample(self, draft, rows, place):
-        choice = below(draft.draws.uniform(place, 1, rows)[:, 0], len(self.turns))
+        choice = below(draft.uniform(place, 1, rows)[:, 0], len(self.turns))
         turns = np.array(self.turns)[choice]
         rows, turns = rows[turns != 0], turns[turns != 0]
         frame = draft.frame[rows]
@@ -103,7 +103,7 @@ class RandomRotation(Op):
             )
 
     def sample(self, draft, rows, place):
-        uniform = draft.draws.uniform(place, 1, rows)[:, 0]
+        uniform = draft.uniform(place, 1, rows)[:, 0]
         angle = drawn(uniform, self.degrees, 0, draft.strength[rows])
         frame = draft.frame[rows]
         inverse = geometry.inv_rotation(angle)
@@ -168,7 +168,7 @@ class RandomAffine(Op):
         )
 
     def sample(self, draft, rows, place):
-        uniform = draft.draws.uniform(place, 6, rows).T
+        uniform = draft.uniform(place, 6, rows).T
         strength, frame = draft.strength[rows], draft.frame[rows]
         angle = drawn(uniform[0], self.degrees, 0, strength)
         scale = drawn(uniform[1], self.scale or (1, 1), 1, strength)
@@ -221,7 +221,7 @@ class RandomPerspective(Op):
         )
 
     def sample(self, draft, rows, place):
-        uniform = draft.draws.uniform(place, 9, rows)
+        uniform = draft.uniform(place, 9, rows)
         acts = uniform[:, 8] < self.p
         rows, uniform = rows[acts], uniform[acts]
         last = draft.frame[rows][:, None, ::-1] - 1  # [n, 1, 2]: x, y of the last pixel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -15,9 +15,15 @@ VIEW, LAYER = 0, 1
 @dataclass(frozen=True)
 class Op:
     """One step of a policy: a frozen description that decides, draws nothing by itself and keeps
-    nothing. `sample` reads draws under its `place` and tells the draft what will happen."""
+    nothing. `sample` reads draws under its `place` and tells the draft what will happen.
+
+    stratify: every op takes it. Over the epochs a sample's draws then walk evenly through their
+    ranges instead of falling where they will (`Draws.uniform`); for ops inside it as well.
+    """
 
     stages: ClassVar[tuple[int, int]] = (VIEW, VIEW)  # lowest and highest stage inside
+
+    stratify: bool = field(default=False, kw_only=True, repr=False)
 
     @property
     def places(self) -> int:
@@ -27,6 +33,12 @@ class Op:
     @property
     def children(self) -> tuple[Op, ...]:
         return ()
+
+    def decide(self, draft, rows, place: int) -> None:
+        """`sample`, with draws of the kind that was asked for."""
+        outer, draft.stratify = draft.stratify, draft.stratify or self.stratify
+        self.sample(draft, rows, place)
+        draft.stratify = outer
 
     def sample(self, draft, rows, place: int) -> None:
         """Decide for the samples `rows` (an index array) of the draft."""
@@ -136,6 +148,25 @@ def ops(where: str, value) -> tuple[Op, ...]:
             f"{where}: got no ops, expected at least one. Pass an op or a list of ops."
         )
     return value
+
+
+def one_or_interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, float]:
+    """A number x for (x, x), or an interval."""
+    if isinstance(value, Real):
+        value = (value, value)
+    return interval(where, value, low, high)
+
+
+def chosen(draft, rows, place: int, p: float):
+    """The rows that an op without a magnitude happens to: strength pulls its probability."""
+    return rows[draft.uniform(place, 1, rows)[:, 0] < p * draft.strength[rows]]
+
+
+def acting(draft, rows, place: int, p: float, count: int):
+    """The rows that an op happens to, with probability p, and `count` uniform numbers for each."""
+    uniform = draft.uniform(place, 1 + count, rows)
+    acts = uniform[:, 0] < p
+    return rows[acts], uniform[acts, 1:]
 
 
 def drawn(uniform, limits, neutral, strength):

@@ -129,7 +129,7 @@ class RandomCrop(Op):
             )
         before = before + lacking
         padded = padded + 2 * lacking
-        offset = below(draft.draws.uniform(place, 2, rows), padded - size + 1) - before
+        offset = below(draft.uniform(place, 2, rows), padded - size + 1) - before
         height, width = (np.full(len(rows), s) for s in self.size)
         draft.crop(rows, offset[:, 0], offset[:, 1], height, width, self.context)
         draft.log(rows, "crop %d×%d at (%d, %d)", height, width, *offset.T)
@@ -161,7 +161,7 @@ class RandomResizedCrop(Op):
 
     def sample(self, draft, rows, place):
         frame = draft.frame[rows]
-        uniform = draft.draws.uniform(place, 22, rows)
+        uniform = draft.uniform(place, 22, rows)
         tries, at = uniform[:, 2:], uniform[:, :2]
         top, left, height, width = resized_crop_box(
             frame, tries, at, self.scale, self.ratio, draft.strength[rows]

@@ -1,0 +1,109 @@
+"""Views of views: what is blurred or sharpened is drawn first, at the size of its frame.
+
+Only views that drew a filter pay. Each is drawn by the executor itself, as bytes where the sources
+are bytes (as between any two ops of a library that works op by op), filtered, and becomes one more
+source for the view that looks at it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..plan import VIEW_FIELDS, Finish, Plan
+from .sources import Sources
+
+
+def with_filtered(plan: Plan, sources: Sources, draw, apply) -> tuple[Plan, Sources]:
+    """The plan with every view looking at a source, over the sources and the filtered pictures.
+
+    draw(plan, sources, out): the executor. apply(pictures, filters): filters (n, H, W, C) pictures,
+    uint8 or float32, by a plan's filters [n, 4] and returns them (or others in their place).
+    """
+    images = len(plan.ids)
+    if plan.source.max(initial=0) < images:
+        return plan, sources
+    if sources.dtype in (torch.float16, torch.bfloat16):
+        sources = sources.map(torch.Tensor.float)
+    needed = _looked_at(plan)
+    # Where a view of a view finds its picture among the sources, once that is drawn.
+    place = np.full(len(plan.source), -1)
+    while (left := needed[place[needed] < 0]).size:
+        # Those that look at sources, or at pictures that are there by now.
+        behind = plan.source[left] - images
+        ready = left[(behind < 0) | (place[np.maximum(behind, 0)] >= 0)]
+        for size in np.unique(plan.frame[ready], axis=0):
+            views = ready[(plan.frame[ready] == size).all(axis=1)]
+            place[views] = len(sources) + np.arange(len(views))
+            inner = _outputs_of(_over(plan, sources, place), views, size, sources.dtype)
+            pictures = torch.empty(
+                (len(views), *map(int, size), sources.channels),
+                dtype=getattr(torch, inner.finish.dtype),
+                device=sources.device,
+            )
+            drawn = draw(inner, sources, pictures.movedim(-1, 1)).movedim(1, -1)
+            filtered = apply(drawn, plan.filter[views])
+            sources = sources.and_more(filtered)
+    return _used(_over(plan, sources, place)), sources
+
+
+def _looked_at(plan: Plan) -> np.ndarray:
+    """The views that others look at, those that no layer needs left out."""
+    images, needed = len(plan.ids), np.zeros(len(plan.source), bool)
+    seen = plan.source[np.unique(plan.view[plan.view >= 0])] - images
+    while (seen := seen[seen >= 0]).size:
+        needed[seen] = True
+        seen = plan.source[seen] - images
+    return np.flatnonzero(needed)
+
+
+def _over(plan: Plan, sources: Sources, place) -> Plan:
+    """The plan over sources that hold the pictures at `place`; a view whose picture is not there
+    yet looks at source 0, and is not to be drawn."""
+    images = len(plan.ids)
+    behind = np.maximum(plan.source - images, 0)
+    source = np.where(plan.source < images, plan.source, np.maximum(place[behind], 0))
+    more = np.zeros(len(sources) - images, np.int64)
+    return Plan.made(
+        **{
+            **vars(plan),
+            "ids": np.concatenate([plan.ids, more]),
+            "sizes": sources.sizes,
+            "strength": np.concatenate([plan.strength, more.astype(np.float32)]),
+            "source": source.astype(np.int32),
+            "filter": np.zeros_like(plan.filter),
+        }
+    )
+
+
+def _used(plan: Plan) -> Plan:
+    """Without the views that no layer shows: nobody measures those."""
+    used, number = np.unique(plan.view, return_inverse=True)
+    special = np.count_nonzero(used < 0)
+    view = np.where(plan.view < 0, plan.view, number.reshape(plan.view.shape) - special)
+    return Plan.made(
+        **{**vars(plan), **_rows(plan, used[special:]), "view": view.astype(np.int32)}
+    )
+
+
+def _rows(plan: Plan, views) -> dict[str, np.ndarray]:
+    return {name: getattr(plan, name)[views] for name in VIEW_FIELDS}
+
+
+def _outputs_of(plan: Plan, views, size, dtype: torch.dtype) -> Plan:
+    """The plan whose outputs are these views, as they are."""
+    n, (height, width) = len(views), (int(side) for side in size)
+    name = "uint8" if dtype == torch.uint8 else "float32"
+    ones = np.ones((n, 1), np.float32)
+    return Plan.made(
+        **{
+            **vars(plan),
+            **_rows(plan, views),
+            "view": np.arange(n, dtype=np.int32)[:, None],
+            "box": np.tile(np.array([0, 0, height, width], np.int32), (n, 1, 1)),
+            "alpha": ones,
+            "weight": ones,
+            "colour": np.zeros((n, 1, plan.finish.channels), np.float32),
+            "finish": Finish((height, width), plan.finish.channels, dtype=name),
+        }
+    )
