@@ -6,27 +6,37 @@
 batch; `execute` draws it. `Engine` and `Collate` do both at once.
 """
 
-from .engine import Batch, Engine
+from . import presets
+from .engine import Batch, BatchOfViews, Engine
 from .kernels import Sources, execute
 from .loader import Collate, WithIds
 from .ops import *  # noqa: F403
 from .ops import __all__ as _ops
-from .plan import Finish, Plan, concatenate
+from .plan import Finish, Plan, concatenate, side_by_side
 from .policy import Policy
-from .targets import soft_labels
+from .schedule import Ramp
+from .targets import boxes, masks, soft_labels
+from .views import Views
 
 __version__ = "0.1.0"
 __all__ = [
     "Batch",
+    "BatchOfViews",
     "Collate",
     "Engine",
     "Finish",
     "Plan",
     "Policy",
+    "Ramp",
     "Sources",
+    "Views",
     "WithIds",
+    "boxes",
     "concatenate",
     "execute",
+    "masks",
+    "presets",
+    "side_by_side",
     "soft_labels",
     *_ops,
 ]

@@ -61,20 +61,31 @@ def permutation(order):
     return out.reshape(-1, 12)
 
 
-# Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].
+# Tones in whole bytes: [n, 12], the arguments of a TONE step
 
-_BYTES = np.arange(256)
+
+def tone(threshold, step):
+    """Bytes from `threshold` on inverted, then cut to multiples of `step`."""
+    threshold, step = np.broadcast_arrays(np.asarray(threshold, float), np.asarray(step, float))
+    out = np.zeros((*threshold.shape, 12))
+    out[..., 0], out[..., 1], out[..., 2] = threshold, step, 1 / step
+    out[..., 6:9] = 1
+    return out
 
 
 def posterized(bits):
     """Keep the upper `bits` of eight; 0 leaves black, 8 everything."""
-    step = 2.0 ** (8 - np.asarray(bits)[:, None])
-    return np.floor(_BYTES / step) * step / 255
+    return tone(256, 2.0 ** (8 - np.asarray(bits)))
 
 
 def solarized(threshold):
     """Bytes from `threshold` on are inverted; 256 leaves all as they are."""
-    return np.where(_BYTES >= np.asarray(threshold)[:, None], 255 - _BYTES, _BYTES) / 255
+    return tone(threshold, 1)
+
+
+# Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].
+
+_BYTES = np.arange(256)
 
 
 def solarized_add(add, threshold: float = 128):

@@ -133,6 +133,7 @@ class Draft:
         self.mean: tuple[float, ...] = ()
         self.std: tuple[float, ...] = ()
         self._steps: list[tuple] = []
+        self._seen: list[tuple] = []
         self._curves: list[np.ndarray] = []
         self._log: list[tuple] = []
         self._log_text: dict[str, int] = {}
@@ -147,6 +148,10 @@ class Draft:
     def uniform(self, place: int, count: int, rows) -> np.ndarray:
         """[len(rows), count] in (0, 1), drawn by the rows' keys for the op at `place`."""
         return self.draws.uniform(place, count, rows, self.stratify)
+
+    def timeless(self, place: int, count: int, rows) -> np.ndarray:
+        """As `uniform`, the same in every epoch."""
+        return (self.draws.words(place, count, rows, timeless=True) + 0.5) * 2.0**-32
 
     def fork(self, rows) -> np.ndarray:
         """New rows that stand where `rows` stand now, steps and log included. Returns them."""
@@ -226,17 +231,12 @@ class Draft:
 
     def step(self, rows, kind, arg, statistic=NO_STATISTIC) -> None:
         """Append a colour step; arg: [len(rows), up to 12]."""
-        window = self.clip[rows]
         if statistic != NO_STATISTIC:
-            frame = self.frame[rows]
-            zero = np.zeros(len(rows))
-            seen = geometry.bounds(self.inv_matrix[rows], zero, zero, frame[:, 0], frame[:, 1])
-            low = np.minimum(np.maximum(window[:, :2], seen[:, :2]), window[:, 2:])
-            # At least one pixel is read, also where a crop has missed the source altogether.
-            low = np.minimum(low, self.extent[rows] - 1)
-            high = np.maximum(np.minimum(window[:, 2:], seen[:, 2:]), low)
-            window = np.concatenate([low, high], axis=1)
-        self._steps.append((rows, self.step_count[rows], kind, arg, statistic, window))
+            # The frame as it stands; what of the source that is, is worked out for all at the end.
+            self._seen.append(
+                (self.inv_matrix[rows], self.frame[rows], self.clip[rows], self.extent[rows])
+            )
+        self._steps.append((rows, self.step_count[rows], kind, arg, statistic))
         self.step_count[rows] += 1
 
     def curve(self, rows, curves, which=None) -> None:
@@ -463,6 +463,7 @@ class Draft:
             log_text=tuple(self._log_text),
             seed=self.draws.seed,
             epoch=self.draws.epoch,
+            look=self.draws.view,
             policy=policy,
         )
         return plan.select(slice(len(self) - self.pool)) if self.pool else plan
@@ -475,6 +476,7 @@ class Draft:
             "statistic": np.zeros((n, count), np.int8),
             "window": np.zeros((n, count, 4), np.float32),
         }
+        windows = self._windows()
         for entry in self._steps:
             if len(entry) == 3:
                 rows, new, moved = entry
@@ -483,13 +485,27 @@ class Draft:
                     if moved:
                         values[rows] = 0
                 continue
-            rows, at, kind, arg, statistic, window = entry
+            rows, at, kind, arg, statistic = entry
             closed["step_kind"][rows, at] = kind
             closed["step_arg"][rows, at, : arg.shape[1]] = arg
             closed["statistic"][rows, at] = statistic
             if statistic != NO_STATISTIC:
-                closed["window"][rows, at] = window
+                closed["window"][rows, at] = next(windows)
         return closed
+
+    def _windows(self):
+        """For each step with a statistic the part of the source that its frames showed, [n, 4]."""
+        if not self._seen:
+            return iter(())
+        matrix, frame, clip, extent = (np.concatenate(part) for part in zip(*self._seen, strict=True))
+        zero = np.zeros(len(frame))
+        seen = geometry.bounds(matrix, zero, zero, frame[:, 0], frame[:, 1])
+        low = np.minimum(np.maximum(clip[:, :2], seen[:, :2]), clip[:, 2:])
+        # At least one pixel is read, also where a crop has missed the source altogether.
+        low = np.minimum(low, extent - 1)
+        high = np.maximum(np.minimum(clip[:, 2:], seen[:, 2:]), low)
+        ends = np.cumsum([len(part[1]) for part in self._seen])
+        return iter(np.split(np.concatenate([low, high], axis=1), ends[:-1]))
 
     def _closed_log(self):
         n, count = len(self.source), int(self.log_count.max(initial=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import operator
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from .engine import Batch, Engine
+from .engine import Batch, BatchOfViews, Engine
 from .kernels import Sources
+from .ops.op import number
 from .policy import whole_number
 
 
@@ -55,15 +57,24 @@ class Collate:
 
     def __init__(self, policy, **engine: Any):
         self.engine = policy if isinstance(policy, Engine) else Engine(policy, **engine)
-        # Shared, so that persistent workers see a new epoch.
-        self._epoch = multiprocessing.get_context("spawn").Value("q", 0, lock=False)
+        # Shared, so that persistent workers see a new epoch and strength.
+        shared = multiprocessing.get_context("spawn").Value
+        self._epoch = shared("q", 0, lock=False)
+        self._strength = shared("d", math.nan, lock=False)
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch whose draws the next batches get. Call it before iterating the loader: batches
         that workers have already prepared keep theirs."""
         self._epoch.value = int(epoch)
 
-    def __call__(self, samples) -> Batch:
+    def set_strength(self, strength: float | None) -> None:
+        """The strength of the next batches, in [0, 1]; None: the engine's own, which may be a function
+        of the epoch."""
+        self._strength.value = (
+            math.nan if strength is None else number("Collate: strength", strength, 0, 1)
+        )
+
+    def __call__(self, samples) -> Batch | BatchOfViews:
         shapes = {len(s) if isinstance(s, (tuple, list)) else None for s in samples}
         if shapes not in ({2}, {3}):
             raise ValueError(
@@ -89,15 +100,18 @@ class Collate:
                 "Collate: got samples without ids in a worker process, where counting them would give "
                 "every worker the same draws. Wrap the dataset: ae.WithIds(dataset)."
             )
+        strength = None if math.isnan(self._strength.value) else self._strength.value
         if get_worker_info() is None:
-            return engine(sources, labels, ids=ids, epoch=epoch)
+            return engine(sources, labels, ids=ids, epoch=epoch, strength=strength)
         if engine.device is not None and engine.device.type != "cpu":
             raise ValueError(
                 f"Collate: got device={engine.device} in a worker process, expected main memory, where "
                 "workers hand their batches over. Leave device away, and call batch.to(device)."
             )
-        plan = engine.plan(sources.sizes, ids, epoch, channels=sources.channels)
-        return engine.draw(plan, sources, labels, out=_shared(plan))
+        plan = engine.plan(
+            sources.sizes, ids, epoch, channels=sources.channels, strength=strength
+        )
+        return engine.draw(plan, sources, labels, out=_shared)
 
 
 def _shared(plan) -> torch.Tensor:

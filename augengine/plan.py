@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-NONE, MATRIX, CURVE, HUE, NOISE = range(5)  # step_kind
+NONE, MATRIX, CURVE, HUE, NOISE, TONE = range(6)  # step_kind
 NO_STATISTIC, MEAN, RANGE, HISTOGRAM = range(4)  # statistic
 CONSTANT, EDGE, REFLECT, SYMMETRIC = range(4)  # border
 NO_FILTER, GAUSSIAN, SHARPNESS = range(3)  # filter[:, 0]
@@ -102,12 +102,13 @@ class Plan:
     )
     fill: np.ndarray = _array("V C", np.float32, "the colour outside the clip, for CONSTANT")
     fill_start: np.ndarray = _array("V", np.int16, "colour steps from this one on act on the fill")
-    step_kind: np.ndarray = _array("V S", np.int8, "NONE, MATRIX, CURVE, HUE, NOISE")
+    step_kind: np.ndarray = _array("V S", np.int8, "NONE, MATRIX, CURVE, HUE, NOISE, TONE")
     step_arg: np.ndarray = _array(
         "V S 12",
         np.float32,
         "MATRIX: 3×4, row by row; CURVE: row of curves; HUE: turns; NOISE: mean, sigma, two key "
-        "words below 2^24",
+        "words below 2^24; TONE, in bytes: invert from this threshold on, then for each channel "
+        "(byte − low) / scale, then whole steps: threshold, step, 1 / step, three lows, three scales",
     )
     curves: np.ndarray = _array("Q 3 256", np.float32, "tone curves, for each channel")
     statistic: np.ndarray = _array(
@@ -140,6 +141,7 @@ class Plan:
     log_text: tuple[str, ...] = ()
     seed: int = 0
     epoch: int = 0
+    look: int = 0  # which look at the samples this is, the `view` of Policy.sample
     policy: str = ""  # the policy's fingerprint
 
     def __post_init__(self):
@@ -189,7 +191,7 @@ class Plan:
             ("source", 0, len(self.ids) + len(self.source)),
             ("view", PLAIN_COLOUR, len(self.source)),
             ("log_op", -1, len(self.log_text)),
-            ("step_kind", NONE, NOISE + 1),
+            ("step_kind", NONE, TONE + 1),
             ("statistic", NO_STATISTIC, HISTOGRAM + 1),
             ("border", CONSTANT, SYMMETRIC + 1),
         ]:
@@ -404,6 +406,7 @@ class Plan:
             "log_text": list(self.log_text),
             "seed": self.seed,
             "epoch": self.epoch,
+            "look": self.look,
             "policy": self.policy,
         }
 
@@ -425,8 +428,8 @@ def _read_header(text: str) -> dict:
         fields = len(_LOG_FIELD.findall(text.replace("%%", "")))
         if "%" in bare or fields > LOG_ARGS or not text.isprintable():
             raise ValueError(f"its line {text!r} is not plain text with %-fields of numbers")
-    if not all(type(header[name]) is int for name in ("seed", "epoch")):
-        raise ValueError("its seed and epoch are no whole numbers")
+    if not all(type(header[name]) is int for name in ("seed", "epoch", "look")):
+        raise ValueError("its seed, epoch and look are no whole numbers")
     return {**header, "finish": Finish(**finish), "log_text": tuple(header["log_text"])}
 
 
@@ -507,12 +510,13 @@ def _joined(where: str, plans, own_sources: bool) -> Plan:
             if field.metadata["dims"][0] == "B":
                 del arrays[field.name][1:]
     joined = {name: _join(parts, _PADDING.get(name, 0)) for name, parts in arrays.items()}
-    return Plan(
+    return Plan.made(  # of plans that were checked
         **joined,
         finish=plans[0].finish,
         log_text=texts,
         seed=shared("seed", 0),
         epoch=shared("epoch", 0),
+        look=shared("look", 0),
         policy=shared("policy", ""),
     )
 

@@ -40,6 +40,12 @@ class Policy:
         if len(top) == 1 and isinstance(top[0], ops.Compose):
             top = top[0].children
         every = [op for first in top for op in _all_ops(first) if isinstance(op, ops.Normalize)]
+        inside = [op for op in self._every() if isinstance(op, ops.Stage)]
+        if len(inside) > len(self.after):
+            raise ValueError(
+                "Policy: Stage stands inside another op, expected it at the top, since it takes the "
+                "whole finished batch. Move it to the end of the policy."
+            )
         if len(every) > 1:
             raise ValueError(
                 f"Policy: got {len(every)} Normalize, expected one at most, since one normalisation "
@@ -54,11 +60,18 @@ class Policy:
         self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
 
+    def _every(self):
+        return [op for top in self.transforms for op in _all_ops(top)]
+
+    @property
+    def after(self) -> tuple[ops.Stage, ...]:
+        """What is applied to the finished batch, unfused."""
+        return tuple(op for op in self.transforms if isinstance(op, ops.Stage))
+
     def _agreed(self, name, default):
         """The one value that the ops give an argument, None meaning that an op does not mind."""
-        all_ops = [op for top in self.transforms for op in _all_ops(top)]
         values = {
-            v: type(op).__name__ for op in all_ops if (v := getattr(op, name, None)) is not None
+            v: type(op).__name__ for op in self._every() if (v := getattr(op, name, None)) is not None
         }
         if len(values) > 1:
             said = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
@@ -78,6 +91,7 @@ class Policy:
         view: int = 0,
         channels: int = 3,
         strength=None,
+        partners=None,
         dtype: str = "float32",
         channels_last: bool = False,
     ) -> Plan:
@@ -85,7 +99,9 @@ class Policy:
 
         ids: [n] ints, the samples' identities. sizes: [n, 2] heights and widths of the images.
         view: which look at the samples this is; other views draw other numbers.
-        strength: None, or [n] in [0, 1], pulls all magnitudes towards neutral.
+        strength: a number in [0, 1], or [n] of them, pulls all magnitudes towards neutral; None is 1.
+        partners: (ids, sizes) of a second batch, which mixes then take their partners from; its
+        images come after the first's among the plan's sources.
         A sample's part of the plan depends on (policy, seed, epoch, id, view, size) alone, but for
         its partners in mixes.
         """
@@ -96,18 +112,28 @@ class Policy:
             )
         if strength is not None:
             strength = np.asarray(strength, float)
-            if strength.shape != ids.shape or not ((strength >= 0) & (strength <= 1)).all():
+            in_range = ((strength >= 0) & (strength <= 1)).all()
+            if strength.shape not in ((), ids.shape) or not in_range:
                 raise ValueError(
                     f"Policy.sample: got a strength of {list(strength.shape)} from {strength.min():g} to "
-                    f"{strength.max():g}, expected [{len(ids)}] in [0, 1]. Pass one for each image."
+                    f"{strength.max():g}, expected one number or [{len(ids)}] in [0, 1]. Pass one for "
+                    "each image."
                 )
+            strength = np.broadcast_to(strength, ids.shape).copy()
+        pool = 0
+        if partners is not None:
+            more_ids, more_sizes = _checked_samples(*partners)
+            pool = len(more_ids)
+            ids, sizes = np.concatenate([ids, more_ids]), np.concatenate([sizes, more_sizes])
+            if strength is not None:
+                strength = np.concatenate([strength, np.ones(pool)])
         draws = Draws(
             whole_number("Policy.sample: seed", seed, -(2**63), 2**64 - 1),
             whole_number("Policy.sample: epoch", epoch, 0, 2**63 - 1),
             ids,
             whole_number("Policy.sample: view", view, 0, 2**32 - 1),
         )
-        draft = Draft(draws, sizes, channels, strength)
+        draft = Draft(draws, sizes, channels, strength, pool)
         place = 0
         for op in self.transforms:
             op.decide(draft, draft.rows, place)
@@ -137,20 +163,26 @@ class Policy:
     @property
     def mixes(self) -> bool:
         """Whether outputs may be made of several samples."""
-        mixes = (ops.CutMix, ops.MixUp)
-        return any(isinstance(op, mixes) for top in self.transforms for op in _all_ops(top))
+        mixes = (ops.CutMix, ops.MixUp, ops.MixUpOrCutMix, ops.Mosaic)
+        return any(isinstance(op, mixes) for op in self._every())
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that name the policy: equal exactly for equal ops and arguments."""
-        return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:16]
+        """16 hex digits that name the policy: equal exactly for equal ops and arguments. A Stage's
+        module goes by its repr."""
+        said = _yaml(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
+        said += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
-        """The policy as YAML, which `from_yaml` reads back."""
-        import yaml
-
-        content = {"augengine": YAML_VERSION, "policy": [_described(op) for op in self.transforms]}
-        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
+        """The policy as YAML, which `from_yaml` reads back. Raises ValueError for a Stage: its module
+        is code."""
+        if self.after:
+            raise ValueError(
+                f"Policy.to_yaml: got {self.after[0]!r}, expected ops that YAML can say, which code is "
+                "not. Write the policy without it, and append the Stage after reading."
+            )
+        return _yaml(self.transforms)
 
     @classmethod
     def from_yaml(cls, text: str) -> Policy:
@@ -180,6 +212,13 @@ class Policy:
 
     def __hash__(self):
         return hash(self.transforms)
+
+
+def _yaml(transforms) -> str:
+    import yaml
+
+    content = {"augengine": YAML_VERSION, "policy": [_described(op) for op in transforms]}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def _all_ops(op):
@@ -258,10 +297,11 @@ def _built(entry):
             "for each item of the list."
         )
     ((name, arguments),) = entry.items()
-    if name not in ops.__all__ or name == "Op":
+    known = [op for op in ops.__all__ if op not in ("Op", "Stage")]
+    if name not in known:
         import difflib
 
-        near = difflib.get_close_matches(str(name), ops.__all__, 1, 0)
+        near = difflib.get_close_matches(str(name), known, 1, 0)
         raise ValueError(
             f"Policy.from_yaml: got the op {name!r}, which is unknown. The nearest is {near[0]}."
         )

@@ -30,6 +30,31 @@ POLICIES = {
             ae.Normalize(MEAN, STD),
         ]
     ),
+    "crop + flip + RandAugment(2, 9)": ae.Policy(
+        [
+            ae.RandomResizedCrop(OUTPUT),
+            ae.RandomHorizontalFlip(),
+            ae.RandAugment(2, 9),
+            ae.Normalize(MEAN, STD),
+        ]
+    ),
+    "crop + flip + TrivialAugmentWide": ae.Policy(
+        [
+            ae.RandomResizedCrop(OUTPUT),
+            ae.RandomHorizontalFlip(),
+            ae.TrivialAugmentWide(),
+            ae.Normalize(MEAN, STD),
+        ]
+    ),
+    "crop + flip + RandAugment(2, 9) + CutMix": ae.Policy(
+        [
+            ae.RandomResizedCrop(OUTPUT),
+            ae.RandomHorizontalFlip(),
+            ae.RandAugment(2, 9),
+            ae.CutMix(),
+            ae.Normalize(MEAN, STD),
+        ]
+    ),
 }
 
 

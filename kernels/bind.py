@@ -20,6 +20,7 @@ FLOATS = {
     "SIXTH": 1 / 6,
     "MINUS_TWO": -2.0,
     "MAX_BYTE": 255.0,
+    "PER_BYTE": 1 / 255,
     "TINY": 1e-6,
     "FAR_AWAY": -1e9,
     "TO_UNIT": 2.0**-32,

@@ -10,8 +10,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..plan import CURVE, HUE, MATRIX, NOISE
+from ..plan import CURVE, HUE, MATRIX, NOISE, TONE
 from .cpu_names import (
+    ONE,
     ZERO,
     add_noise,
     apart,
@@ -27,8 +28,9 @@ from .cpu_names import (
     normalise,
     philox_round,
     to_byte,
+    tone,
 )
-from .memory import float_bits, floats, half_bits, stream_line, values
+from .memory import float_bits, floats, half_bits, ints, stream_line, values
 
 # The finished batch: values between neighbours, which dtype, bytes of a value, and whether it is
 # large enough to be written past the cache.
@@ -67,9 +69,11 @@ def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
     elif kind == CURVE:
         for c in range(channels):
             which = np.int64(arg[0]) * 3 + (c if channels == 3 else 0)
-            curve, row = floats(curves + 1024 * which, 256), floats(rows + c * pitch, count)
-            for x in range(count):
-                row[x] = curve[np.int64(curve_entry(row[x]))]
+            _look_up(rows + c * pitch, curves + 1024 * which, spare, count)
+    elif kind == TONE:
+        for c in range(channels):
+            of = c if channels == 3 else 0
+            _set_tone(rows + c * pitch, count, arg[0], arg[3 + of], arg[6 + of], arg[1], arg[2])
     elif kind == HUE:
         red, green, blue = _three(rows, pitch, count)
         turned, shift = floats(spare + 3 * pitch, count), f32(6) * arg[0]
@@ -93,6 +97,29 @@ def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
                 for c in range(first, min(first + 4, channels)):
                     row = floats(rows + c * pitch, count)
                     row[x] = add_noise(row[x], arg[0], arg[1], deviates[c - first])
+
+
+@apart
+def _set_tone(row, count, threshold, low, scale, step, inverse_step):
+    line = floats(row, count)
+    if low == ZERO and scale == ONE:  # nothing to stretch, so no division
+        for x in range(count):
+            line[x] = tone(line[x], threshold, ZERO, ONE, step, inverse_step)
+    else:
+        for x in range(count):
+            line[x] = tone(line[x], threshold, low, scale, step, inverse_step)
+
+
+@apart
+def _look_up(row, curve, spare, count):
+    """Which entries, all at once; then the entries, one by one: that is three times as fast as both
+    in one loop."""
+    line, entries = floats(row, count), ints(spare, count)
+    for x in range(count):
+        entries[x] = np.int32(curve_entry(line[x]))
+    table = floats(curve, 256)
+    for x in range(count):
+        line[x] = table[np.uint32(entries[x])]
 
 
 @jit

@@ -113,7 +113,8 @@ px = bind(
 # numba resolves a module's names, not a namespace's attributes.
 project, seen_from, inside, edge, fold = px.project, px.seen_from, px.inside, px.edge, px.fold
 first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
-gain_offset, matrix_row, curve_entry = px.gain_offset, px.matrix_row, px.curve_entry
+gain_offset, matrix_row = px.gain_offset, px.matrix_row
+curve_entry, tone = px.curve_entry, px.tone
 hue_angle, hue_channel = px.hue_angle, px.hue_channel
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
 blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

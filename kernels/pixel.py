@@ -83,6 +83,14 @@ def curve_entry(value):
     return floor(clamp(value) * MAX_BYTE + HALF)
 
 
+def tone(value, threshold, low, scale, step, inverse_step):
+    """What a TONE step does, in whole bytes: solarize, stretch, posterize."""
+    byte = curve_entry(value)
+    byte = where(byte >= threshold, MAX_BYTE - byte, byte)
+    byte = floor(minimum(maximum(divide(byte - low, scale), ZERO), MAX_BYTE))
+    return floor(byte * inverse_step) * step * PER_BYTE
+
+
 def hue_angle(r, g, b):
     """Hue in sixths of a turn, [0, 6); grey has 0. (HSV, as torchvision and colorsys.)"""
     high = maximum(maximum(r, g), b)

@@ -6,6 +6,8 @@ computes in `compute` (float32; float64 as a reference for the others) and casts
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import numpy as np
 import torch
 
@@ -23,6 +25,7 @@ from ..plan import (
     NONE,
     PLAIN_COLOUR,
     REFLECT,
+    TONE,
     Plan,
 )
 from .bind import FLOATS, WORDS, bind
@@ -213,12 +216,18 @@ class _Views:
             elif kind == MATRIX:
                 done = [px.gain_offset(v, arg[0], arg[3]) for v in channels]
             elif kind == CURVE:
-                curves = table.tensor(plan.curves[plan.step_arg[views, step, 0].astype(int)])
+                which = np.where(plan.step_kind[views, step] == CURVE, plan.step_arg[views, step, 0], 0)
+                curves = table.tensor(plan.curves[which.astype(int)])
                 done = [
                     curves[:, c if len(channels) == 3 else 0]
                     .gather(1, px.curve_entry(v).to(torch.int64).flatten(1))
                     .view(v.shape)
                     for c, v in enumerate(channels)
+                ]
+            elif kind == TONE:
+                done = [
+                    px.tone(v, arg[0], arg[3 + k], arg[6 + k], arg[1], arg[2])
+                    for v, k in zip(channels, range(3) if len(channels) == 3 else repeat(0))
                 ]
             elif kind == HUE:
                 turned = px.hue_angle(*channels) + 6 * arg[0]

@@ -108,6 +108,21 @@ class Sources:
             return Sources(function(self.dense), (), self.sizes)
         return Sources(None, tuple(map(function, self.ragged)), self.sizes)
 
+    def followed_by(self, others: Sources) -> Sources:
+        """These images, then others of the same dtype, channels and device."""
+        for what in ("dtype", "channels", "device"):
+            mine, theirs = getattr(self, what), getattr(others, what)
+            if mine != theirs:
+                raise ValueError(
+                    f"partners: got images with {what} {theirs}, the batch's have {mine}, expected the "
+                    "same. Convert them first."
+                )
+        sizes = np.concatenate([self.sizes, others.sizes])
+        if others.dense is not None:
+            return Sources(self.dense, self.ragged, sizes, (*self.more, others.dense))
+        every = tuple(self.image(b) for b in range(len(self)))
+        return Sources(None, (*every, *others.ragged), sizes)
+
     def and_more(self, pictures: torch.Tensor) -> Sources:
         """These images, then `pictures` (n, H, W, C)."""
         size = np.array(pictures.shape[1:3], np.int32)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, Plan
+from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, TONE, Plan
 
 
 def completed(plan: Plan, measure, byte: bool) -> Plan:
     """The plan with its statistics measured and replaced by plain steps.
 
-    byte: whether sources are bytes. RANGE then becomes a curve in whole numbers, cut as PIL and
-    torchvision cut them, and for floats a matrix. measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
+    byte: whether sources are bytes. RANGE is then done in whole numbers, cut as PIL and torchvision
+    cut them, and for floats by a matrix. measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
     MEAN: [n], of the grey for RGB and of all values otherwise; RANGE: [n, C, 2] lowest and
     highest; HISTOGRAM: [n, C, 256] counts of `curve_entry`. Values in [0, 1].
     """
@@ -31,13 +31,12 @@ def completed(plan: Plan, measure, byte: bool) -> Plan:
             if which == MEAN:
                 arg[views[:, None], step, [3, 7, 11]] *= measured[:, None]
                 kind[views, step] = MATRIX
-            elif which == RANGE and not byte:
-                arg[views, step] = stretch(measured)
-                kind[views, step] = MATRIX
+            elif which == RANGE:
+                arg[views, step] = stretch_bytes(measured) if byte else stretch(measured)
+                kind[views, step] = TONE if byte else MATRIX
             else:
                 arg[views, step, 0] = sum(map(len, curves)) + np.arange(len(views))
-                made = stretching_curves if which == RANGE else equalizing_curves
-                curves.append(made(measured))
+                curves.append(equalizing_curves(measured))
                 kind[views, step] = CURVE
         changed = {
             "step_kind": kind,
@@ -63,17 +62,19 @@ def stretch(limits):
     return out.reshape(-1, 12)
 
 
-def stretching_curves(limits):
-    """[n, C, 2] lowest and highest → curves [n, 3, 256] that take them to 0 and 1: torchvision's
-    autocontrast of bytes, in its float32 arithmetic, cut to whole numbers."""
+def stretch_bytes(limits):
+    """[n, C, 2] lowest and highest → the arguments [n, 12] of TONE that take them to 0 and 255: the
+    float32 arithmetic of torchvision's autocontrast. A flat channel stays as it is."""
     limits = np.floor(limits * 255 + 0.5).astype(np.float32)
-    low, high = limits[..., :1], limits[..., 1:]
+    low, high = limits[..., 0], limits[..., 1]
     flat = high <= low
-    low = np.where(flat, np.float32(0), low)
-    inverse = np.where(flat, np.float32(1), (high - low) * np.float32(1 / 255))
-    curve = np.floor(np.clip((np.arange(256, dtype=np.float32) - low) / inverse, 0, 255))
+    out = np.zeros((len(limits), 12), np.float32)
+    out[:, 0], out[:, 1:3] = 256, 1  # invert nothing, steps of one
     picked = [min(c, limits.shape[1] - 1) for c in range(3)]
-    return (curve[:, picked] / 255).astype(np.float32)
+    out[:, 3:6] = np.where(flat, np.float32(0), low)[:, picked]
+    scale = np.where(flat, np.float32(1), (high - low) * np.float32(1 / 255))
+    out[:, 6:9] = scale[:, picked]
+    return out
 
 
 def equalizing_curves(counts):

@@ -225,11 +225,11 @@ def test_sizes(engine, sizes, said):
 
 
 @pytest.mark.parametrize(
-    "strength", [0.5, [0.5] * 3, [0, 0, 0, 1.1], [0, 0, 0, -0.1], [0, 0, 0, np.nan]]
+    "strength", [1.5, [0.5] * 3, [0, 0, 0, 1.1], [0, 0, 0, -0.1], [0, 0, 0, np.nan]]
 )
 def test_strength(strength):
     with pytest.raises(
-        ValueError, match=r"got a strength of .*, expected \[4\] in \[0, 1\]\. Pass one for each"
+        ValueError, match=r"got a strength of .*, expected one number or \[4\] in \[0, 1\]\. Pass one"
     ):
         ae.Policy(POLICY).sample(IDS, [(20, 20)] * 4, strength=strength)
 

@@ -21,6 +21,7 @@ from .. import (
     Normalize,
     Op,
     Policy,
+    RandAugment,
     RandomAffine,
     RandomBrightness,
     RandomCrop,
@@ -28,6 +29,7 @@ from .. import (
     RandomResizedCrop,
     RandomVerticalFlip,
     Resize,
+    TrivialAugmentWide,
 )
 
 Work = Callable[[Any, "torch.Tensor | None"], torch.Tensor]
@@ -66,6 +68,10 @@ def torchvision(policy: Policy) -> Work:
                 return v2.RandomAffine(
                     op.degrees, op.translate, op.scale, op.shear, bilinear, op.fill or 0, op.center
                 )
+            case RandAugment(dialect="torchvision", magnitude_std=0, weights=None, p=None):
+                return v2.RandAugment(op.num_ops, int(op.magnitude), interpolation=bilinear)
+            case TrivialAugmentWide():
+                return v2.TrivialAugmentWide(op.num_magnitude_bins, interpolation=bilinear)
             case RandomBrightness(delta=(low, high)):
                 return v2.Lambda(lambda x: x.add_(_uniform(low, high)).clamp_(0, 1))
             case Normalize(mean=mean, std=std):
@@ -123,6 +129,11 @@ def albumentations(policy: Policy) -> Work:
                     fill=op.fill or 0,
                     p=1,
                 )
+            case RandAugment(dialect="torchvision", magnitude_std=0, weights=None, p=None):
+                share = op.magnitude / (op.num_magnitude_bins - 1)
+                return A.SomeOf(_fourteen(A, share, wide=False), n=op.num_ops, replace=True, p=1)
+            case TrivialAugmentWide():
+                return A.OneOf(_fourteen(A, 1.0, wide=True), p=1)
             case RandomBrightness(delta=limits):
                 return A.RandomBrightnessContrast(limits, 0, brightness_by_max=True, p=1)
             case Normalize(mean=mean, std=std):
@@ -147,6 +158,42 @@ def albumentations(policy: Policy) -> Work:
         return _mixed(out, mixes)
 
     return work
+
+
+def _fourteen(A, share: float, wide: bool) -> list:
+    """The operations of torchvision's RandAugment, or TrivialAugmentWide's wider ones, in albumentations:
+    magnitudes up to `share` of the largest, to both sides where it has them."""
+    shear = np.degrees(np.arctan(share * (0.99 if wide else 0.3)))
+    # A share of the size in RandAugment; albumentations wants one number of pixels: 256 · 150 / 331.
+    pixels = share * 32 if wide else share * 116
+    turn = share * (135 if wide else 30)
+    most = share * (0.99 if wide else 0.9)
+    factor = (1 - most, 1 + most)
+    bits = 8 - round(share * (6 if wide else 4))
+
+    def warp(**how):
+        return A.Affine(**{"shear": 0, **how}, keep_ratio=False, p=1)
+
+    def jitter(**factors):
+        plain = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
+        return A.ColorJitter(**{**plain, **factors}, p=1)
+
+    return [
+        A.NoOp(p=1),
+        warp(shear={"x": (-shear, shear), "y": (0, 0)}),
+        warp(shear={"x": (0, 0), "y": (-shear, shear)}),
+        warp(translate_px={"x": (-round(pixels), round(pixels)), "y": (0, 0)}),
+        warp(translate_px={"x": (0, 0), "y": (-round(pixels), round(pixels))}),
+        A.Rotate((-turn, turn), p=1),
+        jitter(brightness=factor),
+        jitter(saturation=factor),
+        jitter(contrast=factor),
+        A.Sharpen(alpha=(0, most), lightness=(1, 1), p=1),
+        A.Posterize((bits, 8), p=1),
+        A.Solarize((1 - share, 1), p=1),
+        A.AutoContrast(p=1),
+        A.Equalize(p=1),
+    ]
 
 
 def kornia(policy: Policy) -> Work:

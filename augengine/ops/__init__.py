@@ -30,6 +30,7 @@ from .geometric import (
 from .mixing import Cutout, CutMix, Mosaic, MixUp, MixUpOrCutMix, RandomErasing
 from .op import Op
 from .sizing import CenterCrop, RandomCrop, RandomResizedCrop, Resize
+from .stage import Stage
 from .tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -82,6 +83,7 @@ __all__ = [
     "RandomVerticalFlip",
     "Resize",
     "SomeOf",
+    "Stage",
     "ThreeAugment",
     "TrivialAugmentWide",
     "UniformAugment",

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import colour, geometry
 from ..draft import UNCHANGED
-from ..plan import GAUSSIAN, HISTOGRAM, HUE, MATRIX, MEAN, NOISE, RANGE, SHARPNESS
+from ..plan import GAUSSIAN, HISTOGRAM, HUE, MATRIX, MEAN, NOISE, RANGE, SHARPNESS, TONE
 
 # Geometry
 
@@ -98,13 +98,13 @@ def permute(draft, rows, order):
 
 
 def posterize(draft, rows, bits):
-    _curve(draft, rows, colour.posterized, bits)
+    draft.step(rows, TONE, colour.posterized(bits))
     draft.log(rows, "posterized to %d bits", bits)
 
 
 def solarize(draft, rows, threshold):
     """threshold: in bytes, 0 … 256."""
-    _curve(draft, rows, colour.solarized, threshold)
+    draft.step(rows, TONE, colour.solarized(threshold))
     draft.log(rows, "solarized from %.1f", threshold)
 
 

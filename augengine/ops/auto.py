@@ -321,7 +321,9 @@ def _entries(space, names):
 def _noisy(level, std: float, most: float, turn):
     """[n] levels, spread about `level` and cut to [0, most]."""
     if std == 0:
-        return np.clip(np.broadcast_to(np.asarray(level, float), len(turn)), 0, most)
+        level = np.clip(np.broadcast_to(level, len(turn)), 0, most)
+        whole_ = (level == np.round(level)).all()
+        return level.astype(np.int64) if whole_ else level
     if std > 100:
         return np.clip(level * turn[:, 3], 0, most)
     normal = np.sqrt(-2 * np.log(turn[:, 3])) * np.cos(2 * np.pi * turn[:, 4])
@@ -335,21 +337,23 @@ def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
     without a magnitude happens.
     """
     sign = np.where(turn[:, 2] <= 0.5, -1.0, 1.0)
-    strength = draft.strength[rows]
-    for k, entry in enumerate(entries):
-        now = choice == k
-        if entry.act is None or not now.any():
+    strength, frame = draft.strength[rows], draft.frame[rows]
+    weaker = (strength < 1).any()
+    # Sorted by choice, so that each entry's rows lie together.
+    order = np.argsort(choice, kind="stable")
+    ends = np.searchsorted(choice[order], np.arange(len(entries) + 1))
+    for entry, begin, end in zip(entries, ends[:-1], ends[1:], strict=True):
+        if entry.act is None or begin == end:
             continue
+        now = order[begin:end]
         if entry.value is None:
-            entry.act(draft, rows[now & (turn[:, 5] < strength)])
+            entry.act(draft, rows[now[turn[now, 5] < strength[now]]])
             continue
-        acts = rows[now]
-        value = entry.value(level[now], bins, sign[now], draft.frame[acts])
-        pull = strength[now]
-        if (pull < 1).any():
-            value = entry.neutral + pull * (value - entry.neutral)
+        value = entry.value(level[now], bins, sign[now], frame[now])
+        if weaker:
+            value = entry.neutral + strength[now] * (value - entry.neutral)
             value = np.round(value) if entry.whole else value
-        entry.act(draft, acts, value)
+        entry.act(draft, rows[now], value)
 
 
 def _check_shared(op):

@@ -178,5 +178,6 @@ def check_order(where, transforms):
         if before.stages[1] > after.stages[0]:
             raise ValueError(
                 f"{where}: {type(after).__name__} comes after {type(before).__name__}, expected "
-                "geometry and colour before CutMix, MixUp, RandomErasing and Normalize. Move it up."
+                "geometry and colour before mixes, RandomErasing and Normalize, and a Stage at the end. "
+                "Move it up."
             )

@@ -19,30 +19,36 @@ from .op import Op, colour, drawn, interpolation_name, interval, number, several
 
 @dataclass(frozen=True)
 class RandomHorizontalFlip(Op):
-    """Mirror left and right, with probability p."""
+    """Mirror left and right, with probability p.
+
+    alternate: a sample is flipped in every other epoch (in every 1/p-th), from a random start,
+    instead of by chance (Jordan 2024, airbench): in n epochs n·p times, to within one.
+    """
 
     p: float = 0.5
+    alternate: bool = False
 
     def __post_init__(self):
         self._set(p=number("RandomHorizontalFlip.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
-        rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
+        rows = rows[_flips(draft, rows, place, self.p, self.alternate)]
         draft.warp(rows, geometry.inv_hflip(draft.frame[rows]))
         draft.log(rows, "flipped")
 
 
 @dataclass(frozen=True)
 class RandomVerticalFlip(Op):
-    """Mirror top and bottom, with probability p."""
+    """Mirror top and bottom, with probability p. alternate: as RandomHorizontalFlip's."""
 
     p: float = 0.5
+    alternate: bool = False
 
     def __post_init__(self):
         self._set(p=number("RandomVerticalFlip.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
-        rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
+        rows = rows[_flips(draft, rows, place, self.p, self.alternate)]
         draft.warp(rows, geometry.inv_vflip(draft.frame[rows]))
         draft.log(rows, "flipped upside down")
 
@@ -234,6 +240,15 @@ class RandomPerspective(Op):
         inverse = geometry.inv_perspective(moved.astype(float), corners.astype(float))
         draft.warp(rows, inverse, UNCHANGED)
         draft.log(rows, "perspective, corners up to %d px in", pull.max(axis=(1, 2)))
+
+
+def _flips(draft, rows, place, p, alternate):
+    """[len(rows)] bool."""
+    if not alternate:
+        return draft.uniform(place, 1, rows)[:, 0] < p
+    # A walk by p an epoch: it flips as often as the walk passes a whole number.
+    start = draft.timeless(place, 1, rows)[:, 0]
+    return np.floor(start + (draft.draws.epoch + 1) * p) > np.floor(start + draft.draws.epoch * p)
 
 
 def _expanded(inverse, frame):

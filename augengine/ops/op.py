@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import ClassVar
 
-# Where in a policy an op may stand: views are decided first, then layered, then normalised.
-VIEW, LAYER = 0, 1
+# Where in a policy an op may stand: views are decided first, then layered and normalised; last comes
+# what is not fused.
+VIEW, LAYER, FINISHED = 0, 1, 2
 
 
 @dataclass(frozen=True)

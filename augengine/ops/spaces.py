@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -45,8 +46,19 @@ def linspace(low, high, bins, level):
 
     low, high: numbers or arrays [n]; level: [n] in [0, bins − 1].
     """
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and level.dtype == np.int64:
+        return _table(low, high, bins)[level]
+    return _on_line(low, high, bins, level)
+
+
+@cache
+def _table(low, high, bins):
+    return _on_line(low, high, bins, np.arange(bins))
+
+
+def _on_line(low, high, bins, level):
     low, high = np.float32(low), np.float32(high)
-    level, last = np.asarray(level), np.float32(bins - 1)
+    last = np.float32(bins - 1)
     step = (high - low) / last
     # torch counts the second half down from the end.
     up = (low + step * level.astype(np.float64)).astype(np.float32)

@@ -1,0 +1,955 @@
+"""The ways in: torchvision's pipelines and timm's strings become policies that mean the same."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms as v1
+import torchvision.transforms.v2 as v2
+import torchvision.transforms.v2.functional as F
+from cases import assert_close, draw, each_executor
+from photos import patch, patches
+from PIL import Image
+from timm.data import auto_augment as timm
+from timm.data import create_transform
+from torchvision import tv_tensors
+from torchvision.models import ResNet50_Weights
+from torchvision.transforms import InterpolationMode
+
+import augengine as ae
+from augengine.from_timm import from_timm
+from augengine.from_torchvision import from_torchvision
+from augengine.ops import spaces
+
+BILINEAR = InterpolationMode.BILINEAR
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# v2.ToTensor and PIL's conversions announce their end.
+pytestmark = pytest.mark.filterwarnings("ignore:The transform `ToTensor:UserWarning")
+
+
+@pytest.fixture
+def no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+# torchvision, step by step: what is built by a module of transforms, and the op that it is.
+
+SAME = {
+    "resize": (lambda tv: tv.Resize(32), ae.Resize(32, "bilinear")),
+    "resize of one": (lambda tv: tv.Resize([32]), ae.Resize(32, "bilinear")),
+    "resize of two": (lambda tv: tv.Resize((32, 40)), ae.Resize((32, 40), "bilinear")),
+    "resize, every argument": (
+        lambda tv: tv.Resize(32, InterpolationMode.NEAREST, 48, False),
+        ae.Resize(32, "nearest", 48, False),
+    ),
+    "resize, exact": (
+        lambda tv: tv.Resize(32, InterpolationMode.NEAREST_EXACT, antialias=None),
+        ae.Resize(32, "nearest"),
+    ),
+    "centre": (lambda tv: tv.CenterCrop(32), ae.CenterCrop(32)),
+    "centre of two": (lambda tv: tv.CenterCrop((32, 40)), ae.CenterCrop((32, 40))),
+    "crop": (lambda tv: tv.RandomCrop(32), ae.RandomCrop(32)),
+    "crop, fill of no use": (lambda tv: tv.RandomCrop(32, fill=7), ae.RandomCrop(32)),
+    "crop, padded": (
+        lambda tv: tv.RandomCrop(32, 4),
+        ae.RandomCrop(32, 4, fill=0, padding_mode="constant"),
+    ),
+    "crop, padded by two": (
+        lambda tv: tv.RandomCrop(32, (4, 5), fill=(1, 2, 3)),
+        ae.RandomCrop(32, (4, 5), fill=(1, 2, 3), padding_mode="constant"),
+    ),
+    "crop, padded by four": (
+        lambda tv: tv.RandomCrop((32, 40), [1, 2, 3, 4], True, 7, "reflect"),
+        ae.RandomCrop((32, 40), (1, 2, 3, 4), True, padding_mode="reflect"),
+    ),
+    "crop, padded if needed": (
+        lambda tv: tv.RandomCrop(32, pad_if_needed=True, fill=7),
+        ae.RandomCrop(32, None, True, 7, "constant"),
+    ),
+    "resized crop": (
+        lambda tv: tv.RandomResizedCrop(32),
+        ae.RandomResizedCrop(32, interpolation="bilinear"),
+    ),
+    "resized crop, every argument": (
+        lambda tv: tv.RandomResizedCrop(
+            (32, 40), (0.2, 0.5), (0.5, 2.0), InterpolationMode.NEAREST, False
+        ),
+        ae.RandomResizedCrop((32, 40), (0.2, 0.5), (0.5, 2.0), "nearest", False),
+    ),
+    "flip": (lambda tv: tv.RandomHorizontalFlip(0.2), ae.RandomHorizontalFlip(0.2)),
+    "flip over": (lambda tv: tv.RandomVerticalFlip(0.2), ae.RandomVerticalFlip(0.2)),
+    "rotation": (lambda tv: tv.RandomRotation(30), ae.RandomRotation(30, "nearest", fill=0)),
+    "rotation, every argument": (
+        lambda tv: tv.RandomRotation((5, 10), BILINEAR, False, (3, 4), (1, 2, 3)),
+        ae.RandomRotation((5, 10), "bilinear", False, (3, 4), (1, 2, 3)),
+    ),
+    "rotation, grown": (
+        lambda tv: tv.RandomRotation(30, BILINEAR, expand=True, fill=[9, 9, 9]),
+        ae.RandomRotation(30, "bilinear", expand=True, fill=9),
+    ),
+    "affine": (
+        lambda tv: tv.RandomAffine(30),
+        ae.RandomAffine(30, interpolation="nearest", fill=0, antialias=False),
+    ),
+    "affine, every argument": (
+        lambda tv: tv.RandomAffine(
+            (1, 2), (0.1, 0.2), (0.9, 1.1), [-1, 2, 3, 4], BILINEAR, 9, (1, 2)
+        ),
+        ae.RandomAffine(
+            (1, 2), (0.1, 0.2), (0.9, 1.1), (-1, 2, 3, 4), "bilinear", 9, (1, 2), antialias=False
+        ),
+    ),
+    "affine, shear of one": (
+        lambda tv: tv.RandomAffine(0, shear=8),
+        ae.RandomAffine(0, shear=(-8, 8), interpolation="nearest", fill=0, antialias=False),
+    ),
+    "perspective": (
+        lambda tv: tv.RandomPerspective(0.3, 0.7, fill=9),
+        ae.RandomPerspective(0.3, 0.7, "bilinear", 9),
+    ),
+    "jitter": (
+        lambda tv: tv.ColorJitter(0.3, (0.5, 2), hue=0.1),
+        ae.ColorJitter((0.7, 1.3), (0.5, 2), None, (-0.1, 0.1)),
+    ),
+    "jitter of none": (lambda tv: tv.ColorJitter(0, 0), ae.ColorJitter()),
+    "grey at times": (lambda tv: tv.RandomGrayscale(0.3), ae.RandomGrayscale(0.3)),
+    "grey": (lambda tv: tv.Grayscale(3), ae.RandomGrayscale(1)),
+    "invert": (lambda tv: tv.RandomInvert(0.3), ae.RandomInvert(0.3)),
+    "posterize": (lambda tv: tv.RandomPosterize(3, 0.3), ae.RandomPosterize(3, 0.3)),
+    "solarize": (lambda tv: tv.RandomSolarize(100, 0.3), ae.RandomSolarize(100, 0.3)),
+    "sharpness": (
+        lambda tv: tv.RandomAdjustSharpness(2, 0.3),
+        ae.RandomAdjustSharpness(2, 0.3),
+    ),
+    "autocontrast": (lambda tv: tv.RandomAutocontrast(0.3), ae.RandomAutocontrast(0.3)),
+    "equalize": (lambda tv: tv.RandomEqualize(0.3), ae.RandomEqualize(0.3)),
+    "blur": (lambda tv: tv.GaussianBlur(5, 1.5), ae.GaussianBlur(5, 1.5)),
+    "blur of two": (
+        lambda tv: tv.GaussianBlur((5, 9), (0.1, 5.0)),
+        ae.GaussianBlur((5, 9), (0.1, 5.0)),
+    ),
+    "noise": (lambda tv: tv.GaussianNoise(0.1, 0.2), ae.GaussianNoise(0.1, 0.2)),
+    "channels": (lambda tv: tv.RandomChannelPermutation(), ae.RandomChannelPermutation()),
+    "autoaugment": (
+        lambda tv: tv.AutoAugment(v1.AutoAugmentPolicy.SVHN, fill=[1, 2, 3]),
+        ae.AutoAugment("svhn", fill=(1, 2, 3)),
+    ),
+    "randaugment": (
+        lambda tv: tv.RandAugment(3, 7, 11, fill=[5]),
+        ae.RandAugment(3, 7, 11, fill=5),
+    ),
+    "trivialaugment": (lambda tv: tv.TrivialAugmentWide(21), ae.TrivialAugmentWide(21, fill=0)),
+    "augmix": (
+        lambda tv: tv.AugMix(4, 2, 3, 0.5, False, fill=9),
+        ae.AugMix(4, 2, 3, 0.5, False, fill=9),
+    ),
+    "cutmix": (
+        lambda tv: tv.CutMix(alpha=0.5, num_classes=10),
+        ae.CutMix(0.5, same_on_batch=True),
+    ),
+    "mixup": (lambda tv: tv.MixUp(alpha=0.5, num_classes=10), ae.MixUp(0.5, same_on_batch=True)),
+    "erasing": (
+        lambda tv: tv.RandomErasing(0.3, (0.1, 0.2), (0.5, 2.0)),
+        ae.RandomErasing(0.3, (0.1, 0.2), (0.5, 2.0)),
+    ),
+    "erasing, noise": (
+        lambda tv: tv.RandomErasing(value="random"),
+        ae.RandomErasing(value="random"),
+    ),
+    "normalize": (lambda tv: tv.Normalize(MEAN, STD), ae.Normalize(MEAN, STD)),
+    "perhaps": (
+        lambda tv: tv.RandomApply([tv.RandomVerticalFlip(1), tv.GaussianBlur(3)], 0.3),
+        ae.RandomApply([ae.RandomVerticalFlip(1), ae.GaussianBlur(3)], 0.3),
+    ),
+    "perhaps, a module list": (
+        lambda tv: tv.RandomApply(torch.nn.ModuleList([tv.RandomVerticalFlip()])),
+        ae.RandomApply([ae.RandomVerticalFlip()]),
+    ),
+    "choice": (
+        lambda tv: tv.RandomChoice([tv.RandomInvert(), tv.RandomEqualize()]),
+        ae.OneOf([ae.RandomInvert(), ae.RandomEqualize()]),
+    ),
+    "choice, weighted": (
+        lambda tv: tv.RandomChoice([tv.RandomInvert(), tv.RandomEqualize()], p=[0.25, 0.75]),
+        ae.OneOf([ae.RandomInvert(), ae.RandomEqualize()], (0.25, 0.75)),
+    ),
+    "choice of several and of nothing": (
+        lambda tv: tv.RandomChoice(
+            [tv.Compose([tv.RandomInvert(), tv.RandomEqualize()]), tv.Compose([tv.PILToTensor()])]
+        ),
+        ae.OneOf(
+            [ae.Compose([ae.RandomInvert(), ae.RandomEqualize()]), ae.RandomHorizontalFlip(0)]
+        ),
+    ),
+    "choice of mixes": (
+        lambda tv: tv.RandomChoice([tv.CutMix(num_classes=9), tv.MixUp(num_classes=9)]),
+        ae.OneOf([ae.CutMix(same_on_batch=True), ae.MixUp(same_on_batch=True)]),
+    ),
+    "order": (
+        lambda tv: tv.RandomOrder([tv.RandomInvert(), tv.RandomEqualize(), tv.PILToTensor()]),
+        ae.SomeOf([ae.RandomInvert(), ae.RandomEqualize()], 2, replace=False),
+    ),
+    "nested": (
+        lambda tv: tv.RandomApply(
+            [tv.Compose([tv.RandomRotation(9), tv.RandomChoice([tv.RandomAffine(5)])])]
+        ),
+        ae.RandomApply(
+            [
+                ae.RandomRotation(9, "nearest", fill=0),
+                ae.OneOf([ae.RandomAffine(5, interpolation="nearest", fill=0, antialias=False)]),
+            ]
+        ),
+    ),
+}
+ONLY_V2 = {"noise", "channels", "cutmix", "mixup", "choice of mixes"}
+
+
+@pytest.mark.usefixtures("no_warning")
+@pytest.mark.parametrize("tv", [v1, v2], ids=["v1", "v2"])
+@pytest.mark.parametrize("case", SAME)
+def test_a_step_becomes_its_op(case, tv):
+    if tv is v1 and case in ONLY_V2:
+        pytest.skip("v1 does not have it")
+    build, op = SAME[case]
+    assert from_torchvision(build(tv)) == ae.Policy(op)
+    assert from_torchvision([build(tv)]) == ae.Policy(op)
+
+
+def test_every_op_that_is_torchvisions_too_is_in_the_list_of_cases():
+    said = {type(op).__name__ for _, op in SAME.values()} | {"Compose", "RandomChoice"}
+    shared = {name for name in ae.ops.__all__ if hasattr(v2, name)}
+    assert shared <= said
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        *[(name, name) for name in ("nearest", "bilinear")],
+        *[(number, name) for number, name in [(0, "nearest"), (2, "bilinear")]],
+        ("nearest-exact", "nearest"),
+        (Image.Resampling.NEAREST, "nearest"),
+    ],
+)
+def test_v2_names_an_interpolation_in_three_ways(said, means):
+    assert from_torchvision(v2.Resize(9, interpolation=said)) == ae.Policy(ae.Resize(9, means))
+
+
+def test_sequences_are_opened():
+    flip, blur = v2.RandomVerticalFlip(), v2.GaussianBlur(3)
+    expected = ae.Policy([ae.RandomVerticalFlip(), ae.GaussianBlur(3)])
+    for pipeline in (
+        v1.Compose([flip, blur]),
+        (flip, blur),
+        torch.nn.Sequential(flip, blur),
+        v2.Compose([v2.Compose([flip]), [torch.nn.Sequential(blur), torch.nn.Identity()]]),
+    ):
+        assert from_torchvision(pipeline) == expected
+
+
+def test_photometric_distort_in_its_two_orders():
+    policy = from_torchvision(v2.RandomPhotometricDistort(p=0.3))
+    brightness, orders, channels = policy.transforms
+    assert brightness == ae.RandomApply([ae.ColorJitter((0.875, 1.125))], 0.3)
+    assert channels == ae.RandomChannelPermutation(0.3)
+    contrast, saturation, hue = (
+        ae.RandomApply([ae.ColorJitter(**jitter)], 0.3)
+        for jitter in ({"contrast": (0.5, 1.5)}, {"saturation": (0.5, 1.5)}, {"hue": 0.05})
+    )
+    either = [ae.Compose([contrast, saturation, hue]), ae.Compose([saturation, hue, contrast])]
+    assert orders == ae.OneOf(either)
+
+
+def test_a_random_order_takes_every_order():
+    steps = [v2.RandomInvert(1), v2.RandomEqualize(1), v2.RandomGrayscale(1)]
+    plan = from_torchvision(v2.RandomOrder(steps)).sample(range(600), [(8, 8)] * 600)
+    orders = [plan.explain(i) for i in range(600)]
+    counts = {order: orders.count(order) for order in orders}
+    assert len(counts) == 6
+    assert min(counts.values()) > 60
+
+
+# What an image is made of, on the way
+
+
+BYTES = {
+    "nothing yet": [],
+    "still PIL": [v1.PILToTensor()],
+    "an image": [v2.ToImage()],
+    "bytes again": [v2.ToDtype(torch.float32, scale=True), v2.ToDtype(torch.uint8, scale=True)],
+    "a picture": [v2.ToTensor(), v2.ToPILImage()],
+    "other types": [v2.ToDtype({tv_tensors.Image: None, "others": torch.float32}, scale=True)],
+}
+FLOATS = {
+    "ToTensor": [v1.ToTensor()],
+    "v2's ToTensor": [v2.ToTensor()],
+    "ConvertImageDtype": [v1.PILToTensor(), v1.ConvertImageDtype(torch.float32)],
+    "v2's ConvertImageDtype": [v2.ConvertImageDtype(torch.float16)],
+    "ToDtype": [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.ToPureTensor()],
+    "of images": [v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)],
+    "cast": [v2.ToDtype(torch.float32, scale=True), v2.ToDtype(torch.float16)],
+}
+
+
+@pytest.mark.parametrize("before", [*BYTES, *FLOATS])
+def test_a_conversion_tells_the_unit(before):
+    """Fills, thresholds and erased values: 51 of 255 bytes, or 0.2."""
+    fifth = 51 if before in BYTES else 0.2
+    steps = [
+        *(BYTES | FLOATS)[before],
+        v2.RandomRotation(9, fill=fifth),
+        v2.RandomCrop(8, 2, fill=(fifth,)),
+        v2.TrivialAugmentWide(fill={torch.Tensor: fifth, tv_tensors.Mask: 7}),
+        v2.RandomSolarize(fifth),
+        v2.RandomErasing(value=fifth),
+        v2.RandomErasing(value=[fifth, 0, fifth]),
+    ]
+    rotation, crop, auto, solarize, erasing, by_channel = from_torchvision(steps).transforms
+    assert rotation.fill == crop.fill == auto.fill == pytest.approx(51)
+    assert solarize.threshold == pytest.approx(51)
+    assert erasing.value == pytest.approx(0.2)
+    assert by_channel.value == pytest.approx((0.2, 0, 0.2))
+
+
+def test_a_fill_of_types_is_that_of_images():
+    for fill in ({tv_tensors.Image: 9, "others": 7}, {tv_tensors.Mask: 7, "others": 9}):
+        (op,) = from_torchvision(v2.RandomRotation(9, fill=fill)).transforms
+        assert op.fill == 9
+    (op,) = from_torchvision(v2.RandomRotation(9, fill={tv_tensors.Mask: 7})).transforms
+    assert op.fill == 0
+
+
+def test_after_normalize_a_value_is_in_its_units():
+    steps = [v1.ToTensor(), v1.Normalize(MEAN, STD), v1.RandomErasing(value=(1.5, 0, -2))]
+    assert from_torchvision(steps) == ae.Policy(
+        [ae.Normalize(MEAN, STD), ae.RandomErasing(value=(1.5, 0, -2))]
+    )
+
+
+def test_what_normalises_and_converts_nothing_had_floats_from_its_start():
+    rotation, _ = from_torchvision(
+        [v2.RandomRotation(9, fill=0.2), v2.Normalize(MEAN, STD)]
+    ).transforms
+    assert rotation.fill == pytest.approx(51)
+
+
+def test_conversions_alone_leave_the_image():
+    image = patch("coffee", 20, 30)
+    for pipeline in (v1.ToTensor(), [v2.ToImage(), v2.RandomApply([v2.Identity()])]):
+        got, plan = draw(from_torchvision(pipeline), [image], "cpu")
+        assert plan.explain(0) == "unchanged"
+        assert torch.equal(got[0], image / 255)
+
+
+# Whole pipelines, pixel by pixel
+
+IMAGE = patch("astronaut", 96, 128)
+FIXED = {
+    "evaluation": lambda tv: [tv.Resize(80), tv.CenterCrop((64, 72))],
+    "thumbnail": lambda tv: [tv.Resize(40, max_size=50), tv.RandomVerticalFlip(1)],
+    "without antialias": lambda tv: [tv.Resize((50, 50), antialias=False)],
+    "nearest": lambda tv: [tv.Resize((50, 77), InterpolationMode.NEAREST_EXACT)],
+    "all of it": lambda tv: [
+        tv.RandomResizedCrop((60, 50), (1, 1), (128 / 96, 128 / 96)),
+        tv.RandomHorizontalFlip(1),
+    ],
+    "a larger frame": lambda tv: [tv.CenterCrop((100, 140)), tv.RandomVerticalFlip(1)],
+    "padded": lambda tv: [tv.RandomCrop((102, 132), [1, 2, 3, 4], fill=(9, 99, 200))],
+    "padded by reflection": lambda tv: [tv.RandomCrop((110, 134), [3, 7], padding_mode="reflect")],
+    "padded as needed": lambda tv: [tv.RandomCrop((110, 128), pad_if_needed=True, fill=40)],
+    "jitters": lambda tv: [
+        tv.ColorJitter((1.2, 1.2)),
+        tv.ColorJitter(contrast=(0.7, 0.7)),
+        tv.ColorJitter(saturation=(1.4, 1.4)),
+        tv.ColorJitter(hue=(0.1, 0.1)),
+    ],
+    "grey, inverted": lambda tv: [tv.Grayscale(3), tv.RandomInvert(1)],
+    "tones": lambda tv: [tv.RandomPosterize(3, 1), tv.RandomSolarize(120, 1)],
+    "stretched": lambda tv: [tv.RandomAutocontrast(1)],
+    "levelled": lambda tv: [tv.RandomEqualize(1)],
+    "filters": lambda tv: [tv.RandomAdjustSharpness(1.7, 1), tv.GaussianBlur((5, 3), (1.1, 1.1))],
+    "cropped and blurred": lambda tv: [
+        tv.Resize(80),
+        tv.CenterCrop(70),
+        tv.RandomApply([tv.GaussianBlur(7, 1.5)], 1),
+        tv.RandomChoice([tv.RandomHorizontalFlip(1), tv.RandomInvert(1)], p=[1, 0]),
+    ],
+}
+
+
+@each_executor
+@pytest.mark.parametrize("tv", [v1, v2], ids=["v1", "v2"])
+@pytest.mark.parametrize("case", FIXED)
+def test_a_pipeline_without_chance_makes_torchvisions_pixels(case, tv, executor):
+    pipeline = tv.Compose(
+        [*FIXED[case](tv), tv.ConvertImageDtype(torch.float32), tv.Normalize(MEAN, STD)]
+    )
+    got, _ = draw(from_torchvision(pipeline), [IMAGE], executor)
+    shade = torch.tensor(STD)[:, None, None]
+    assert_close(got[0] * shade, pipeline(IMAGE) * shade, 2 / 255)
+
+
+@each_executor
+@pytest.mark.parametrize("tv", [v1, v2], ids=["v1", "v2"])
+@pytest.mark.parametrize(
+    ("unit", "before"),
+    [(255, lambda tv: []), (1, lambda tv: [tv.ConvertImageDtype(torch.float32)])],
+    ids=["bytes", "floats"],
+)
+@pytest.mark.parametrize("step", ["rotation", "affine"])
+def test_a_turned_image_and_its_corners_are_torchvisions(step, unit, before, tv, executor):
+    fill = (0.2 * unit, 0.6 * unit, unit)
+    turn = {
+        "rotation": lambda: tv.RandomRotation((30, 30), BILINEAR, fill=fill),
+        "affine": lambda: tv.RandomAffine(
+            (25, 25), scale=(0.9, 0.9), shear=(5, 5, -3, -3), interpolation=BILINEAR, fill=fill
+        ),
+    }[step]()
+    pipeline = tv.Compose([tv.CenterCrop(90), *before(tv), turn, tv.ConvertImageDtype()])
+    got, _ = draw(from_torchvision(pipeline), [IMAGE], executor)
+    expected = pipeline(IMAGE)
+    y, x = torch.meshgrid(torch.arange(90) - 44.5, torch.arange(90) - 44.5, indexing="ij")
+    inside, outside = (x**2 + y**2).sqrt() < 36, torch.minimum(x.abs(), y.abs()) > 40
+    assert torch.equal(expected[:, outside], torch.tensor(fill).div(unit)[:, None].expand(3, 64))
+    assert_close(got[0][:, inside | outside], expected[:, inside | outside], 2 / 255)
+
+
+def test_a_preset_of_torchvisions_weights():
+    preset = ResNet50_Weights.IMAGENET1K_V2.transforms(antialias=True)
+    policy = from_torchvision(preset)
+    assert policy == ae.Policy(
+        [ae.Resize(232, "bilinear"), ae.CenterCrop(224), ae.Normalize(MEAN, STD)]
+    )
+    image = patch("coffee", 300, 400)
+    got, _ = draw(policy, [image], "cpu")
+    assert_close(got[0], preset(image), 2 / 255 / min(STD))
+
+
+@pytest.mark.usefixtures("no_warning")
+@pytest.mark.parametrize(
+    "auto",
+    [
+        v1.TrivialAugmentWide(interpolation=BILINEAR),
+        v2.RandAugment(magnitude=7),
+        v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET),
+        v2.AugMix(),
+    ],
+    ids=lambda auto: type(auto).__name__,
+)
+def test_the_training_recipe_of_torchvisions_references(auto):
+    pipeline = v2.Compose(
+        [
+            v2.RandomResizedCrop(64, interpolation=BILINEAR, antialias=True),
+            v2.RandomHorizontalFlip(0.5),
+            auto,
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float, scale=True),
+            v2.Normalize(mean=MEAN, std=STD),
+            v2.RandomErasing(p=0.1),
+            v2.ToPureTensor(),
+        ]
+    )
+    policy = from_torchvision(pipeline)
+    crop, flip, published, normalize, erasing = policy.transforms
+    assert crop == ae.RandomResizedCrop(64, interpolation="bilinear")
+    assert flip == ae.RandomHorizontalFlip()
+    assert type(published).__name__ == type(auto).__name__
+    assert published.interpolation is None
+    assert normalize == ae.Normalize(MEAN, STD)
+    assert erasing == ae.RandomErasing(0.1)
+    images, _ = draw(policy, patches(4), "cpu")
+    assert images.shape == (4, 3, 64, 64)
+    mixes = v2.RandomChoice([v2.MixUp(alpha=0.2, num_classes=9), v2.CutMix(num_classes=9)])
+    engine = ae.Engine(from_torchvision([pipeline, mixes]), num_classes=9)
+    assert engine(patches(4), torch.arange(4), ids=range(4)).labels.shape == (4, 9)
+
+
+# One interpolation, one fill, one border
+
+
+def warned(pipeline):
+    """(the policy, the text of its one warning)."""
+    with pytest.warns(UserWarning, match="from_torchvision") as caught:
+        policy = from_torchvision(pipeline)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    return policy, str(caught[0].message)
+
+
+def test_the_resizing_steps_interpolation_wins():
+    steps = [v2.RandomApply([v2.RandomRotation(9)]), v2.Resize(9), v2.RandomAffine(9)]
+    policy, said = warned(steps)
+    assert said.startswith(
+        "from_torchvision: step 0.0 (RandomRotation) wants nearest, step 2 (RandomAffine) wants "
+        "nearest, but gets bilinear, since"
+    )
+    apply, resize, affine = policy.transforms
+    assert apply.transforms[0].interpolation == resize.interpolation == "bilinear"
+    assert affine.interpolation == "bilinear"
+
+    policy, said = warned([v2.RandomRotation(9, BILINEAR), v2.Resize(9, "nearest")])
+    assert "step 0 (RandomRotation) wants bilinear, but gets nearest" in said
+    assert {op.interpolation for op in policy.transforms} == {"nearest"}
+
+
+@pytest.mark.parametrize("name", ["bicubic", "lanczos", "box", "hamming"])
+def test_what_augengine_cannot_interpolate_is_bilinear(name):
+    policy, said = warned(v2.RandomResizedCrop(9, interpolation=InterpolationMode(name)))
+    assert f"step 0 (RandomResizedCrop) wants {name}, but gets bilinear" in said
+    assert policy == ae.Policy(ae.RandomResizedCrop(9, interpolation="bilinear"))
+
+
+def test_without_a_resizing_step_it_is_bilinear():
+    policy, said = warned([v2.RandomPerspective(), v2.RandomRotation(9)])
+    assert "step 1 (RandomRotation) wants nearest, but gets bilinear" in said
+    assert {op.interpolation for op in policy.transforms} == {"bilinear"}
+    _, said = warned([v2.Resize(9), v2.Resize(8, "nearest")])
+    assert "step 1 (Resize) wants nearest, but gets bilinear" in said
+
+
+@pytest.mark.usefixtures("no_warning")
+def test_a_published_policys_nearest_gives_way_and_its_other_wishes_are_heard():
+    for auto in (v2.RandAugment(), v1.AutoAugment(), v2.TrivialAugmentWide()):
+        crop, op = from_torchvision([v2.RandomResizedCrop(9), auto]).transforms
+        assert crop.interpolation == "bilinear"
+        assert op.interpolation is None
+    with pytest.warns(
+        UserWarning, match=r"step 1 \(RandAugment\) wants bicubic, but gets bilinear"
+    ):
+        from_torchvision([v2.Resize(9), v2.RandAugment(interpolation="bicubic")])
+
+
+def test_a_step_that_is_not_fused_wishes_nothing(no_warning):
+    from_torchvision([v2.Resize(9), v2.Pad(1), v2.RandomRotation(9, fill=3)], unfused=True)
+    apply = v2.RandomApply([v2.RandomRotation(9, fill=3), v2.Pad(1)])
+    from_torchvision(
+        [v2.Resize(9), v2.RandomAffine(9, interpolation=BILINEAR), apply], unfused=True
+    )
+
+
+@pytest.mark.parametrize("unfused", [False, True])
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [v2.RandomRotation(9, fill=128), v2.RandomAffine(9)],
+            r"step 0 \(RandomRotation\) has fill=128 and step 1 \(RandomAffine\) 0, expected one fill",
+        ),
+        (
+            [v2.TrivialAugmentWide(), v2.RandomApply([v2.RandomRotation(9, fill=(1, 2, 3))])],
+            r"step 0 \(TrivialAugmentWide\) has fill=0 and step 1\.0 \(RandomRotation\) \(1\.0, 2\.0",
+        ),
+        (
+            [v2.RandomCrop(9, 1), v2.RandomCrop(8, 1, padding_mode="edge")],
+            r"step 0 \(RandomCrop\) has padding_mode='constant' and step 1 \(RandomCrop\) 'edge'",
+        ),
+    ],
+    ids=["two fills", "no fill is black", "two borders"],
+)
+def test_fills_that_disagree_name_their_steps(steps, said, unfused):
+    with pytest.raises(ValueError, match=rf"^from_torchvision: {said}.*\. Give them the same\.$"):
+        from_torchvision(steps, unfused=unfused)
+
+
+def test_the_border_of_a_crop_is_everyones():
+    policy, said = warned([v2.RandomCrop(9, 1, padding_mode="reflect"), v2.RandAugment()])
+    assert (
+        "step 1 (RandAugment) would fill, but gets the padding_mode 'reflect' of step 0 (RandomCrop)"
+        in said
+    )
+    assert policy.transforms[0].padding_mode == "reflect"
+    policy, said = warned(
+        [v2.Resize(9), v2.RandomRotation(9), v2.RandomCrop(9, 1, padding_mode="edge")]
+    )
+    assert "step 1 (RandomRotation) wants nearest" in said
+    assert "step 1 (RandomRotation) would fill, but gets the padding_mode 'edge'" in said
+
+
+# What cannot be said
+
+
+class Mine(torch.nn.Module):
+    def forward(self, image):
+        assert image.shape[0] == 3
+        return image / 2
+
+
+class RandomInvert(Mine):
+    """One that only has torchvision's name."""
+
+
+LAMBDA = v2.Lambda(lambda image: image)
+CANNOT = {
+    "elastic": (v2.ElasticTransform(), "ElasticTransform", "that augengine does not have"),
+    "lambda": (LAMBDA, "Lambda", "that augengine does not have"),
+    "five": (v1.FiveCrop(9), "FiveCrop", "that augengine does not have"),
+    "jitter": (v2.ScaleJitter((9, 9)), "ScaleJitter", "that augengine does not have"),
+    "zoom": (v2.RandomZoomOut(), "RandomZoomOut", "that augengine does not have"),
+    "pad": (v1.Pad(3), "Pad", "that augengine does not have"),
+    "linear": (
+        v2.LinearTransformation(torch.eye(12), torch.zeros(12)),
+        "LinearTransformation",
+        "that augengine does not have",
+    ),
+    "mine": (Mine(), "Mine", "that augengine does not have"),
+    "a name only": (RandomInvert(), "RandomInvert", "that augengine does not have"),
+    "a function": (torch.relu, r"builtin_function_or_method", "that augengine does not have"),
+    "one channel": (v2.Grayscale(), "Grayscale", "that leaves one channel"),
+    "longer edge": (
+        v2.Resize(None, max_size=9),
+        "Resize",
+        r"that no op takes \(Resize\.size: got None",
+    ),
+    "grown off centre": (
+        v2.RandomRotation(9, BILINEAR, True, (1, 2)),
+        "RandomRotation",
+        r"that no op takes \(RandomRotation: expand goes with the middle",
+    ),
+    "unclipped": (v2.GaussianNoise(clip=False), "GaussianNoise", r"that leaves .* \(clip=False\)"),
+    "unscaled": (v2.ToDtype(torch.float32), "ToDtype", "that converts without scale=True"),
+    "long": (v2.ToDtype(torch.int64, scale=True), "ToDtype", r"that makes torch\.int64"),
+    "some normalised": (
+        v2.RandomApply([v2.ConvertImageDtype(), v2.Normalize(MEAN, STD)]),
+        "RandomApply",
+        "that converts or normalises some images only",
+    ),
+    "a mix before": (
+        v2.RandomApply([v2.CutMix(num_classes=9), v2.RandomInvert()]),
+        "RandomApply",
+        r"that no op takes \(RandomApply: RandomInvert comes after CutMix",
+    ),
+    "grey picture": (v1.ToPILImage("L"), "ToPILImage", "that changes what the values mean"),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT)
+def test_a_step_that_cannot_be_said_is_named(case):
+    step, name, reason = CANNOT[case]
+    reason = reason.replace("that no op takes", "with arguments that no op takes")
+    said = (
+        rf"^from_torchvision: step 1 \({name}\) is a step {reason}.*, expected what a policy can say\. "
+        r"Leave it out, or pass unfused=True to have it .*\.$"
+    )
+    with pytest.raises(ValueError, match=said):
+        from_torchvision([v2.RandomVerticalFlip(), step])
+
+
+def test_a_step_inside_is_named_by_its_place():
+    inner = v2.Compose([v2.RandomInvert(), v2.RandomApply([v2.RandomInvert(), v2.JPEG(50)])])
+    with pytest.raises(
+        ValueError, match=r"step 1\.1\.1 \(JPEG\) is a step that augengine does not"
+    ):
+        from_torchvision([v2.RandomVerticalFlip(), inner])
+    with pytest.raises(ValueError, match=r"step 0 \(JPEG\) is a step that augengine does not"):
+        from_torchvision(v2.JPEG(50))
+
+
+CUTMIX = v2.CutMix(num_classes=9)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [CUTMIX, v2.RandomInvert()],
+            r"step 1 \(RandomInvert\) is a step on the image itself after CutMix",
+        ),
+        (
+            [v2.AugMix(), v2.RandomRotation(9)],
+            r"step 1 \(RandomRotation\) is a step on the image itself after AugMix",
+        ),
+        (
+            [v2.RandomErasing(), v2.RandomApply([v2.GaussianBlur(3)])],
+            r"step 1 \(RandomApply\) is a step on the image itself after RandomErasing",
+        ),
+        (
+            [v2.ToTensor(), v2.Normalize(MEAN, STD), v2.Resize(9)],
+            r"step 2 \(Resize\) is a step on the image itself after Normalize",
+        ),
+        (
+            [v2.ToTensor(), v2.Normalize(MEAN, STD), v2.Normalize(MEAN, STD)],
+            r"step 2 \(Normalize\) is a step that normalises again",
+        ),
+    ],
+    ids=str,
+)
+def test_an_op_on_the_image_after_a_mix_cannot_be_said(steps, said):
+    with pytest.raises(ValueError, match=rf"^from_torchvision: {said}, expected"):
+        from_torchvision(steps)
+    policy = from_torchvision(steps, unfused=True)
+    assert [type(op).__name__ for op in policy.transforms][-1] == "Stage"
+    assert len(policy.after) == 1
+
+
+@pytest.mark.parametrize("nothing", [5, "flip", None, [5], ae.RandomVerticalFlip()])
+def test_what_is_no_transform(nothing):
+    with pytest.raises(
+        TypeError, match=r"from_torchvision: step 0 is .*, expected a transform\. Pass"
+    ):
+        from_torchvision(nothing)
+
+
+def test_an_empty_pipeline():
+    for nothing in ([], v1.Compose([])):
+        with pytest.raises(ValueError, match=r"from_torchvision: got no transforms.*\. Pass"):
+            from_torchvision(nothing)
+
+
+# Unfused
+
+
+def run(policy, images, **how):
+    return ae.Engine(policy, executor="cpu", **how)(images, ids=range(len(images))).images
+
+
+FLOAT = v2.ToDtype(torch.float32, scale=True)
+UNFUSED = {
+    "on bytes": [v2.Resize((40, 50)), v2.Pad(3, fill=200), FLOAT, v2.Normalize(MEAN, STD)],
+    "on bytes to the end": [v2.RandomInvert(1), v2.Pad(3, fill=200)],
+    "on floats": [v2.Resize((40, 50)), FLOAT, v2.Pad(3, fill=0.3), v2.Normalize(MEAN, STD)],
+    "normalised": [FLOAT, v2.Normalize(MEAN, STD), v2.GaussianBlur(3, 1.0), Mine()],
+    "from the first step": [v1.Pad(2), v2.RandomHorizontalFlip(1), FLOAT],
+    "unscaled": [v2.ToDtype(torch.float32), v2.Normalize([100.0] * 3, [50.0] * 3)],
+    "one channel": [v2.CenterCrop(40), v2.Grayscale(), FLOAT],
+    "an order": [v2.Pad(5), v1.RandomSolarize(99, 1), v2.ToImage(), FLOAT, v2.ToPureTensor()],
+}
+
+
+@pytest.mark.parametrize("case", UNFUSED)
+def test_what_is_not_fused_runs_as_it_would_have(case):
+    images = patches(3)
+    policy = from_torchvision(UNFUSED[case], unfused=True)
+    (stage,) = policy.after
+    assert stage.each
+    assert isinstance(stage.module, v2.Compose)
+    expected = torch.stack([v2.Compose(UNFUSED[case])(image) for image in images])
+    if expected.dtype == torch.uint8:
+        expected = expected / 255
+    got = run(policy, images)
+    assert type(got) is torch.Tensor
+    assert_close(got, expected, 2 / 255 / min(STD))
+
+
+def test_the_order_of_unfused_steps_is_theirs():
+    """All of them from the first, though the later ones could be said."""
+    policy = from_torchvision(
+        [v2.RandomVerticalFlip(1), v2.Pad(1), v2.RandomInvert(1)], unfused=True
+    )
+    flip, stage = policy.transforms
+    assert flip == ae.RandomVerticalFlip(1)
+    assert [type(step).__name__ for step in stage.module.transforms[1:-1]] == [
+        "Pad",
+        "RandomInvert",
+    ]
+
+
+def test_conversions_of_pictures_are_left_out_of_what_is_not_fused():
+    """They would refuse a tensor; after a step that makes pictures they stay."""
+    image = patches(1)
+    pixels = image / 255
+    pipeline = [v1.Pad(0), v1.PILToTensor(), v1.ConvertImageDtype()]
+    assert torch.equal(run(from_torchvision(pipeline, unfused=True), image), pixels)
+    for pipeline in (
+        [v1.Pad(0), v1.ToTensor(), v1.Normalize((0, 0, 0), (1, 1, 1))],
+        [v2.Pad(0), v2.ToTensor(), v2.Normalize((0, 0, 0), (1, 1, 1))],
+        [v1.Pad(0), v1.ToPILImage(), v1.Grayscale(3), v1.ToTensor()],
+    ):
+        expected = F.rgb_to_grayscale(image, 3) / 255 if len(pipeline) == 4 else pixels
+        assert_close(run(from_torchvision(pipeline, unfused=True), image), expected, 1.01 / 255)
+
+
+def test_each_sample_draws_its_own_in_what_is_not_fused():
+    policy = from_torchvision(
+        [v2.CenterCrop(40), v2.RandomZoomOut(p=1), v2.Resize((40, 40))], unfused=True
+    )
+    images = torch.full((6, 3, 40, 40), 255, dtype=torch.uint8)
+    shares = run(policy, images).mean((1, 2, 3))
+    assert len(set(shares.tolist())) == 6
+    assert torch.equal(run(policy, images).mean((1, 2, 3)), shares)
+
+
+def test_a_mix_after_what_is_not_fused():
+    for mix in (v2.MixUp(num_classes=9), v2.RandomChoice([CUTMIX])):
+        with pytest.raises(
+            ValueError,
+            match=r"step \d(\.0)? \((MixUp|CutMix)\) comes after step 1 \(Pad\), .*\. Move the mix up\.$",
+        ):
+            from_torchvision([v2.Resize(9), v2.Pad(1), mix], unfused=True)
+
+
+def test_the_name_of_a_policy_with_unfused_steps_is_the_same_tomorrow():
+    pipeline = [v2.RandomVerticalFlip(), v2.Pad(2)]
+    policy = from_torchvision(pipeline, unfused=True)
+    assert "0x" not in repr(policy)
+    assert from_torchvision([v2.RandomVerticalFlip(), v2.Pad(3)], unfused=True).fingerprint != (
+        policy.fingerprint
+    )
+
+
+def test_torchvision_is_not_imported_before_it_is_needed():
+    code = "import sys, augengine.from_torchvision, augengine.from_timm\nprint(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "augengine.from_torchvision" in loaded
+    assert not {"torchvision", "timm", "PIL"} & set(loaded)
+
+
+# timm
+
+RAND = [
+    "rand",
+    "rand-m9-mstd0.5-inc1",  # DeiT, Swin, ConvNeXt, and timm's own from then on
+    "rand-m9-mstd0.5",
+    "rand-m9-n3-mstd0.5",
+    "rand-m7-mstd0.5-inc1",
+    "rand-m6-mstd0.5-inc1",
+    "rand-m8-inc1-mstd1.0",
+    "rand-m15-n2",
+    "rand-m15-mstd0.5-inc1",
+    "rand-m20-mmax20-n3-p0.6-mstd2.5",
+    "rand-m15-mmax30-inc1-mstd101",
+    "rand-m9-mmax9-inc0",
+    "rand-mstd1-tweights",
+    "rand-m9-n3-t3a",
+    "rand-n2-t3aw-inc1",
+    "rand-m0-n1-p1",
+]
+
+
+@pytest.mark.parametrize("config", RAND)
+def test_randaugment_reads_timms_string_as_timm(config):
+    op, theirs = from_timm(config), timm.rand_augment_transform(config)
+    assert isinstance(op, ae.RandAugment)
+    assert op.dialect == "timm"
+    names, first = [step.name for step in theirs.ops], theirs.ops[0]
+    most = first.magnitude_max or 10
+    assert op.num_ops == theirs.num_layers
+    assert op.magnitude == min(first.magnitude, most)
+    assert (op.max_magnitude or 10) == most
+    assert op.p == first.prob
+    assert op.fill == first.kwargs["fillcolor"][0] == 128
+    if first.magnitude_std == float("inf"):
+        assert op.magnitude_std > 100
+    elif first.magnitude <= most:
+        assert op.magnitude_std == first.magnitude_std
+    assert op._weighted == (theirs.choice_weights is not None)
+    weights = theirs.choice_weights if op._weighted else np.ones(len(names)) / len(names)
+    total = sum(op._names.values())
+    assert {k: v / total for k, v in op._names.items()} == pytest.approx(
+        dict(zip(names, weights, strict=True))
+    )
+
+
+@pytest.mark.parametrize(
+    "config", ["original", "original-mstd0.5", "originalr", "v0", "v0r-mstd0", "v0r-mstd2.5"]
+)
+def test_autoaugment_reads_timms_string_as_timm(config):
+    op, theirs = from_timm(config), timm.auto_augment_transform(config)
+    assert isinstance(op, ae.AutoAugment)
+    assert op.dialect == "timm"
+    ours = spaces.AUTO_AUGMENT_POLICIES["timm"][op.policy]
+    for mine, sub in zip(ours, theirs.policy, strict=True):
+        assert [step[:2] for step in mine] == [(step.name, step.prob) for step in sub]
+        assert {step.magnitude_std for step in sub} == {op.magnitude_std}
+
+
+@pytest.mark.parametrize(
+    "config", ["augmix", "augmix-m5-w4-d2", "augmix-m1-w2-a0.5-b0", "augmix-d0", "augmix-m10-d3"]
+)
+def test_augmix_reads_timms_string_as_timm(config):
+    op, theirs = from_timm(config), timm.augment_and_mix_transform(config)
+    assert isinstance(op, ae.AugMix)
+    assert op.dialect == "timm"
+    assert op.mixture_width == theirs.width
+    assert op.alpha == theirs.alpha
+    assert max(op.chain_depth, 0) == max(theirs.depth, 0)
+    assert {step.magnitude for step in theirs.ops} == {op.severity}
+    assert {step.magnitude_std for step in theirs.ops} == {float("inf")}  # uniform, as ours
+
+
+def test_three_augment_is_timms():
+    theirs = timm.auto_augment_transform("3a").policy
+    assert [[(step.name, step.prob, step.magnitude) for step in sub] for sub in theirs] == [
+        [("Solarize", 1.0, 5)],
+        [("Desaturate", 1.0, 10)],
+        [("GaussianBlurRand", 1.0, 10)],
+    ]
+    assert from_timm("3a") == from_timm("3a-mstd0") == ae.ThreeAugment()
+
+
+@pytest.mark.parametrize("config", ["rand-m9-mstd0.5-inc1", "augmix-m3", "original"])
+def test_timms_fill_is_the_mean(config):
+    """As its create_transform passes it."""
+    theirs = create_transform(8, True, auto_augment=config, mean=MEAN).transforms[2]
+    step = theirs.policy[0][0] if config == "original" else theirs.ops[0]
+    mean = step.kwargs["fillcolor"]
+    assert mean == (124, 116, 104)
+    assert from_timm(config, image_mean=mean).fill == mean
+    assert from_timm(config).fill == timm._FILL[0]
+
+
+def test_timms_strings_make_policies():
+    for config in (*RAND, "original-mstd0.5", "augmix-m5-w4-d2", "3a"):
+        images = draw([ae.CenterCrop(24), from_timm(config)], [patch("coffee", 40, 40)], "cpu")[0]
+        assert images.shape == (1, 3, 24, 24)
+
+
+def test_a_magnitude_above_the_most_is_cut_after_its_noise():
+    """Of m15-mstd0.5 every level is 10, in timm and here; of m11-mstd1 some are not."""
+    step = timm.rand_augment_transform("rand-m15-mstd0.5").ops[0]
+    assert step.magnitude - 4 * step.magnitude_std > 10
+    assert from_timm("rand-m15-mstd0.5").magnitude_std == 0
+    assert from_timm("rand-m10-mstd0.5").magnitude_std == 0.5
+    for config in ("rand-m11-mstd1", "rand-m12-mstd101", "rand-m21-mmax20-mstd5"):
+        with pytest.raises(
+            ValueError, match=rf"^from_timm: '{config}' asks for magnitude \d\d above .*\."
+        ):
+            from_timm(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            "",
+            r"'' begins with '', expected one of rand, augmix, original, originalr, v0, v0r, 3a\.",
+        ),
+        ("randaug-m9", "begins with 'randaug', expected one of rand"),
+        ("rand-m9-w0", "has the section 'w0', expected each of m, n, p, mstd, mmax, inc, t once"),
+        ("rand-m9-9", "has the section '9', expected each of m, n"),
+        ("rand-", "has the section '', expected each of m, n"),
+        ("rand-m9-m8", "has the section 'm8' after another, expected each of .* once"),
+        ("augmix-n2", "has the section 'n2', expected each of m, w, d, a, b, mstd once"),
+        ("v0-m9", "has the section 'm9', expected each of mstd once"),
+        ("rand-m9.5", "has 'm9.5', expected a whole number after 'm'"),
+        ("rand-inc", "has 'inc', expected a whole number after 'inc'"),
+        ("rand-p0.5x", "has 'p0.5x', expected a number after 'p'"),
+        ("rand-t4a", "has the transforms '4a', expected one of 3a, 3aw, weights"),
+        ("rand-t", "has the transforms '', expected one of 3a, 3aw, weights"),
+        ("augmix-b1", r"asks for blended chains \(b1\), which augengine does not have"),
+        (
+            "augmix-m3-mstd0.5",
+            r"asks for normal noise on AugMix \(mstd\), which augengine does not",
+        ),
+        ("3a-mstd0.5", "asks for noise on 3-Augment, which augengine does not have"),
+        ("original-mstd101", "asks for a spread of 101 levels, which augengine does not have"),
+    ],
+)
+def test_what_of_timms_cannot_be_said(config, said):
+    with pytest.raises(
+        ValueError, match=rf"^from_timm: '{config}' {said.replace(repr(config) + ' ', '')}"
+    ):
+        from_timm(config)
+
+
+def test_what_an_op_refuses():
+    with pytest.raises(ValueError, match=r"AugMix\.severity: got 12, expected 1 … 10"):
+        from_timm("augmix-m12")
+    with pytest.raises(ValueError, match=r"RandAugment\.p: got 1\.5"):
+        from_timm("rand-p1.5")
+    with pytest.raises(TypeError, match=r"^from_timm: got 9, expected a string\. Pass"):
+        from_timm(9)
