@@ -8,6 +8,8 @@ batch; `execute` draws it. `Engine` and `Collate` do both at once.
 
 from . import presets
 from .engine import Batch, BatchOfViews, Engine
+from .from_timm import from_timm
+from .from_torchvision import from_torchvision
 from .kernels import Sources, execute
 from .loader import Collate, WithIds
 from .ops import *  # noqa: F403
@@ -34,6 +36,8 @@ __all__ = [
     "boxes",
     "concatenate",
     "execute",
+    "from_timm",
+    "from_torchvision",
     "masks",
     "presets",
     "side_by_side",

@@ -497,7 +497,9 @@ class Draft:
         """For each step with a statistic the part of the source that its frames showed, [n, 4]."""
         if not self._seen:
             return iter(())
-        matrix, frame, clip, extent = (np.concatenate(part) for part in zip(*self._seen, strict=True))
+        matrix, frame, clip, extent = (
+            np.concatenate(part) for part in zip(*self._seen, strict=True)
+        )
         zero = np.zeros(len(frame))
         seen = geometry.bounds(matrix, zero, zero, frame[:, 0], frame[:, 1])
         low = np.minimum(np.maximum(clip[:, :2], seen[:, :2]), clip[:, 2:])

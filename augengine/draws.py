@@ -98,7 +98,9 @@ def _irrational_steps(count: int) -> np.ndarray:
     relation ties to each other. [count] in (0, 1)."""
     primes = (n for n in itertools.count(2) if all(n % d for d in range(2, math.isqrt(n) + 1)))
     without_five = (p for p in primes if p != 5)  # its root is the golden ratio's
-    roots = np.array([(1 + math.sqrt(5)) / 2, *(math.sqrt(next(without_five)) for _ in range(count - 1))])
+    roots = np.array(
+        [(1 + math.sqrt(5)) / 2, *(math.sqrt(next(without_five)) for _ in range(count - 1))]
+    )
     return roots - np.floor(roots)
 
 

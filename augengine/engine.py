@@ -150,7 +150,9 @@ class Engine:
             "epoch": epoch,
             "channels": channels,
             "strength": None if np.ndim(strength) == 0 and strength == 1 else strength,
-            "partners": None if partners is None else (self._ids(partners[1], len(partners[0])), partners[0]),
+            "partners": None
+            if partners is None
+            else (self._ids(partners[1], len(partners[0])), partners[0]),
             "dtype": _dtype_name(self.dtype),
             "channels_last": self.memory_format == torch.channels_last,
         }

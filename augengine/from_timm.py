@@ -24,27 +24,27 @@ UNIFORM = 100  # a greater mstd of RandAugment asks for uniform magnitudes
 def from_timm(config: str, *, image_mean=None) -> Op:
     """The op that says what one of timm's strings does, in timm's dialect and with its defaults.
 
-    config: "rand-…", "augmix-…", "original", "originalr", "v0", "v0r" with or without "-mstd…", "3a".
-    image_mean: the fill, (r, g, b) or one number, 0 … 255; None is timm's grey, 128. (timm's
-    create_transform passes its mean, in bytes.)
+    config: "rand-…", "augmix-…", "3a", or "original", "originalr", "v0", "v0r", perhaps with
+    "-mstd…". image_mean: the fill, (r, g, b) or one number, 0 … 255; None is timm's grey, 128.
+    (timm's create_transform passes its mean, in bytes.)
 
-    As timm, it cuts a magnitude to mmax, 10 by default. timm adds mstd's noise before it cuts; that
-    can be said where the noise does not matter, four deviations above mmax or more. A section that
-    timm would pass over in silence, such as "inc" without a number, is an error here. timm's
-    create_transform gives augmix translations of 0.3 of the size, its strings alone and AugMix 0.45.
+    As timm, it cuts a magnitude to mmax, 10 by default. timm adds mstd's noise before it cuts;
+    that can be said where the noise does not matter, four deviations above mmax or more. A section
+    that timm would pass over in silence, such as "inc" without a number, is an error here. timm's
+    create_transform has augmix translate by 0.3 of the size; its strings alone and AugMix by 0.45.
 
-    Raises ValueError for what timm does not know either, and for its blended AugMix and for mstd where
-    the op has none.
+    Raises ValueError for what timm does not know either, for its blended AugMix, and for mstd
+    where the op has none.
     """
     if not isinstance(config, str):
         raise TypeError(
-            f"from_timm: got {config!r}, expected a string. Pass one such as 'rand-m9-mstd0.5-inc1'."
+            f"from_timm: got {config!r}, expected a string. Pass one like 'rand-m9-mstd0.5-inc1'."
         )
     kind, *sections = config.split("-")
     if kind not in SECTIONS:
         raise ValueError(
-            f"from_timm: {config!r} begins with {kind!r}, expected one of {', '.join(SECTIONS)}. Begin "
-            "with one of these."
+            f"from_timm: {config!r} begins with {kind!r}, expected one of {', '.join(SECTIONS)}. "
+            "Begin with one of these."
         )
     given = _read(config, kind, sections)
     if kind == "rand":
@@ -128,13 +128,14 @@ def _read(config: str, kind: str, sections: list[str]) -> dict[str, Any]:
         except ValueError:
             wanted = "a whole number" if known[key] is int else "a number"
             raise ValueError(
-                f"from_timm: {config!r} has {section!r}, expected {wanted} after {key!r}. Write it so."
+                f"from_timm: {config!r} has {section!r}, expected {wanted} after {key!r}. Write "
+                "it so."
             ) from None
     return given
 
 
 def _cannot(config: str, came: str, expected: str, remedy: str) -> ValueError:
     return ValueError(
-        f"from_timm: {config!r} asks for {came}, which augengine does not have, expected {expected}. "
-        f"{remedy}."
+        f"from_timm: {config!r} asks for {came}, which augengine does not have, expected "
+        f"{expected}. {remedy}."
     )

@@ -56,6 +56,7 @@ AUTO = ("AugMix", "AutoAugment", "RandAugment", "TrivialAugmentWide")
 SIZING = ("ImageClassification", "RandomResizedCrop", "Resize")
 SEQUENCES = ("Compose", "ModuleList", "Sequential", "list", "tuple")
 CHOOSERS = ("RandomApply", "RandomChoice", "RandomOrder")
+BOXES = (ops.CutMix, ops.RandomErasing)
 # The engine's images are tensors already.
 CONTAINERS = ("Identity", "PILToTensor", "ToImage", "ToPureTensor")
 PIL_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by PIL's number
@@ -65,24 +66,27 @@ def from_torchvision(transform, *, unfused: bool = False) -> Policy:
     """The policy that says what a torchvision pipeline does.
 
     transform: a Compose, a list of transforms, or one, of torchvision.transforms or its v2.
-    unfused: keep the first step that a policy cannot say, and all after it, as a `Stage` at the end,
-    which calls them with one finished image after the other: a float tensor (C, H, W) in [0, 1], or
-    uint8 where the pipeline had not converted yet; never a PIL image. The engine's dtype is then a
-    float one.
+    unfused: keep the first step that a policy cannot say, and all after it, as a `Stage` at the
+    end, which calls them with one finished image after the other: a float tensor (C, H, W) in
+    [0, 1], or uint8 where the pipeline had not converted yet; never a PIL image. The engine's
+    dtype is then float32.
 
-    Conversions become nothing: the engine takes bytes and writes floats in [0, 1]. They tell the unit
-    of fills, thresholds and erased values: bytes until one makes floats, [0, 1] from there on. A
-    pipeline that normalises and converts nothing is taken to have floats from its start. MixUp's and
-    CutMix's num_classes belongs to `Engine`.
+    Conversions become nothing: the engine takes bytes and writes floats in [0, 1]. They tell the
+    unit of fills, thresholds and erased values: bytes until one makes floats, [0, 1] from there
+    on. A pipeline that normalises and converts nothing is taken to have floats from its start.
+    MixUp's and CutMix's num_classes belongs to `Engine`.
 
     What differs from torchvision: a view is sampled once, with one interpolation, bilinear with
     antialiasing or nearest (torchvision's nearest-exact). Where steps want others, that of the
-    resizing step holds, or bilinear, and one UserWarning says who wanted what; the nearest that the
-    published policies have by default gives way without. A RandomCrop's padding_mode holds for all
-    steps. A CenterCrop pads with the fill of the others. RandomChoice and RandomOrder choose for every
-    sample, among mixes too. RandomErasing's "random" stays within [0, 1].
+    resizing step holds, or bilinear, and one UserWarning says who wanted what; the nearest that
+    the published policies have by default gives way without. A RandomCrop's padding_mode holds
+    for all steps. A CenterCrop pads with the fill of the others. A crop after a resize has other
+    pixels along its edge: torchvision's filter looked beyond it. RandomChoice and RandomOrder
+    choose for every sample, among mixes too. RandomErasing's "random" stays within [0, 1], about
+    mid-grey before Normalize.
 
-    Raises ValueError for what cannot be said, and for fills that disagree; TypeError for no transform.
+    Raises ValueError for what cannot be said, and for fills that disagree; TypeError for what is
+    no transform.
     """
     steps = list(_leaves(_Step("", transform)))
     if not steps:
@@ -101,8 +105,9 @@ def from_torchvision(transform, *, unfused: bool = False) -> Policy:
         except _CannotSay as problem:
             if not unfused:
                 raise ValueError(
-                    f"from_torchvision: {problem}, expected what a policy can say. Leave it out, or pass "
-                    "unfused=True to have it and all after it applied to the finished images."
+                    f"from_torchvision: {problem}, expected what a policy can say. Leave it "
+                    "out, or pass unfused=True to have it and all after it applied to the "
+                    "finished images."
                 ) from problem
             rest = [_unfused(steps[at:], reader.floats)]
             break
@@ -365,8 +370,8 @@ def _leaves(step: _Step) -> Iterator[_Step]:
         yield step
     else:
         raise TypeError(
-            f"from_torchvision: step {step.label or 0} is {step.it!r}, expected a transform. Pass a "
-            "Compose of torchvision's transforms, a list of them, or one."
+            f"from_torchvision: step {step.label or 0} is {step.it!r}, expected a transform. Pass "
+            "a Compose of torchvision's transforms, a list of them, or one."
         )
 
 
@@ -381,6 +386,19 @@ def _check_order(step: _Step, said: list[Op], new: list[Op]) -> None:
         for before in (*said, *new[:k]):
             if before.stages[1] > op.stages[0]:
                 raise _CannotSay(step, f"on the image itself after {type(before).__name__}")
+    boxes = [op for one in said for op in _deeply(one) if isinstance(op, BOXES)]
+    if boxes and any(isinstance(op, ops.MixUp) for one in new for op in _deeply(one)):
+        raise ValueError(
+            f"from_torchvision: {step} blends images into which {type(boxes[0]).__name__} has put "
+            "boxes, expected MixUp before it, since layers cannot say that. Move the mix up, or "
+            "the boxes down."
+        )
+
+
+def _deeply(op: Op) -> Iterator[Op]:
+    yield op
+    for child in op.children:
+        yield from _deeply(child)
 
 
 def _agreed(wishes: list[_Wish]) -> tuple[str | None, str]:
@@ -394,7 +412,8 @@ def _agreed(wishes: list[_Wish]) -> tuple[str | None, str]:
             first, *_, last = sorted(asked.values(), key=wishes.index)
             raise ValueError(
                 f"from_torchvision: {first.step} has {what}={first.value!r} and {last.step} "
-                f"{last.value!r}, expected one {what}, since a view is sampled once. Give them the same."
+                f"{last.value!r}, expected one {what}, since a view is sampled once. Give them the "
+                "same."
             )
     wanted = [w for w in wishes if w.what == "interpolation"]
     names = {w.value for w in wanted if w.step.name in SIZING} or {w.value for w in wanted}
@@ -404,21 +423,22 @@ def _agreed(wishes: list[_Wish]) -> tuple[str | None, str]:
     if unmet:
         said = ", ".join(f"{w.step} wants {w.value}" for w in unmet)
         differences.append(
-            f"{said}, but gets {interpolation}, since a view is sampled once. Say "
+            f"{said}, but {interpolation} holds, since a view is sampled once. Say "
             f"interpolation={interpolation!r} there if that is right."
         )
     border = next((w for w in wishes if w.what == "padding_mode" and w.value != "constant"), None)
     filled = [str(w.step) for w in wishes if w.what == "fill"]
     if border and filled:
         differences.append(
-            f"{', '.join(filled)} would fill, but gets the padding_mode {border.value!r} of "
-            f"{border.step}, since a view is sampled once. Say padding_mode='constant' to have it filled."
+            f"{', '.join(filled)} would fill, but the padding_mode {border.value!r} of "
+            f"{border.step} holds, since a view is sampled once. Say padding_mode='constant' to "
+            "have it filled."
         )
     return interpolation, " ".join(differences)
 
 
 def _sampled(op: Op, interpolation: str | None) -> Op:
-    """The op with the policy's interpolation where it has one; the published policies follow anyway."""
+    """The op with the policy's interpolation. The published policies follow it anyway."""
     values: dict[str, Any] = {}
     if op.children:
         values = {"transforms": tuple(_sampled(child, interpolation) for child in op.children)}
@@ -428,18 +448,19 @@ def _sampled(op: Op, interpolation: str | None) -> Op:
 
 
 def _unfused(steps: list[_Step], floats: bool) -> Op:
-    """The steps as they are, for tensors: what would have made tensors of the images is left out."""
+    """The steps as they are, but for those that would have made tensors of the images."""
     from torchvision.transforms import v2
 
     # Wrapped, since a Lambda's repr names a function without its address: it is in the fingerprint.
     rest: list[Any] = [] if floats else [v2.Lambda(_as_bytes)]
     tensors = True
     for step in steps:
-        mix = next((inner for inner in _deeply(step) if inner.name in ("CutMix", "MixUp")), None)
+        mix = next((inner for inner in _inside(step) if inner.name in ("CutMix", "MixUp")), None)
         if mix is not None:
             raise ValueError(
-                f"from_torchvision: {mix} comes after {steps[0]}, which is not fused, expected mixes "
-                "before it, since what is not fused sees one image at a time. Move the mix up."
+                f"from_torchvision: {mix} comes after {steps[0]}, which is not fused, expected "
+                "mixes before it, since what is not fused sees one image at a time. Move the mix "
+                "up."
             )
         if tensors and step.name == "ToTensor":
             rest.append(v2.ToDtype(torch.float32, scale=True))
@@ -449,11 +470,11 @@ def _unfused(steps: list[_Step], floats: bool) -> Op:
     return ops.Stage(v2.Compose([*rest, v2.Lambda(_as_floats)]), each=True)
 
 
-def _deeply(step: _Step) -> Iterator[_Step]:
+def _inside(step: _Step) -> Iterator[_Step]:
     yield step
     if step.name in (*SEQUENCES, *CHOOSERS):
         for child in step.children():
-            yield from _deeply(child)
+            yield from _inside(child)
 
 
 def _as_bytes(image: torch.Tensor) -> torch.Tensor:

@@ -108,9 +108,7 @@ class Collate:
                 f"Collate: got device={engine.device} in a worker process, expected main memory, where "
                 "workers hand their batches over. Leave device away, and call batch.to(device)."
             )
-        plan = engine.plan(
-            sources.sizes, ids, epoch, channels=sources.channels, strength=strength
-        )
+        plan = engine.plan(sources.sizes, ids, epoch, channels=sources.channels, strength=strength)
         return engine.draw(plan, sources, labels, out=_shared)
 
 

@@ -460,9 +460,7 @@ def side_by_side(plans) -> Plan:
     """
     plans = list(plans)
     for plan in plans[1:]:
-        same = np.array_equal(plan.ids, plans[0].ids) and np.array_equal(
-            plan.sizes, plans[0].sizes
-        )
+        same = np.array_equal(plan.ids, plans[0].ids) and np.array_equal(plan.sizes, plans[0].sizes)
         if not same:
             raise ValueError(
                 "side_by_side: the plans are for different sources, expected one batch. Use "

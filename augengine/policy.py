@@ -71,7 +71,9 @@ class Policy:
     def _agreed(self, name, default):
         """The one value that the ops give an argument, None meaning that an op does not mind."""
         values = {
-            v: type(op).__name__ for op in self._every() if (v := getattr(op, name, None)) is not None
+            v: type(op).__name__
+            for op in self._every()
+            if (v := getattr(op, name, None)) is not None
         }
         if len(values) > 1:
             said = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
@@ -278,7 +280,10 @@ def _described(op: Op):
 def _plain(value):
     if isinstance(value, Op):
         return _described(value)
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    # An argument of somebody's own op that is no plain value still has a part in the fingerprint.
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
 
 
 def _built_all(where, entries):

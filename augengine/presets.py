@@ -90,9 +90,7 @@ def fixmatch(size: int = 32, *, mean=CIFAR_MEAN, std=CIFAR_STD) -> Views:
     normalize = Normalize(mean, std)
 
     def weak() -> list[Op]:
-        crop = RandomCrop(
-            size, padding=size // 8, padding_mode="reflect", pad_if_needed=True
-        )
+        crop = RandomCrop(size, padding=size // 8, padding_mode="reflect", pad_if_needed=True)
         return [crop, RandomHorizontalFlip()]
 
     return Views(

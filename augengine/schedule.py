@@ -26,9 +26,13 @@ class Ramp:
                     f"Ramp.points: got {point!r}, expected (epoch, strength). Pass such pairs."
                 )
             epoch, strength = point
-            pairs.append((number("Ramp: epoch", epoch, 0), number("Ramp: strength", strength, 0, 1)))
+            pairs.append(
+                (number("Ramp: epoch", epoch, 0), number("Ramp: strength", strength, 0, 1))
+            )
         if not pairs:
-            raise ValueError("Ramp.points: got none, expected at least one. Pass (epoch, strength).")
+            raise ValueError(
+                "Ramp.points: got none, expected at least one. Pass (epoch, strength)."
+            )
         for (before, _), (after, _) in zip(pairs[:-1], pairs[1:], strict=True):
             interval("Ramp: epochs", (before, after))
         object.__setattr__(self, "points", tuple(pairs))

@@ -36,7 +36,10 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     byte = sources.dtype == torch.uint8
     kernels = _compiled("uint8" if byte else "float32")
     plan, sources = with_filtered(
-        plan, sources, execute, lambda pictures, filters: kernels.filtered(pictures, filters, _spread)
+        plan,
+        sources,
+        execute,
+        lambda pictures, filters: kernels.filtered(pictures, filters, _spread),
     )
     like = np.uint8(0) if byte else np.float32(0)
     unit = np.float32(1 / 255 if byte else 1)

@@ -17,8 +17,10 @@ from .cpu_sample import (
     axis_of,
     blend_rows,
     border_point,
+    copy_pixels,
     gather_any,
     gather_rgb,
+    moves_whole_pixels,
     next_run,
     pack_rgb,
     prepare_columns,
@@ -54,6 +56,11 @@ def _blend_separable(image, like, m, y, axis_y, axis_x, span, columns, weights, 
     start, stop, least, most = span
     if start >= stop or not (axis_y.low <= at and at <= axis_y.high):
         return 0, 0
+    if moves_whole_pixels(image, m, axis_y, axis_x):
+        column = int(np.floor(project(f32(start) + HALF, ZERO, m[0], m[1], m[2])))
+        row, skip = int(np.floor(at)), 4 * start
+        copy_pixels(image, like, row, column, int(m[0]), stop - start, rows + skip, scratch.pitch)
+        return start, stop
     blend_rows(image, like, axis_y, at, least, most - least, scratch.line)
     take_columns(image, like, axis_x, scratch, least, columns, weights, start, stop, rows)
     return start, stop

@@ -54,6 +54,8 @@ from .memory import (
     split_eight,
     strip3_floats,
     strip4_floats,
+    unpack_backwards,
+    unpack_forwards,
     values,
 )
 
@@ -250,6 +252,44 @@ def _clear_quads(quads, count):
     out = floats(quads, 4 * count)
     for i in range(4 * count):
         out[i] = ZERO
+
+
+# Axis-aligned views that move by whole pixels, mirrored or not
+
+
+@jit
+def moves_whole_pixels(image, m, axis_y, axis_x):
+    """Whether every output shows one pixel of an RGB image that lies pixel after pixel."""
+    return (
+        image.channels == 3 and image.stride_x == 3 and image.stride_c == 1
+        and abs(m[0]) == ONE and abs(m[4]) == ONE
+        and m[2] == np.floor(m[2]) and m[5] == np.floor(m[5])
+        and axis_y.support == ONE and axis_x.support == ONE
+        and axis_y.border == CONSTANT and axis_x.border == CONSTANT
+    )  # fmt: skip
+
+
+@apart
+def copy_pixels(image, like, row, column, step, count, rows, pitch):
+    """`count` pixels of a source row, from `column` on in steps of 1 or −1, into the rows."""
+    red, green, blue = rows, rows + pitch, rows + 2 * pitch
+    start = image.address + (row * image.stride_y + 3 * column) * image.item
+    width = 3 * image.item
+    whole = count // 16 * 16
+    if step == 1:
+        for x in range(0, whole, 16):
+            unpack_forwards(
+                start + x * width, red + 4 * x, green + 4 * x, blue + 4 * x, image.unit, like
+            )
+    else:
+        for x in range(0, whole, 16):
+            unpack_backwards(
+                start - (x + 15) * width, red + 4 * x, green + 4 * x, blue + 4 * x, image.unit, like
+            )
+    for x in range(whole, count):
+        pixel = values(start + step * x * width, 3, like)
+        for c in range(3):
+            floats(rows + c * pitch, count)[x] = f32(pixel[c]) * image.unit
 
 
 # Any other view

@@ -13,6 +13,7 @@ from .cpu_names import apart, curve_entry, f32, jit
 from .memory import floats, keep, values
 from .statistics import completed
 
+
 def measured(plan, pixels, spread):
     """The plan with its statistics completed. pixels: what `draw` knows of the sources."""
 

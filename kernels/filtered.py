@@ -81,9 +81,7 @@ def _used(plan: Plan) -> Plan:
     used, number = np.unique(plan.view, return_inverse=True)
     special = np.count_nonzero(used < 0)
     view = np.where(plan.view < 0, plan.view, number.reshape(plan.view.shape) - special)
-    return Plan.made(
-        **{**vars(plan), **_rows(plan, used[special:]), "view": view.astype(np.int32)}
-    )
+    return Plan.made(**{**vars(plan), **_rows(plan, used[special:]), "view": view.astype(np.int32)})
 
 
 def _rows(plan: Plan, views) -> dict[str, np.ndarray]:

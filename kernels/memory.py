@@ -168,6 +168,40 @@ def prefetch(typingctx, address):
     return types.void(types.int64), codegen
 
 
+def _unpack(backwards):
+    """Sixteen RGB pixels, values of `like`'s type one after the other, each times `unit`, into three
+    rows; backwards: the last pixel first."""
+
+    @intrinsic
+    def unpack_sixteen(typingctx, pixels, red, green, blue, unit, like):
+        def codegen(context, builder, signature, args):
+            pixels, *rows, unit, _ = args
+            element = ir.IntType(8) if like == types.uint8 else _F32
+            raw = builder.load(
+                _at(builder, pixels), align=1 if like == types.uint8 else 4,
+                typ=ir.VectorType(element, 48),
+            )  # fmt: skip
+            scale = _splat(builder, unit, _SIXTEEN)
+            for channel, row in enumerate(rows):
+                order = [channel + 3 * k for k in range(16)]
+                lanes = ir.Constant(
+                    ir.VectorType(ir.IntType(32), 16), order[::-1] if backwards else order
+                )
+                value = builder.shuffle_vector(raw, ir.Constant(raw.type, ir.Undefined), lanes)
+                if like == types.uint8:
+                    value = builder.uitofp(value, _SIXTEEN)
+                builder.store(builder.fmul(value, scale), _at(builder, row), align=4)
+            return context.get_dummy_value()
+
+        a = types.int64
+        return types.void(a, a, a, a, types.float32, like), codegen
+
+    return unpack_sixteen
+
+
+unpack_forwards, unpack_backwards = _unpack(False), _unpack(True)
+
+
 @intrinsic
 def split_eight(typingctx, quads, red, green, blue, scale):
     """Eight quads, each times its number at `scale`, into three rows."""

@@ -216,7 +216,9 @@ class _Views:
             elif kind == MATRIX:
                 done = [px.gain_offset(v, arg[0], arg[3]) for v in channels]
             elif kind == CURVE:
-                which = np.where(plan.step_kind[views, step] == CURVE, plan.step_arg[views, step, 0], 0)
+                which = np.where(
+                    plan.step_kind[views, step] == CURVE, plan.step_arg[views, step, 0], 0
+                )
                 curves = table.tensor(plan.curves[which.astype(int)])
                 done = [
                     curves[:, c if len(channels) == 3 else 0]

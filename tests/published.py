@@ -29,6 +29,7 @@ TORCHVISION = {
     "AutoAugment": (v2.AutoAugment._AUGMENTATION_SPACE, spaces.AUTO_AUGMENT, 10),
     "AugMix": (v2.AugMix._AUGMENTATION_SPACE, spaces.AUG_MIX, 10),
 }
+GEOMETRY = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 ENHANCEMENTS = ("Brightness", "Color", "Contrast", "Sharpness")
 # timm's second names for an operation whose magnitude goes another way.
 SUFFIXES = ("Increasing", "Original", "Rel")
@@ -63,7 +64,7 @@ POLICIES = {
     "RandAugment, timm 3a": ae.RandAugment(dialect="timm", choices="3a", p=1),
     "RandAugment, timm 3aw": ae.RandAugment(dialect="timm", choices="3aw", magnitude_std=101, p=1),
     "RandAugment, timm weights": ae.RandAugment(dialect="timm", choices="weights", p=1),
-    "RandAugment, weighted": ae.RandAugment(weights={"Rotate": 2, "Color": 0.5, "Equalize": 0}),
+    "RandAugment, weighted": ae.RandAugment(weights={"Rotate": 2, "Color": 1, "Equalize": 0.5}),
     "TrivialAugmentWide": ae.TrivialAugmentWide(),
     **{f"AutoAugment, {name}": ae.AutoAugment(name) for name in ("imagenet", "cifar10", "svhn")},
     **{
@@ -92,9 +93,7 @@ def given(name, magnitude):
         return float(int(magnitude))
     if name in ENHANCEMENTS:
         return 1.0 + magnitude
-    if name == "Solarize":  # torch compares bytes with it in float32
-        return float(np.float32(255.0 * magnitude))
-    return float(magnitude)
+    return 255.0 * magnitude if name == "Solarize" else float(magnitude)
 
 
 def timm_arguments(name, levels, coin, size, hparams=timm._HPARAMS_DEFAULT):
@@ -112,9 +111,23 @@ def drawn(plan, views=None):
     views = np.arange(len(plan)) if views is None else views
     texts, arguments = plan.log_op[views].tolist(), plan.log_arg[views, :, 0].tolist()
     return [
-        tuple(line(plan.log_text[op], value) for op, value in zip(ops, values, strict=True) if op >= 0)
+        tuple(
+            line(plan.log_text[op], value) for op, value in zip(ops, values, strict=True) if op >= 0
+        )
         for ops, values in zip(texts, arguments, strict=True)
     ]
+
+
+def chains(plan):
+    """[n, width] views of the chains."""
+    return plan.view[:, 1:]
+
+
+def shares_of(plan):
+    """[n, 1 + width]: the image's share and each chain's, from the layers' alphas."""
+    alpha = plan.alpha.astype(float)
+    through = np.cumprod((1 - alpha)[:, ::-1], axis=1)[:, ::-1]
+    return alpha * np.concatenate([through[:, 1:], np.ones((len(alpha), 1))], axis=1)
 
 
 def line(text, value=None):

@@ -229,7 +229,8 @@ def test_sizes(engine, sizes, said):
 )
 def test_strength(strength):
     with pytest.raises(
-        ValueError, match=r"got a strength of .*, expected one number or \[4\] in \[0, 1\]\. Pass one"
+        ValueError,
+        match=r"got a strength of .*, expected one number or \[4\] in \[0, 1\]\. Pass one",
     ):
         ae.Policy(POLICY).sample(IDS, [(20, 20)] * 4, strength=strength)
 

@@ -75,9 +75,7 @@ def test_blur_reaches_no_further_than_the_image(executor):
 @each_executor
 def test_sigma_0_blurs_nothing(executor):
     images = patches(2, 20, 30)
-    assert torch.equal(
-        drawn(ae.GaussianBlur(5, 0), images, executor, dtype="uint8"), images
-    )
+    assert torch.equal(drawn(ae.GaussianBlur(5, 0), images, executor, dtype="uint8"), images)
 
 
 @each_executor
@@ -128,9 +126,7 @@ def test_fill_that_a_warp_brought_in_is_filtered_like_the_rest(executor):
     ops = [ae.RandomAffine(0, translate=(0.5, 0.0)), ae.GaussianBlur(9, 2.0)]
     plan = plan_of(ops, images, dtype="uint8", seed=3)
     got = ae.execute(plan, images, executor=executor)
-    warped = ae.execute(
-        plan_of(ops[:1], images, dtype="uint8", seed=3), images, executor=executor
-    )
+    warped = ae.execute(plan_of(ops[:1], images, dtype="uint8", seed=3), images, executor=executor)
     assert 0 < (warped == 0).float().mean() < 1
     assert_close(got, F.gaussian_blur(warped, [9, 9], [2.0, 2.0]), 1)
 
@@ -151,7 +147,11 @@ def test_only_views_that_drew_a_filter_have_one(executor):
 
 @each_executor
 def test_frames_of_different_sizes_are_filtered_in_one_call(executor):
-    images = [photo("coffee")[:, :50, :60], photo("chelsea")[:, :31, :47], photo("rocket")[:, :50, :60]]
+    images = [
+        photo("coffee")[:, :50, :60],
+        photo("chelsea")[:, :31, :47],
+        photo("rocket")[:, :50, :60],
+    ]
     ops = [ae.GaussianBlur(5, 1.0), ae.RandomAdjustSharpness(2, p=1), ae.CenterCrop(30)]
     got = drawn(ops, images, executor, dtype="uint8")
     for image, made in zip(images, got, strict=True):

@@ -58,6 +58,7 @@ LAZY = {
     "rich",
     "skimage",
     "sklearn",
+    "timm",
     "torchvision",
     "triton",
     "typer",

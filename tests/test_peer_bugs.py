@@ -8,14 +8,12 @@ import pytest
 import torch
 from cases import each_executor
 from photos import patch, patches
-from published import ENHANCEMENTS, POLICIES, SAYS, SURE, drawn, sampled
+from published import ENHANCEMENTS, GEOMETRY, POLICIES, SAYS, SURE, drawn, sampled
 from scipy import stats
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 import augengine as ae
 from augengine.plan import NO_VIEW
-
-GEOMETRY = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 
 
 def only(name, magnitude, **how):
@@ -143,7 +141,7 @@ def test_trivialaugment_translates_by_pixels_whatever_the_size(size):
     plan = sampled(ae.TrivialAugmentWide(), 8000, size)
     for name in ("TranslateX", "TranslateY"):
         numbers = {abs(n) for outcome in drawn(plan) for text, n in outcome if text == SAYS[name]}
-        assert numbers == {float(int(32 * i / 30 + 1e-4)) for i in range(31)}
+        assert numbers == {float(int(pixels)) for pixels in torch.linspace(0, 32, 31)}
 
 
 def test_translations_after_a_resize_are_shares_of_the_new_size():

@@ -376,7 +376,9 @@ def test_an_honest_log_line_is_read(plan, tmp_path):
 
 def test_lying_arrays_in_a_file_are_refused(plan, tmp_path):
     far = plan.source + np.int32(12)
-    with pytest.raises(ValueError, match=r"damaged \(Plan\.source: holds a value outside \[0, 12\)"):
+    with pytest.raises(
+        ValueError, match=r"damaged \(Plan\.source: holds a value outside \[0, 12\)"
+    ):
         ae.Plan.load(forged(plan, tmp_path / "f", {"source": far}))
     with pytest.raises(ValueError, match=r"damaged \(Plan\.source: got int64"):
         ae.Plan.load(forged(plan, tmp_path / "f", {"source": plan.source.astype(np.int64)}))

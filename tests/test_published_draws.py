@@ -13,12 +13,13 @@ from published import (
     TORCHVISION,
     alike,
     assert_follows,
+    chains,
     drawn,
-    line,
     maybe,
     mixed,
     plain,
     sampled,
+    shares_of,
     then,
     timm,
     timm_law,
@@ -225,18 +226,6 @@ def test_autoaugments_levels_are_spread_as_timms():
 
 
 # AugMix
-
-
-def chains(plan):
-    """[n, width] views of the chains."""
-    return plan.view[:, 1:]
-
-
-def shares_of(plan):
-    """[n, 1 + width]: the image's share and each chain's, from the layers' alphas."""
-    alpha = plan.alpha.astype(float)
-    through = np.cumprod((1 - alpha)[:, ::-1], axis=1)[:, ::-1]
-    return alpha * np.concatenate([through[:, 1:], np.ones((len(alpha), 1))], axis=1)
 
 
 @pytest.mark.parametrize("all_ops", [True, False])

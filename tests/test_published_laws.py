@@ -102,7 +102,9 @@ def test_strength_a_half_is_half_the_way_from_neutral(policy):
     full, half = (sampled(policy, n, SIZE, strength=np.full(n, s)) for s in (1, 0.5))
     bare = np.zeros(2, int)
     for whole, halved in zip(outcomes_of(full), outcomes_of(half), strict=True):
-        ours, theirs = ([line for line in lines if line[1] is not None] for lines in (whole, halved))
+        ours, theirs = (
+            [line for line in lines if line[1] is not None] for lines in (whole, halved)
+        )
         bare += len(whole) - len(ours), len(halved) - len(theirs)
         for (text, number), (half_text, half_number) in zip(ours, theirs, strict=True):
             neutral = NEUTRAL.get(text, 0)
@@ -128,7 +130,10 @@ def told(plan, i):
     """All that a plan says of output i, without the places of its batch's tables."""
     layers = plan.view[i] != -1
     return [
-        *(getattr(plan, name)[i, layers].tobytes() for name in ("box", "alpha", "weight", "colour")),
+        *(
+            getattr(plan, name)[i, layers].tobytes()
+            for name in ("box", "alpha", "weight", "colour")
+        ),
         *(_view(plan, view) for view in plan.view[i, layers]),
     ]
 
@@ -192,7 +197,9 @@ def test_a_samples_pixels_are_the_same_alone_and_in_a_batch(policy, executor):
 
 @each_policy
 def test_seeds_epochs_and_views_draw_anew(policy):
-    plans = [sampled(policy, N, SIZE, **how) for how in ({}, {"seed": 1}, {"epoch": 1}, {"view": 1})]
+    plans = [
+        sampled(policy, N, SIZE, **how) for how in ({}, {"seed": 1}, {"epoch": 1}, {"view": 1})
+    ]
     drew = [outcomes_of(plan) for plan in plans]
     for a, b in ((0, 1), (0, 2), (0, 3), (1, 2)):
         assert drew[a] != drew[b]
@@ -291,7 +298,9 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("op", "arguments", "said"), BAD, ids=lambda v: str(v) if isinstance(v, dict) else "")
+@pytest.mark.parametrize(
+    ("op", "arguments", "said"), BAD, ids=lambda v: str(v) if isinstance(v, dict) else ""
+)
 def test_bad_arguments_say_what_would_fit(op, arguments, said):
     with pytest.raises(ValueError, match=said) as raised:
         op(**arguments)

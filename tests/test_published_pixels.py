@@ -16,9 +16,20 @@ import torch
 from cases import as_float, assert_close, each_executor
 from photos import patch
 from PIL import Image
-from published import ENHANCEMENTS, SAYS, TORCHVISION, drawn, plain, timm, timm_arguments
+from published import (
+    ENHANCEMENTS,
+    GEOMETRY,
+    SAYS,
+    TORCHVISION,
+    chains,
+    drawn,
+    plain,
+    sampled,
+    shares_of,
+    timm,
+    timm_arguments,
+)
 from scipy.ndimage import gaussian_filter
-from test_published_draws import chains, shares_of
 from torchvision.transforms import v2
 
 import augengine as ae
@@ -28,7 +39,6 @@ from augengine.ops.op import Op
 PHOTO = patch("astronaut", 64, 80)
 HEIGHT, WIDTH = PHOTO.shape[1:]
 SPACES = {name: ours for name, (_, ours, _) in TORCHVISION.items()} | {"timm": spaces.TIMM}
-GEOMETRY = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 EXACT = ("Posterize", "Solarize", "AutoContrast", "Equalize", "Invert")
 AWAY = {"Brightness": 1, "Sharpness": 1, "Color": 2, "Contrast": 2}  # bytes, from torchvision's
 FILL = 77
@@ -95,7 +105,10 @@ def every_bin(policy, name, **how):
 
 def of_kind(names):
     return [
-        (policy, name) for policy, (space, _, _) in TORCHVISION.items() for name in space if name in names
+        (policy, name)
+        for policy, (space, _, _) in TORCHVISION.items()
+        for name in space
+        if name in names
     ]
 
 
@@ -286,3 +299,31 @@ def test_three_augment_is_one_of_timms_three(executor):
         expected = torch.from_numpy(np.array(theirs)).movedim(-1, 0)
         assert_close(got[i], expected, 1 if grey else 0)
     assert len(met) == 3
+
+
+@each_executor
+@pytest.mark.parametrize(
+    ("policy", "shade"),
+    [
+        (ae.RandAugment(1, 30, weights={"TranslateX": 1}), 0),
+        (ae.RandAugment(1, 30, weights={"TranslateX": 1}, fill=(9, 99, 199)), (9, 99, 199)),
+        (ae.RandAugment(1, 10, weights={"TranslateXRel": 1}, dialect="timm", p=1), 128),
+        (ae.RandAugment(1, 10, weights={"TranslateXRel": 1}, dialect="timm", p=1, fill=7), 7),
+    ],
+    ids=["torchvision", "torchvision, filled", "timm", "timm, filled"],
+)
+def test_what_a_translation_uncovers_is_the_fill(policy, shade, executor):
+    """timm's own default is grey; its factory passes the mean of the dataset instead."""
+    images = PHOTO[None].repeat(16, 1, 1, 1)
+    plan = sampled(policy, 16, (HEIGHT, WIDTH), dtype="uint8")
+    got, sides = ae.execute(plan, images, executor=executor), set()
+    for new, ((_, shift),) in zip(got, drawn(plan), strict=True):
+        sides.add(np.sign(shift))
+        kept = int(abs(shift))
+        bare, moved = new[..., :kept], new[..., kept:]
+        if shift < 0:
+            bare, moved = new[..., WIDTH - kept :], new[..., : WIDTH - kept]
+        expected = PHOTO[..., : WIDTH - kept] if shift > 0 else PHOTO[..., kept:]
+        assert (bare == torch.tensor(shade, dtype=torch.uint8).reshape(-1, 1, 1)).all()
+        assert torch.equal(moved, expected)
+    assert sides == {-1, 1}

@@ -10,7 +10,7 @@ import torch
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 import torchvision.transforms.v2.functional as F
-from cases import assert_close, draw, each_executor
+from cases import as_float, assert_close, draw, each_executor
 from photos import patch, patches
 from PIL import Image
 from timm.data import auto_augment as timm
@@ -26,8 +26,10 @@ from augengine.ops import spaces
 
 BILINEAR = InterpolationMode.BILINEAR
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FLOAT = v2.ToDtype(torch.float32, scale=True)
+CUTMIX = v2.CutMix(num_classes=9)
 
-# v2.ToTensor and PIL's conversions announce their end.
+# v2.ToTensor announces its end.
 pytestmark = pytest.mark.filterwarnings("ignore:The transform `ToTensor:UserWarning")
 
 
@@ -278,21 +280,28 @@ def test_a_random_order_takes_every_order():
 
 
 BYTES = {
-    "nothing yet": [],
-    "still PIL": [v1.PILToTensor()],
-    "an image": [v2.ToImage()],
-    "bytes again": [v2.ToDtype(torch.float32, scale=True), v2.ToDtype(torch.uint8, scale=True)],
-    "a picture": [v2.ToTensor(), v2.ToPILImage()],
-    "other types": [v2.ToDtype({tv_tensors.Image: None, "others": torch.float32}, scale=True)],
+    "nothing yet": lambda: [],
+    "still PIL": lambda: [v1.PILToTensor()],
+    "an image": lambda: [v2.ToImage()],
+    "bytes again": lambda: [
+        v2.ToDtype(torch.float32, scale=True),
+        v2.ToDtype(torch.uint8, scale=True),
+    ],
+    "a picture": lambda: [v2.ToTensor(), v2.ToPILImage()],
+    "other types": lambda: [
+        v2.ToDtype({tv_tensors.Image: None, "others": torch.float32}, scale=True)
+    ],
 }
 FLOATS = {
-    "ToTensor": [v1.ToTensor()],
-    "v2's ToTensor": [v2.ToTensor()],
-    "ConvertImageDtype": [v1.PILToTensor(), v1.ConvertImageDtype(torch.float32)],
-    "v2's ConvertImageDtype": [v2.ConvertImageDtype(torch.float16)],
-    "ToDtype": [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.ToPureTensor()],
-    "of images": [v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)],
-    "cast": [v2.ToDtype(torch.float32, scale=True), v2.ToDtype(torch.float16)],
+    "ToTensor": lambda: [v1.ToTensor()],
+    "v2's ToTensor": lambda: [v2.ToTensor()],
+    "ConvertImageDtype": lambda: [v1.PILToTensor(), v1.ConvertImageDtype(torch.float32)],
+    "v2's ConvertImageDtype": lambda: [v2.ConvertImageDtype(torch.float16)],
+    "ToDtype": lambda: [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.ToPureTensor()],
+    "of images": lambda: [
+        v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)
+    ],
+    "cast": lambda: [v2.ToDtype(torch.float32, scale=True), v2.ToDtype(torch.float16)],
 }
 
 
@@ -301,7 +310,7 @@ def test_a_conversion_tells_the_unit(before):
     """Fills, thresholds and erased values: 51 of 255 bytes, or 0.2."""
     fifth = 51 if before in BYTES else 0.2
     steps = [
-        *(BYTES | FLOATS)[before],
+        *(BYTES | FLOATS)[before](),
         v2.RandomRotation(9, fill=fifth),
         v2.RandomCrop(8, 2, fill=(fifth,)),
         v2.TrivialAugmentWide(fill={torch.Tensor: fifth, tv_tensors.Mask: 7}),
@@ -343,7 +352,7 @@ def test_conversions_alone_leave_the_image():
     for pipeline in (v1.ToTensor(), [v2.ToImage(), v2.RandomApply([v2.Identity()])]):
         got, plan = draw(from_torchvision(pipeline), [image], "cpu")
         assert plan.explain(0) == "unchanged"
-        assert torch.equal(got[0], image / 255)
+        assert_close(got[0], as_float(image), 1e-6)
 
 
 # Whole pipelines, pixel by pixel
@@ -359,10 +368,10 @@ FIXED = {
         tv.RandomHorizontalFlip(1),
     ],
     "a larger frame": lambda tv: [tv.CenterCrop((100, 140)), tv.RandomVerticalFlip(1)],
-    "padded": lambda tv: [tv.RandomCrop((102, 132), [1, 2, 3, 4], fill=(9, 99, 200))],
+    "padded": lambda tv: [tv.RandomCrop((102, 132), [1, 2, 3, 4], fill=99)],
     "padded by reflection": lambda tv: [tv.RandomCrop((110, 134), [3, 7], padding_mode="reflect")],
-    "padded as needed": lambda tv: [tv.RandomCrop((110, 128), pad_if_needed=True, fill=40)],
     "jitters": lambda tv: [
+        tv.ConvertImageDtype(torch.float32),  # of bytes it rounds after each
         tv.ColorJitter((1.2, 1.2)),
         tv.ColorJitter(contrast=(0.7, 0.7)),
         tv.ColorJitter(saturation=(1.4, 1.4)),
@@ -381,6 +390,9 @@ FIXED = {
     ],
 }
 
+# Where a crop follows a resize torchvision's filter has looked beyond it; a blur carries that on.
+EDGES = {"evaluation": 1, "cropped and blurred": 4}
+
 
 @each_executor
 @pytest.mark.parametrize("tv", [v1, v2], ids=["v1", "v2"])
@@ -391,7 +403,9 @@ def test_a_pipeline_without_chance_makes_torchvisions_pixels(case, tv, executor)
     )
     got, _ = draw(from_torchvision(pipeline), [IMAGE], executor)
     shade = torch.tensor(STD)[:, None, None]
-    assert_close(got[0] * shade, pipeline(IMAGE) * shade, 2 / 255)
+    edge = EDGES.get(case, 0)
+    inner = (..., slice(edge, -edge or None), slice(edge, -edge or None))
+    assert_close((got[0] * shade)[inner], (pipeline(IMAGE) * shade)[inner], 2 / 255)
 
 
 @each_executor
@@ -410,12 +424,15 @@ def test_a_turned_image_and_its_corners_are_torchvisions(step, unit, before, tv,
             (25, 25), scale=(0.9, 0.9), shear=(5, 5, -3, -3), interpolation=BILINEAR, fill=fill
         ),
     }[step]()
-    pipeline = tv.Compose([tv.CenterCrop(90), *before(tv), turn, tv.ConvertImageDtype()])
+    pipeline = tv.Compose(
+        [tv.CenterCrop(90), *before(tv), turn, tv.ConvertImageDtype(torch.float32)]
+    )
     got, _ = draw(from_torchvision(pipeline), [IMAGE], executor)
     expected = pipeline(IMAGE)
     y, x = torch.meshgrid(torch.arange(90) - 44.5, torch.arange(90) - 44.5, indexing="ij")
     inside, outside = (x**2 + y**2).sqrt() < 36, torch.minimum(x.abs(), y.abs()) > 40
-    assert torch.equal(expected[:, outside], torch.tensor(fill).div(unit)[:, None].expand(3, 64))
+    corners = torch.tensor(fill).div(unit)[:, None].expand(3, int(outside.sum()))
+    assert_close(expected[:, outside], corners, 1e-6)
     assert_close(got[0][:, inside | outside], expected[:, inside | outside], 2 / 255)
 
 
@@ -464,9 +481,26 @@ def test_the_training_recipe_of_torchvisions_references(auto):
     assert erasing == ae.RandomErasing(0.1)
     images, _ = draw(policy, patches(4), "cpu")
     assert images.shape == (4, 3, 64, 64)
-    mixes = v2.RandomChoice([v2.MixUp(alpha=0.2, num_classes=9), v2.CutMix(num_classes=9)])
-    engine = ae.Engine(from_torchvision([pipeline, mixes]), num_classes=9)
-    assert engine(patches(4), torch.arange(4), ids=range(4)).labels.shape == (4, 9)
+
+
+def test_the_mixes_of_torchvisions_references():
+    mixes = v2.RandomChoice([v2.MixUp(alpha=0.2, num_classes=9), CUTMIX])
+    pipeline = [v2.RandomResizedCrop(64), FLOAT, v2.Normalize(MEAN, STD), mixes]
+    batch = ae.Engine(from_torchvision(pipeline), num_classes=9)(
+        patches(4), torch.arange(4), ids=range(4)
+    )
+    assert batch.images.shape == (4, 3, 64, 64)
+    assert batch.labels.shape == (4, 9)
+
+
+@pytest.mark.parametrize("boxes", [v2.RandomErasing(), v2.CutMix(num_classes=9)], ids=repr)
+@pytest.mark.parametrize("unfused", [False, True])
+def test_a_blend_of_what_has_boxes(boxes, unfused):
+    blends = v2.RandomChoice([v2.CutMix(num_classes=9), v2.MixUp(num_classes=9)])
+    said = rf"step 1 \(RandomChoice\) blends images into which {type(boxes).__name__} has put boxes"
+    with pytest.raises(ValueError, match=rf"^from_torchvision: {said}, expected .*\. Move"):
+        from_torchvision([boxes, blends], unfused=unfused)
+    from_torchvision([blends, boxes])
 
 
 # One interpolation, one fill, one border
@@ -486,30 +520,30 @@ def test_the_resizing_steps_interpolation_wins():
     policy, said = warned(steps)
     assert said.startswith(
         "from_torchvision: step 0.0 (RandomRotation) wants nearest, step 2 (RandomAffine) wants "
-        "nearest, but gets bilinear, since"
+        "nearest, but bilinear holds, since"
     )
     apply, resize, affine = policy.transforms
     assert apply.transforms[0].interpolation == resize.interpolation == "bilinear"
     assert affine.interpolation == "bilinear"
 
     policy, said = warned([v2.RandomRotation(9, BILINEAR), v2.Resize(9, "nearest")])
-    assert "step 0 (RandomRotation) wants bilinear, but gets nearest" in said
+    assert "step 0 (RandomRotation) wants bilinear, but nearest holds" in said
     assert {op.interpolation for op in policy.transforms} == {"nearest"}
 
 
 @pytest.mark.parametrize("name", ["bicubic", "lanczos", "box", "hamming"])
 def test_what_augengine_cannot_interpolate_is_bilinear(name):
     policy, said = warned(v2.RandomResizedCrop(9, interpolation=InterpolationMode(name)))
-    assert f"step 0 (RandomResizedCrop) wants {name}, but gets bilinear" in said
+    assert f"step 0 (RandomResizedCrop) wants {name}, but bilinear holds" in said
     assert policy == ae.Policy(ae.RandomResizedCrop(9, interpolation="bilinear"))
 
 
 def test_without_a_resizing_step_it_is_bilinear():
     policy, said = warned([v2.RandomPerspective(), v2.RandomRotation(9)])
-    assert "step 1 (RandomRotation) wants nearest, but gets bilinear" in said
+    assert "step 1 (RandomRotation) wants nearest, but bilinear holds" in said
     assert {op.interpolation for op in policy.transforms} == {"bilinear"}
     _, said = warned([v2.Resize(9), v2.Resize(8, "nearest")])
-    assert "step 1 (Resize) wants nearest, but gets bilinear" in said
+    assert "step 1 (Resize) wants nearest, but bilinear holds" in said
 
 
 @pytest.mark.usefixtures("no_warning")
@@ -519,7 +553,7 @@ def test_a_published_policys_nearest_gives_way_and_its_other_wishes_are_heard():
         assert crop.interpolation == "bilinear"
         assert op.interpolation is None
     with pytest.warns(
-        UserWarning, match=r"step 1 \(RandAugment\) wants bicubic, but gets bilinear"
+        UserWarning, match=r"step 1 \(RandAugment\) wants bicubic, but bilinear holds"
     ):
         from_torchvision([v2.Resize(9), v2.RandAugment(interpolation="bicubic")])
 
@@ -538,11 +572,11 @@ def test_a_step_that_is_not_fused_wishes_nothing(no_warning):
     [
         (
             [v2.RandomRotation(9, fill=128), v2.RandomAffine(9)],
-            r"step 0 \(RandomRotation\) has fill=128 and step 1 \(RandomAffine\) 0, expected one fill",
+            r"step 0 \(RandomRotation\) has fill=128 and step 1 \(RandomAffine\) 0, expected one",
         ),
         (
             [v2.TrivialAugmentWide(), v2.RandomApply([v2.RandomRotation(9, fill=(1, 2, 3))])],
-            r"step 0 \(TrivialAugmentWide\) has fill=0 and step 1\.0 \(RandomRotation\) \(1\.0, 2\.0",
+            r"step 0 \(TrivialAugmentWide\) has fill=0 and step 1\.0 \(RandomRotation\) \(1,",
         ),
         (
             [v2.RandomCrop(9, 1), v2.RandomCrop(8, 1, padding_mode="edge")],
@@ -559,7 +593,7 @@ def test_fills_that_disagree_name_their_steps(steps, said, unfused):
 def test_the_border_of_a_crop_is_everyones():
     policy, said = warned([v2.RandomCrop(9, 1, padding_mode="reflect"), v2.RandAugment()])
     assert (
-        "step 1 (RandAugment) would fill, but gets the padding_mode 'reflect' of step 0 (RandomCrop)"
+        "step 1 (RandAugment) would fill, but the padding_mode 'reflect' of step 0 (RandomCrop) h"
         in said
     )
     assert policy.transforms[0].padding_mode == "reflect"
@@ -567,7 +601,7 @@ def test_the_border_of_a_crop_is_everyones():
         [v2.Resize(9), v2.RandomRotation(9), v2.RandomCrop(9, 1, padding_mode="edge")]
     )
     assert "step 1 (RandomRotation) wants nearest" in said
-    assert "step 1 (RandomRotation) would fill, but gets the padding_mode 'edge'" in said
+    assert "step 1 (RandomRotation) would fill, but the padding_mode 'edge'" in said
 
 
 # What cannot be said
@@ -614,7 +648,7 @@ CANNOT = {
     "unscaled": (v2.ToDtype(torch.float32), "ToDtype", "that converts without scale=True"),
     "long": (v2.ToDtype(torch.int64, scale=True), "ToDtype", r"that makes torch\.int64"),
     "some normalised": (
-        v2.RandomApply([v2.ConvertImageDtype(), v2.Normalize(MEAN, STD)]),
+        v2.RandomApply([v2.ConvertImageDtype(torch.float32), v2.Normalize(MEAN, STD)]),
         "RandomApply",
         "that converts or normalises some images only",
     ),
@@ -632,8 +666,8 @@ def test_a_step_that_cannot_be_said_is_named(case):
     step, name, reason = CANNOT[case]
     reason = reason.replace("that no op takes", "with arguments that no op takes")
     said = (
-        rf"^from_torchvision: step 1 \({name}\) is a step {reason}.*, expected what a policy can say\. "
-        r"Leave it out, or pass unfused=True to have it .*\.$"
+        rf"^from_torchvision: step 1 \({name}\) is a step {reason}.*, expected what a policy can "
+        r"say\. Leave it out, or pass unfused=True to have it .*\.$"
     )
     with pytest.raises(ValueError, match=said):
         from_torchvision([v2.RandomVerticalFlip(), step])
@@ -647,9 +681,6 @@ def test_a_step_inside_is_named_by_its_place():
         from_torchvision([v2.RandomVerticalFlip(), inner])
     with pytest.raises(ValueError, match=r"step 0 \(JPEG\) is a step that augengine does not"):
         from_torchvision(v2.JPEG(50))
-
-
-CUTMIX = v2.CutMix(num_classes=9)
 
 
 @pytest.mark.parametrize(
@@ -668,11 +699,11 @@ CUTMIX = v2.CutMix(num_classes=9)
             r"step 1 \(RandomApply\) is a step on the image itself after RandomErasing",
         ),
         (
-            [v2.ToTensor(), v2.Normalize(MEAN, STD), v2.Resize(9)],
+            [FLOAT, v2.Normalize(MEAN, STD), v2.Resize(9)],
             r"step 2 \(Resize\) is a step on the image itself after Normalize",
         ),
         (
-            [v2.ToTensor(), v2.Normalize(MEAN, STD), v2.Normalize(MEAN, STD)],
+            [FLOAT, v2.Normalize(MEAN, STD), v2.Normalize(MEAN, STD)],
             r"step 2 \(Normalize\) is a step that normalises again",
         ),
     ],
@@ -707,7 +738,6 @@ def run(policy, images, **how):
     return ae.Engine(policy, executor="cpu", **how)(images, ids=range(len(images))).images
 
 
-FLOAT = v2.ToDtype(torch.float32, scale=True)
 UNFUSED = {
     "on bytes": [v2.Resize((40, 50)), v2.Pad(3, fill=200), FLOAT, v2.Normalize(MEAN, STD)],
     "on bytes to the end": [v2.RandomInvert(1), v2.Pad(3, fill=200)],
@@ -752,7 +782,7 @@ def test_conversions_of_pictures_are_left_out_of_what_is_not_fused():
     """They would refuse a tensor; after a step that makes pictures they stay."""
     image = patches(1)
     pixels = image / 255
-    pipeline = [v1.Pad(0), v1.PILToTensor(), v1.ConvertImageDtype()]
+    pipeline = [v1.Pad(0), v1.PILToTensor(), v1.ConvertImageDtype(torch.float32)]
     assert torch.equal(run(from_torchvision(pipeline, unfused=True), image), pixels)
     for pipeline in (
         [v1.Pad(0), v1.ToTensor(), v1.Normalize((0, 0, 0), (1, 1, 1))],
@@ -777,7 +807,7 @@ def test_a_mix_after_what_is_not_fused():
     for mix in (v2.MixUp(num_classes=9), v2.RandomChoice([CUTMIX])):
         with pytest.raises(
             ValueError,
-            match=r"step \d(\.0)? \((MixUp|CutMix)\) comes after step 1 \(Pad\), .*\. Move the mix up\.$",
+            match=r"step \d(\.0)? \((MixUp|CutMix)\) comes after step 1 \(Pad\), .*\. Move the mix",
         ):
             from_torchvision([v2.Resize(9), v2.Pad(1), mix], unfused=True)
 
@@ -890,6 +920,7 @@ def test_timms_fill_is_the_mean(config):
     assert mean == (124, 116, 104)
     assert from_timm(config, image_mean=mean).fill == mean
     assert from_timm(config).fill == timm._FILL[0]
+    assert step.hparams.get("translate_pct", 0.45) == (0.3 if config == "augmix-m3" else 0.45)
 
 
 def test_timms_strings_make_policies():

@@ -51,7 +51,9 @@ class Stage(Op):
         words = Draws(plan.seed, plan.epoch, ids, plan.look).words(_PLACE - number, 2)
         seeds = (words[:, 0] << np.uint64(32)) + words[:, 1]
         if self.each:
-            made = [_seeded(self.module, one, seed) for one, seed in zip(images, seeds, strict=True)]
+            made = [
+                _seeded(self.module, one, seed) for one, seed in zip(images, seeds, strict=True)
+            ]
             return torch.stack(made)
         made = _seeded(self.module, images, seeds[0])
         if not isinstance(made, torch.Tensor) or len(made) != len(images):
