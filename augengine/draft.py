@@ -15,6 +15,7 @@ import numpy as np
 
 from . import geometry
 from .draws import Draws
+from .layers import Layers
 from .plan import (
     CONSTANT,
     CURVE,
@@ -32,46 +33,6 @@ from .plan import (
 )
 
 UNCHANGED = "unchanged"
-
-
-@dataclass
-class Layers:
-    """Layers of n outputs while their number grows: arrays [n, K] as in the plan."""
-
-    view: np.ndarray
-    box: np.ndarray
-    alpha: np.ndarray
-    weight: np.ndarray
-    colour: np.ndarray
-
-    @classmethod
-    def base(cls, n: int, channels: int) -> Layers:
-        """One layer: sample i's own view, everywhere. The box is set when the frame is final."""
-        return cls(
-            np.arange(n, dtype=np.int32)[:, None],
-            np.zeros((n, 1, 4), np.int32),
-            np.ones((n, 1), np.float64),
-            np.ones((n, 1), np.float64),
-            np.zeros((n, 1, channels), np.float64),
-        )
-
-    def copy(self) -> Layers:
-        return Layers(*(array.copy() for array in vars(self).values()))
-
-    def append(self, rows, view, box, alpha, weight, colour) -> None:
-        """Add k layers (arrays [len(rows), k, …]) to some outputs; the others get empty ones."""
-        n, k = len(self.view), view.shape[1]
-        for name, new, empty in [
-            ("view", view, NO_VIEW),
-            ("box", box, 0),
-            ("alpha", alpha, 0),
-            ("weight", weight, 0),
-            ("colour", colour, 0),
-        ]:
-            old = getattr(self, name)
-            added = np.full((n, k, *old.shape[2:]), empty, old.dtype)
-            added[rows] = new
-            setattr(self, name, np.concatenate([old, added], axis=1))
 
 
 # What a draft holds for each of its rows, beside the steps and the log.
@@ -269,71 +230,20 @@ class Draft:
             )
         return int(self.frame[0, 0]), int(self.frame[0, 1])
 
-    def mixed_with(self) -> Layers:
+    def _mixed_with(self, theirs: Layers | None = None) -> Layers:
         """The others' layers as a mix may take them: as they stood when its chooser began."""
-        return self.layers if self.partners is None else self.partners
+        if self.partners is not None:
+            return self.partners
+        return self.layers if theirs is None else theirs
 
     def paste(self, rows, partner, box, theirs: Layers | None = None) -> None:
         """CutMix: `box` [len(rows), 4] of the partner's output replaces one's own. theirs: the
         layers that partners are taken from, where those have changed since."""
-        theirs = self.mixed_with() if theirs is None or self.partners is not None else theirs
-        height, width = self.output_size()
-        share = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / (height * width)
-        full = np.array([0, 0, height, width])
-        boxes = theirs.box[partner]
-        boxes[:, 0] = full
-        low = np.maximum(boxes[..., :2], box[:, None, :2])
-        high = np.maximum(np.minimum(boxes[..., 2:], box[:, None, 2:]), low)
-        # Taken before one's own weights change: a partner is somebody's own too.
-        weight = theirs.weight[partner] * share[:, None]
-        self.layers.weight[rows] *= (1 - share)[:, None]
-        self.layers.append(
-            rows,
-            theirs.view[partner],
-            np.concatenate([low, high], axis=-1),
-            theirs.alpha[partner],
-            weight,
-            theirs.colour[partner],
-        )
+        self.layers.paste(rows, self._mixed_with(theirs), partner, box, self.output_size())
 
     def blend(self, rows, partner, amount, theirs: Layers | None = None) -> None:
-        """MixUp: own · (1 − amount) + partner · amount; amount [len(rows)]. theirs: as for `paste`.
-
-        A partner made of several layers that all fill the output is blended layer by layer, with
-        alphas that give the same sum. One that has boxes cannot be: that raises ValueError.
-        """
-        theirs = self.mixed_with() if theirs is None or self.partners is not None else theirs
-        height, width = self.output_size()
-        views = theirs.view[partner]
-        present = views != NO_VIEW
-        full = (theirs.box[partner] == [0, 0, height, width]).all(-1)
-        full[:, 0] = True
-        if (present & ~full).any():
-            raise ValueError(
-                "MixUp: a partner already has a pasted or erased box, and blending it cannot be "
-                "said in layers. Put MixUp before CutMix and RandomErasing, or choose one of them "
-                "with OneOf."
-            )
-        # A layer's share of the partner's pixels: its alpha times what later layers let through.
-        theirs_alpha = np.where(present, theirs.alpha[partner], 0.0)
-        through = np.cumprod((1 - theirs_alpha)[:, ::-1], axis=1)[:, ::-1]
-        later = np.concatenate([through[:, 1:], np.ones((len(partner), 1))], axis=1)
-        parts = theirs_alpha * later * amount[:, None]
-        # Its alpha here: its part of all that is blended from its layer on, seen from below.
-        after = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1] - parts
-        alpha = parts / np.maximum(1 - after, 1e-12)
-        box = np.broadcast_to(np.array([0, 0, height, width], np.int32), (*views.shape, 4))
-        # Taken before one's own weights change: a partner is somebody's own too.
-        weight = theirs.weight[partner] * amount[:, None]
-        self.layers.weight[rows] *= (1 - amount)[:, None]
-        self.layers.append(
-            rows,
-            views,
-            box,
-            alpha,
-            weight,
-            theirs.colour[partner],
-        )
+        """MixUp: own · (1 − amount) + partner · amount; amount [len(rows)]. theirs: as for `paste`."""
+        self.layers.blend(rows, self._mixed_with(theirs), partner, amount, self.output_size())
 
     def overlay(self, rows, views, shares) -> None:
         """AugMix: one's own layers · (1 − Σ shares) + Σ shares · views, all of them full layers.
@@ -392,7 +302,7 @@ class Draft:
     def tile(self, rows, partners, centre) -> None:
         """Mosaic: own image and three partners [len(rows), 3] around `centre` [len(rows), 2] (y, x)."""
         height, width = self.output_size()
-        if (self.mixed_with().view[:, 1:] != NO_VIEW).any():
+        if (self._mixed_with().view[:, 1:] != NO_VIEW).any():
             raise ValueError(
                 "Mosaic: an image already has a mix or an erased box. Put Mosaic before CutMix, MixUp, "
                 "AugMix and RandomErasing."
@@ -406,11 +316,11 @@ class Draft:
             (partners[:, 2], y, x, [y, x, zero + height, zero + width]),
         ]
         views, boxes = [], []
-        for of, down, right, box in corners:
+        for of, down, right, corner in corners:
             tile = self.fork(of)
             self.warp(tile, geometry.inv_translate(right, down), UNCHANGED)
             views.append(tile)
-            boxes.append(np.stack(box, axis=1))
+            boxes.append(np.stack(corner, axis=1))
         box = np.stack(boxes, axis=1)
         share = (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1]) / (height * width)
         self.layers.weight[rows] = 0

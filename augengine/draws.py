@@ -110,15 +110,22 @@ def below(uniform, bound):
 
 
 GAMMA_TRIES = 8
-GAMMA_DRAWS = 3 * GAMMA_TRIES + 1
+
+
+def gamma_draws(alpha: float) -> int:
+    """How many uniform numbers a Gamma(alpha, 1) variate takes."""
+    return 1 if alpha == 1 else 3 * GAMMA_TRIES + 1
 
 
 def log_gamma_variate(uniform, alpha: float):
     """Log of a Gamma(alpha, 1) variate (Marsaglia and Tsang 2000), alpha > 0.
 
-    uniform: [n, GAMMA_DRAWS] in (0, 1). In logs, since a small alpha underflows. A try is accepted
-    with probability above 0.95; after GAMMA_TRIES misses (4e-11) the mode is taken. Returns [n].
+    uniform: [n, gamma_draws(alpha)] in (0, 1). In logs, since a small alpha underflows. A try is
+    accepted with probability above 0.95; after GAMMA_TRIES misses (4e-11) the mode is taken. alpha 1 is
+    the exponential distribution. Returns [n].
     """
+    if alpha == 1:
+        return np.log(-np.log(uniform[:, 0]))
     shape = alpha if alpha >= 1 else alpha + 1
     d = shape - 1 / 3
     c = 1 / np.sqrt(9 * d)
@@ -134,7 +141,7 @@ def log_gamma_variate(uniform, alpha: float):
 
 
 def dirichlet_variate(uniform, alpha: float, width: int):
-    """Dirichlet(alpha, …, alpha) from uniform [n, width · GAMMA_DRAWS]. Returns [n, width], each
+    """Dirichlet(alpha, …, alpha) from uniform [n, width · gamma_draws(alpha)]. Returns [n, width], each
     row with sum 1."""
     logs = np.stack(
         [log_gamma_variate(part, alpha) for part in np.split(uniform, width, axis=1)], axis=1
@@ -144,7 +151,8 @@ def dirichlet_variate(uniform, alpha: float, width: int):
 
 
 def beta_variate(uniform, alpha: float):
-    """Beta(alpha, alpha) from uniform [n, 2 · GAMMA_DRAWS]. Returns [n] in [0, 1]."""
-    a = log_gamma_variate(uniform[:, :GAMMA_DRAWS], alpha)
-    b = log_gamma_variate(uniform[:, GAMMA_DRAWS:], alpha)
+    """Beta(alpha, alpha) from uniform [n, 2 · gamma_draws(alpha)]. Returns [n] in [0, 1]."""
+    count = gamma_draws(alpha)
+    a = log_gamma_variate(uniform[:, :count], alpha)
+    b = log_gamma_variate(uniform[:, count : 2 * count], alpha)
     return 1 / (1 + np.exp(np.clip(b - a, -700, 700)))

@@ -145,7 +145,7 @@ class Engine:
             strength = self.strength
         if callable(strength):
             strength = strength(epoch, ids)
-        how = {
+        how: dict[str, Any] = {
             "seed": self.seed,
             "epoch": epoch,
             "channels": channels,

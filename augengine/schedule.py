@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Ramp:
             raise ValueError(
                 "Ramp.points: got none, expected at least one. Pass (epoch, strength)."
             )
-        for (before, _), (after, _) in zip(pairs[:-1], pairs[1:], strict=True):
+        for (before, _), (after, _) in pairwise(pairs):
             interval("Ramp: epochs", (before, after))
         object.__setattr__(self, "points", tuple(pairs))
 

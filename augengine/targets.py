@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ def _boxes_of(plan: Plan, i: int, given, min_visible: float):
     root, made, origin = plan.roots(), [np.zeros((0, 4))], [np.zeros((0, 2), np.int64)]
     for k, view in enumerate(plan.view[i]):
         y0, x0, y1, x1 = plan.box[i, k]
-        if view < 0 or (y1 - y0) * (x1 - x0) == 0 or plan.weight[i, k] == 0 and k:
+        if view < 0 or (y1 - y0) * (x1 - x0) == 0 or (plan.weight[i, k] == 0 and k):
             continue
         mine = given[root[view]]
         moved, whole = _moved(plan, view, mine)
@@ -151,7 +152,7 @@ def masks(plan: Plan, images, *, fill: int = 0, executor: str | None = None) -> 
     views = len(plan.source)
     unlabelled = (plan.view < 0) | ((plan.weight == 0) & (np.arange(plan.view.shape[1]) > 0))
     view = np.where(unlabelled | (plan.alpha < 0.5), NO_VIEW, plan.view).astype(np.int32)
-    bare = {
+    bare: dict[str, Any] = {
         "finish": Finish(plan.finish.size, 1, dtype="uint8"),
         "support": np.zeros_like(plan.support),
         "fill": np.full((views, 1), fill / 255, np.float32),

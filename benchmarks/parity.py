@@ -54,8 +54,8 @@ Where whole policies differ on purpose, beyond these bytes:
 - **Every sample draws for itself.** torchvision v2 draws once for a batch; so does kornia.
 - torchvision's Solarize at level 0 still inverts pure white (its threshold is 255, not 256); so do we.
 - timm's Posterize (v0, `rand` without `inc1`) keeps 0 bits at the weakest levels: a black image, as its
-  dialect gives here (Pillow refuses 0 bits from version 13 on, so timm then fails there). torchvision's dialect never goes below 4 bits (2 in
-  TrivialAugmentWide).
+  dialect gives here (Pillow refuses 0 bits from version 13 on, so timm then fails there).
+  torchvision's dialect never goes below 4 bits (2 in TrivialAugmentWide; AugMix counts down to 0).
 """
 
 
@@ -255,7 +255,8 @@ def main() -> int:
         "# Beside their sources\n\nWritten by `python -m benchmarks.parity`. "
         f"{measure.versions('torchvision', 'timm', 'pillow')}. Differences in bytes (0 … 255) of uint8 "
         "outputs on a photograph of 224², over all magnitudes and both signs; geometry where no border "
-        f'had a part; "of floats": the largest to torchvision\'s functional on float images.\n\n{table(rows)}\n\n{ON_PURPOSE}'
+        'had a part; "of floats": the largest to torchvision\'s functional on float images.\n\n'
+        f"{table(rows)}\n\n{ON_PURPOSE}"
     )
     RESULT.write_text(text, "utf-8")
     print(f"\n{table(rows)}\n\n{ON_PURPOSE}\nwritten to {RESULT}")

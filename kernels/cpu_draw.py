@@ -30,7 +30,7 @@ from .cpu_sample import (
     split_quads,
     take_columns,
 )
-from .memory import fence, floats, keep, prefetch
+from .memory import fence, floats, ints, keep, prefetch
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
 FAR = np.iinfo(np.int64).max  # an end of memory that no load comes near
@@ -105,9 +105,11 @@ def _reach(m, axis_y, axis_x, height, width):
 
 
 @jit
-def _uncovered(n, k, y, layer_view, box, alpha):
-    """The columns of layer k's box that no later opaque layer hides on this row, as one span."""
+def _uncovered(n, k, piece, y, layer_view, box, alpha):
+    """The columns of layer k's box that no later opaque layer hides on this row, as two spans (one may
+    be empty), left and right of the widest hole: of those, number `piece`."""
     x0, x1 = np.int64(box[n, k, 1]), np.int64(box[n, k, 3])
+    hole, end = x1, x1
     for later in range(k + 1, layer_view.shape[1]):
         hides = layer_view[n, later] != NO_VIEW and alpha[n, later] == ONE
         if hides and box[n, later, 0] <= y and y < box[n, later, 2]:
@@ -116,7 +118,21 @@ def _uncovered(n, k, y, layer_view, box, alpha):
                 x0 = right
             if left < x1 and x1 <= right:
                 x1 = left
-    return x0, x1
+            if x0 < left and right < x1 and right - left > end - hole:
+                hole, end = left, right
+    if hole <= x0 or end >= x1:  # no hole, or another layer has cut it off
+        hole, end = x1, x1
+    return (x0, hole) if piece == 0 else (end, x1)
+
+
+@jit
+def _columns_of(axis, table, start, stop, least, most):
+    """The source columns that the outputs start … stop − 1 take, of all the view's least … most − 1."""
+    if axis.border != CONSTANT or start >= stop:
+        return least, most
+    column = ints(table, stop)
+    left, right = np.int64(column[start]), np.int64(column[stop - 1])
+    return min(left, right), max(left, right) + axis.taps
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -227,9 +243,10 @@ def draw(
                 for row in range(y * ahead_rows // height, (y + 1) * ahead_rows // height):
                     for skip in range(0, ahead_bytes + 64, 64):
                         prefetch(ahead + row * ahead_stride + skip)
-            for k in range(layers):
+            for part in range(2 * layers):
+                k = part // 2
                 v = layer_view[n, k]
-                x0, x1 = _uncovered(n, k, y, layer_view, box, alpha)
+                x0, x1 = _uncovered(n, k, part % 2, y, layer_view, box, alpha)
                 if v == NO_VIEW or y < box[n, k, 0] or y >= box[n, k, 2] or x0 >= x1:
                     continue
                 opaque = alpha[n, k] == ONE
@@ -247,13 +264,12 @@ def draw(
                     m, separable = floats(matrices + 36 * v, 9), spans[k, 4] == 1
                     start, stop = x1, x1
                     if separable:
-                        span = (
-                            max(spans[k, 0], x0),
-                            min(spans[k, 1], x1),
-                            spans[k, 2],
-                            spans[k, 3],
-                        )
                         table = tables + k * (1 + widest) * pitch
+                        start, stop = max(spans[k, 0], x0), min(spans[k, 1], x1)
+                        least, most = _columns_of(
+                            axis_x, table, start, stop, spans[k, 2], spans[k, 3]
+                        )
+                        span = (start, stop, least, most)
                         start, stop = _blend_separable(
                             image, like, m, y, axis_y, axis_x, span, table, table + pitch, scratch,
                             rows,

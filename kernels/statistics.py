@@ -15,7 +15,9 @@ def completed(plan: Plan, measure, byte: bool) -> Plan:
     """The plan with its statistics measured and replaced by plain steps.
 
     byte: whether sources are bytes. RANGE is then done in whole numbers, cut as PIL and torchvision
-    cut them, and for floats by a matrix. measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
+    cut them, and for floats by a matrix.
+
+    measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
     MEAN: [n], of the grey for RGB and of all values otherwise; RANGE: [n, C, 2] lowest and
     highest; HISTOGRAM: [n, C, 256] counts of `curve_entry`. Values in [0, 1].
     """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from augengine.draws import GAMMA_DRAWS, Draws, below, beta_variate, log_gamma_variate, philox4x32
+from augengine.draws import Draws, below, beta_variate, gamma_draws, log_gamma_variate, philox4x32
 
 SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
 
@@ -152,7 +152,7 @@ def test_below_never_reaches_its_bound():
 
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, 3.0])
 def test_beta_variate_is_beta(alpha):
-    drawn = beta_variate(Draws(0, 0, np.arange(20_000)).uniform(0, 2 * GAMMA_DRAWS), alpha)
+    drawn = beta_variate(Draws(0, 0, np.arange(20_000)).uniform(0, 2 * gamma_draws(alpha)), alpha)
     assert np.isfinite(drawn).all()
     assert 0 <= drawn.min() <= drawn.max() <= 1
     assert stats.kstest(drawn, stats.beta(alpha, alpha).cdf).pvalue > SURE
@@ -162,7 +162,7 @@ def test_beta_variate_is_beta(alpha):
 
 @pytest.mark.parametrize("alpha", [1e-3, 1e3])
 def test_beta_variate_at_the_ends_of_what_mixes_take(alpha):
-    drawn = beta_variate(Draws(0, 0, np.arange(4000)).uniform(0, 2 * GAMMA_DRAWS), alpha)
+    drawn = beta_variate(Draws(0, 0, np.arange(4000)).uniform(0, 2 * gamma_draws(alpha)), alpha)
     assert np.isfinite(drawn).all()
     assert drawn.mean() == pytest.approx(0.5, abs=0.03)
     assert drawn.var() == pytest.approx(0.25 / (2 * alpha + 1), rel=0.1)
@@ -170,12 +170,14 @@ def test_beta_variate_at_the_ends_of_what_mixes_take(alpha):
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.5])
 def test_log_gamma_variate_is_gamma(alpha):
-    drawn = np.exp(log_gamma_variate(Draws(2, 0, np.arange(20_000)).uniform(0, GAMMA_DRAWS), alpha))
+    drawn = np.exp(
+        log_gamma_variate(Draws(2, 0, np.arange(20_000)).uniform(0, gamma_draws(alpha)), alpha)
+    )
     assert stats.kstest(drawn, stats.gamma(alpha).cdf).pvalue > SURE
 
 
 def test_gamma_is_finite_when_every_try_misses():
     """The mode is taken; extreme draws make no NaN either."""
     for value in (2.0**-33, 1 - 2.0**-33):
-        drawn = log_gamma_variate(np.full((2, GAMMA_DRAWS), value), 0.1)
+        drawn = log_gamma_variate(np.full((2, gamma_draws(0.1)), value), 0.1)
         assert np.isfinite(drawn).all()

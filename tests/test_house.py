@@ -34,7 +34,7 @@ LAYERS = (
     ("policy.py", "kernels/*.py"),
     ("ops/*.py",),
     ("draft.py",),
-    ("geometry.py", "colour.py", "draws.py"),
+    ("geometry.py", "colour.py", "draws.py", "layers.py"),
     ("plan.py",),
 )
 

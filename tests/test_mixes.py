@@ -156,13 +156,72 @@ def test_mosaics_point_is_uniform_and_in_range():
         assert stats.kstest(centre[:, axis] / 400, stats.uniform(0.25, 0.5).cdf).pvalue > 1e-3
 
 
-def test_mosaic_then_mixup_and_refusals():
-    with pytest.raises(ValueError, match=r"MixUp: a partner already has a pasted"):
-        sampled([ae.Mosaic(), ae.MixUp()], 8)
+def test_mosaic_after_a_mix_is_refused():
     with pytest.raises(
         ValueError, match=r"Mosaic: an image already has a mix .* Put Mosaic before"
     ):
         sampled([ae.CutMix(), ae.Mosaic()], 8)
+
+
+# MixUp of what has boxes
+
+
+@each_executor
+@pytest.mark.parametrize(
+    "first",
+    [
+        ae.CutMix(),
+        ae.RandomErasing(p=0.6, count=(1, 3)),
+        ae.RandomErasing(p=1, value="random", count=2),
+        ae.Mosaic(p=0.5),
+        ae.MixUpOrCutMix(),
+        ae.Compose([ae.CutMix(), ae.RandomErasing(p=1)]),
+        ae.AugMix(),
+    ],
+    ids=lambda op: type(op).__name__,
+)
+def test_mixup_after_anything_is_op_by_op(executor, first):
+    """The finished images of the first op, blended with λ and partner of the second."""
+    images, labels = patches(9, 24, 30), torch.arange(9)
+    empty = ae.RandomHorizontalFlip(p=0)
+    held = ae.Compose([empty] * (first.places - 1)) if first.places > 1 else empty
+    plan = plan_of([first, ae.MixUp()], images)
+    before = plan_of(first, images)
+    blend = plan_of([held, ae.MixUp()], images)
+    amount = torch.from_numpy(blend.alpha[:, 1].copy())
+    partner = torch.from_numpy(blend.source[blend.view[:, 1]].astype(np.int64))
+    assert 0.02 < amount.min()
+    done = ae.execute(before, images, executor=executor)
+    share = amount[:, None, None, None]
+    expected = (1 - share) * done + share * done[partner]
+    assert_close(ae.execute(plan, images, executor=executor), expected, 2e-6)
+    labelled = ae.soft_labels(before, labels, 9)
+    mixed = (1 - amount[:, None]) * labelled + amount[:, None] * labelled[partner]
+    assert_close(ae.soft_labels(plan, labels, 9), mixed, 1e-6)
+
+
+def test_cells_are_disjoint_and_cover():
+    from augengine.layers import Layers, cells
+
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        k = random.integers(1, 6)
+        low = random.integers(0, 12, (1, k, 2))
+        box = np.concatenate([low, np.minimum(low + random.integers(0, 9, (1, k, 2)), 12)], axis=-1)
+        alpha = random.choice([1.0, 0.4], (1, k))
+        alpha[0, 0] = 1
+        layers = Layers(np.arange(k)[None], box, alpha, alpha, np.zeros((1, k, 3)))
+        painted = np.zeros((12, 12), int)
+        for (y0, x0, y1, x1), numbers in cells(layers, 0, (12, 12)):
+            painted[y0:y1, x0:x1] += 1
+            for y, x in ((y0, x0), (y1 - 1, x1 - 1)):
+                inside = [
+                    n for n in range(k)
+                    if n == 0 or (box[0, n, 0] <= y < box[0, n, 2] and box[0, n, 1] <= x < box[0, n, 3])
+                ]  # fmt: skip
+                last = max(n for n in inside if alpha[0, n] == 1)
+                assert numbers == [n for n in inside if n >= last]
+        assert (painted == 1).all()
 
 
 # A second batch
@@ -198,7 +257,7 @@ def test_pseudo_labels_may_be_soft():
         partners=(patches(2, 20, 20), soft, [5, 6]),
     )
     assert_close(batch.labels.sum(dim=1), torch.ones(2), 1e-6)
-    lam = torch.from_numpy(batch.plan.weight[:, 0])
+    lam = torch.tensor(batch.plan.weight[:, 0].copy())
     partner = batch.plan.source[batch.plan.view[:, 1]] - 2
     expected = torch.nn.functional.one_hot(torch.tensor([0, 2]), 3) * lam[:, None]
     expected = expected + soft[partner] * (1 - lam[:, None])

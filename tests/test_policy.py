@@ -690,6 +690,8 @@ def test_a_mix_in_a_chooser_sees_the_others_as_they_were():
         [ae.CutMix(), ae.CutMix(p=0.5)],
         [ae.OneOf([ae.CutMix(), ae.MixUp()])],
         [ae.CutMix(), ae.RandomErasing(1)],
+        [ae.CutMix(), ae.MixUp()],
+        [ae.Mosaic(0.5), ae.MixUpOrCutMix(), ae.MixUp()],
         [ae.RandomApply([ae.MixUp(), ae.CutMix()], 0.5)],
     ],
     ids=str,
@@ -698,13 +700,6 @@ def test_weights_of_every_output_sum_to_one(mixes):
     plan = plan_of(mixes, n=64)
     np.testing.assert_allclose(plan.weight.sum(axis=1), 1, atol=1e-6)
     assert (plan.weight >= 0).all()
-
-
-def test_a_blend_with_boxes_is_refused():
-    with pytest.raises(
-        ValueError, match=r"MixUp: a partner already has a pasted .*Put MixUp before"
-    ):
-        plan_of([ae.CutMix(), ae.MixUp()])
 
 
 def test_no_row_and_every_row_of_every_op():

@@ -52,7 +52,7 @@ def numbers_of(outcomes):
     return found
 
 
-def timm_numbers(ops, n=5000):
+def timm_numbers(ops, n=10_000):
     """The numbers that timm's operations hand to their functions, drawn by timm; for our log."""
     random.seed(0)
     found = {}
@@ -152,7 +152,9 @@ def test_randaugment_draws_as_timms(config):
 
 NOISY_RANDAUGMENTS = {
     "rand-m9-mstd0.5": ae.RandAugment(dialect="timm", magnitude_std=0.5),
-    "rand-m5-mstd3-inc1": ae.RandAugment(2, 5, dialect="timm", magnitude_std=3, increasing=True),
+    "rand-m5-mstd3-p1.0-inc1": ae.RandAugment(
+        2, 5, dialect="timm", magnitude_std=3, p=1, increasing=True
+    ),
     "rand-m9-mstd101-inc1": ae.RandAugment(dialect="timm", magnitude_std=101, increasing=True),
     "rand-m13-mstd2-mmax15-inc1": ae.RandAugment(
         2, 13, dialect="timm", magnitude_std=2, max_magnitude=15, increasing=True

@@ -60,9 +60,9 @@ def test_each_is_keyed_by_the_sample():
 
 
 def test_global_generators_are_put_back():
-    torch.manual_seed(5), random.seed(5), np.random.seed(5)  # noqa: B018, NPY002
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)  # noqa: NPY002
     expected = torch.rand(1), random.random(), np.random.rand()  # noqa: NPY002
-    torch.manual_seed(5), random.seed(5), np.random.seed(5)  # noqa: B018, NPY002
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)  # noqa: NPY002
 
     def draws(images):
         return images + torch.rand(1) + random.random() + np.random.rand()  # noqa: NPY002

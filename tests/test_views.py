@@ -123,6 +123,6 @@ def test_errors():
         ae.Views()
     with pytest.raises(TypeError, match=r"Engine: got out=Tensor with Views, expected a function"):
         engine(weak=WEAK)(patches(6), ids=IDS, out=torch.empty(6, 3, 32, 32))
+    plans = [ae.Policy(WEAK).sample([k], [(40, 50)]) for k in (1, 2)]
     with pytest.raises(ValueError, match=r"side_by_side: the plans are for different sources"):
-        a, b = (ae.Policy(WEAK).sample([k], [(40, 50)]) for k in (1, 2))
-        ae.side_by_side([a, b])
+        ae.side_by_side(plans)

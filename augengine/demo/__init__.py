@@ -254,8 +254,8 @@ def contact_sheet(engine: Engine, photographs: list[Photograph], plans, drawn):
         rows.append(row)
     first, last = plans[0].epoch, plans[-1].epoch
     lines = [
-        " → ".join(_said(op) for op in engine.policy.transforms),
-        f"seed {engine.seed}, epochs {first} … {last}, policy {engine.policy.fingerprint}. "
+        " → ".join(_said(op) for op in Policy(engine.policy).transforms),
+        f"seed {engine.seed}, epochs {first} … {last}, policy {Policy(engine.policy).fingerprint}. "
         "Crops are height×width at (top, left) of the photograph; shifts are (right, down), pastes at "
         "(top, left), in pixels of the result.",
     ]
@@ -307,7 +307,7 @@ def speed(
     for name, (package, translate) in PEERS.items():
         say(f"preparing {name} …")
         try:
-            work = translate(engine.policy)
+            work = translate(Policy(engine.policy))
         except ImportError:
             note = f"not installed; to compare: pip install '{package}'"
             missing.append(Row(name, 1, note=note))

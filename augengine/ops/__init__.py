@@ -27,7 +27,7 @@ from .geometric import (
     RandomRotation,
     RandomVerticalFlip,
 )
-from .mixing import Cutout, CutMix, Mosaic, MixUp, MixUpOrCutMix, RandomErasing
+from .mixing import CutMix, Cutout, MixUp, MixUpOrCutMix, Mosaic, RandomErasing
 from .op import Op
 from .sizing import CenterCrop, RandomCrop, RandomResizedCrop, Resize
 from .stage import Stage

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..draws import GAMMA_DRAWS, below, dirichlet_variate
+from ..draws import below, dirichlet_variate, gamma_draws
 from . import actions, spaces
 from .op import LAYER, VIEW, Op, colour, interpolation_name, number, one_or_interval, whole
 
@@ -55,7 +55,7 @@ class RandAugment(Op):
         name, timm = "RandAugment", self.dialect == "timm"
         _check_count(f"{name}.num_ops", self.num_ops, 0, 64)
         _check_count(f"{name}.num_magnitude_bins", self.num_magnitude_bins, 2, 10**6)
-        most = self.num_magnitude_bins - 1
+        most: float = self.num_magnitude_bins - 1
         if timm:
             most = number(f"{name}.max_magnitude", self.max_magnitude or TIMM_LEVELS, 1e-9, 1e3)
         if not timm and (self.increasing or self.choices or self.max_magnitude):
@@ -221,9 +221,10 @@ class AugMix(Op):
         else:
             kept = (k for k in spaces.AUG_MIX if self.all_ops or k not in spaces.ENHANCEMENTS)
             entries = _entries(spaces.AUG_MIX, kept)
-        uniform = draft.uniform(place, (2 + width) * GAMMA_DRAWS, rows)
-        mixed = dirichlet_variate(uniform[:, : 2 * GAMMA_DRAWS], self.alpha, 2)
-        shares = dirichlet_variate(uniform[:, 2 * GAMMA_DRAWS :], self.alpha, width)
+        each = gamma_draws(self.alpha)
+        uniform = draft.uniform(place, (2 + width) * each, rows)
+        mixed = dirichlet_variate(uniform[:, : 2 * each], self.alpha, 2)
+        shares = dirichlet_variate(uniform[:, 2 * each :], self.alpha, width)
         # Strength pulls towards the image itself, too.
         shares = shares * (mixed[:, 1] * draft.strength[rows])[:, None]
         longest = 3 if self.chain_depth == -1 else self.chain_depth

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..draws import GAMMA_DRAWS, below, beta_variate
+from ..draws import below, beta_variate, gamma_draws
 from .op import (
     LAYER,
     Op,
@@ -49,7 +49,7 @@ class CutMix(Op):
         )
 
     def sample(self, draft, rows, place):
-        count = 2 + 2 * GAMMA_DRAWS
+        count = 2 + 2 * gamma_draws(self.alpha)
         rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
         _cut(draft, rows, partner, uniform, self.alpha)
 
@@ -58,7 +58,7 @@ class CutMix(Op):
 class MixUp(Op):
     """Blend with another sample: λ·own + (1 − λ)·other, λ ~ Beta(alpha, alpha) (Zhang et al. 2018).
 
-    p: how many samples mix. A partner that already has boxes cannot be blended: ValueError.
+    p: how many samples mix. A partner that already has boxes is blended box by box.
     """
 
     alpha: float = 1.0
@@ -72,7 +72,7 @@ class MixUp(Op):
         )
 
     def sample(self, draft, rows, place):
-        count = 2 + 2 * GAMMA_DRAWS
+        count = 2 + 2 * gamma_draws(self.alpha)
         rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
         _mix(draft, rows, partner, uniform, self.alpha)
 
@@ -101,7 +101,7 @@ class MixUpOrCutMix(Op):
         )
 
     def sample(self, draft, rows, place):
-        count = 3 + 2 * GAMMA_DRAWS
+        count = 3 + 2 * max(map(gamma_draws, (self.mixup_alpha, self.cutmix_alpha)))
         rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
         cuts, uniform = uniform[:, 0] < self.switch_prob, uniform[:, 1:]
         # Who blends must see its partner as it was before that one pasted.
@@ -287,7 +287,7 @@ class Cutout(Op):
 
 
 def _cut(draft, rows, partner, uniform, alpha, theirs=None):
-    """CutMix for rows that mix; uniform: [n, 2 + 2 · GAMMA_DRAWS]."""
+    """CutMix for rows that mix; uniform: [n, 2 + 2 · gamma_draws(alpha) or more]."""
     lam = 1 - draft.strength[rows] * (1 - beta_variate(uniform[:, 2:], alpha))
     size = draft.frame[rows]
     centre = below(uniform[:, :2], size)
@@ -315,7 +315,7 @@ def _mixing(draft, rows, place, p, count, same_on_batch):
         rows = rows[:0]
     if same_on_batch:
         # Keyed by the batch's smallest id, so that its order does not matter.
-        first = np.argmin(draft.draws.ids[:outputs])[None]
+        first = np.array([np.argmin(draft.draws.ids[:outputs])])
         uniform = np.repeat(draft.uniform(place, 2 + count, first), len(rows), axis=0)
         before = (rows - 1) % outputs
         partner = outputs + rows % draft.pool if draft.pool else before

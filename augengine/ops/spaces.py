@@ -208,12 +208,13 @@ TIMM = {
 }
 
 _TIMM_RAND = (
-    "AutoContrast Equalize Invert Rotate Posterize Solarize SolarizeAdd Color Contrast Brightness "
-    "Sharpness ShearX ShearY TranslateXRel TranslateYRel"
-).split()
+    *("AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd"),
+    *("Color", "Contrast", "Brightness", "Sharpness"),
+    *("ShearX", "ShearY", "TranslateXRel", "TranslateYRel"),
+)
 _GROWS = ("Posterize", "Solarize", "Color", "Contrast", "Brightness", "Sharpness")
 
-# name: ({operation: weight}, whether they are drawn with replacement), as timm's `t` section has it
+# {operation: weight}, by the names of timm's `t` section
 TIMM_CHOICES = {
     "rand": dict.fromkeys(_TIMM_RAND, 1.0),
     "increasing": dict.fromkeys(
@@ -236,10 +237,10 @@ TIMM_CHOICES = {
     },
 }
 TIMM_AUG_MIX = (
-    "AutoContrast ColorIncreasing ContrastIncreasing BrightnessIncreasing SharpnessIncreasing "
-    "Equalize Rotate PosterizeIncreasing SolarizeIncreasing ShearX ShearY TranslateXRel "
-    "TranslateYRel"
-).split()
+    *("AutoContrast", "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing"),
+    *("SharpnessIncreasing", "Equalize", "Rotate", "PosterizeIncreasing", "SolarizeIncreasing"),
+    *("ShearX", "ShearY", "TranslateXRel", "TranslateYRel"),
+)
 
 
 # A share of a range: FixMatch's RandAugment and UniformAugment's (Fast AutoAugment's) operations

@@ -66,14 +66,15 @@ class Stage(Op):
 
 
 def _seeded(module, images, seed):
-    before = random.getstate(), np.random.get_state()
+    # The modules of others draw from these.
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
     devices = [images.device] if images.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(int(seed) % 2**63)
         random.seed(int(seed))
-        np.random.seed(int(seed) % 2**32)
+        np.random.seed(int(seed) % 2**32)  # noqa: NPY002
         try:
             return module(images)
         finally:
             random.setstate(before[0])
-            np.random.set_state(before[1])
+            np.random.set_state(before[1])  # noqa: NPY002
