@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
 from . import kernels
 from .kernels import Sources
 from .ops.op import number
 from .plan import DTYPES, Plan, side_by_side
 from .policy import Policy, whole_number
-from .targets import one_hot, soft_labels
+from .targets import class_numbers, soft_labels
 from .views import Views
 
 
@@ -267,7 +268,10 @@ class Engine:
         both = [torch.as_tensor(mine), torch.as_tensor(theirs)]
         if len({labels.ndim for labels in both}) > 1:
             classes = next(labels.shape[1] for labels in both if labels.ndim == 2)
-            both = [one_hot(part, classes).float() if part.ndim == 1 else part for part in both]
+            both = [
+                one_hot(class_numbers(part, classes), classes).float() if part.ndim == 1 else part
+                for part in both
+            ]
         return torch.cat([part.to(both[0].device) for part in both])
 
     def _labels(self, plan: Plan, labels) -> torch.Tensor:

@@ -30,29 +30,30 @@ def soft_labels(
             f"({len(plan.ids)},) ints, or ({len(plan.ids)}, num_classes) floats. Pass as many as images."
         )
     if labels.ndim == 1:
-        labels = one_hot(labels, num_classes)
+        labels = class_numbers(labels, num_classes)
     elif not labels.dtype.is_floating_point or num_classes not in (None, labels.shape[1]):
         raise ValueError(
             f"labels: got {labels.dtype} {tuple(labels.shape)}, expected floats "
             f"({len(plan.ids)}, {num_classes or 'num_classes'}). Pass soft labels as such floats, or class "
             "numbers as ints."
         )
-    share = torch.from_numpy(source_weights(plan)).to(labels.device)
-    mixed = share @ labels.to(torch.float32)
+    outputs, layers = np.nonzero(plan.view >= 0)
+    source = plan.roots()[plan.view[outputs, layers]]
+    weight = plan.weight[outputs, layers]
+    if labels.ndim == 1:
+        # Not one-hot times weights: with a thousand classes that product costs as much as the pixels.
+        mixed = torch.zeros(len(plan), num_classes or 0, device=labels.device)
+        places = (torch.from_numpy(outputs).to(labels.device), labels[source])
+        mixed.index_put_(places, torch.from_numpy(weight).to(labels.device), accumulate=True)
+    else:
+        share = np.zeros((len(plan), len(plan.ids)), np.float32)
+        np.add.at(share, (outputs, source), weight)
+        mixed = torch.from_numpy(share).to(labels.device) @ labels.to(torch.float32)
     return mixed if smoothing == 0 else mixed * (1 - smoothing) + smoothing / mixed.shape[1]
 
 
-def source_weights(plan: Plan) -> np.ndarray:
-    """[N, B] float32: how much of each output's label each source gives."""
-    share = np.zeros((len(plan), len(plan.ids)), np.float32)
-    outputs, layers = np.nonzero(plan.view >= 0)
-    source = plan.roots()[plan.view[outputs, layers]]
-    np.add.at(share, (outputs, source), plan.weight[outputs, layers])
-    return share
-
-
-def one_hot(labels: torch.Tensor, num_classes: int | None) -> torch.Tensor:
-    """[B] ints in 0 … num_classes − 1 → [B, num_classes] ints."""
+def class_numbers(labels: torch.Tensor, num_classes: int | None) -> torch.Tensor:
+    """[B] int64 in 0 … num_classes − 1, checked."""
     if labels.dtype.is_floating_point or labels.dtype in (torch.bool, torch.complex64):
         raise TypeError(
             f"labels: got {labels.dtype} ({len(labels)},), expected ints, or floats of "
@@ -68,7 +69,7 @@ def one_hot(labels: torch.Tensor, num_classes: int | None) -> torch.Tensor:
         raise ValueError(
             f"labels: got {bad}, expected 0 … {num_classes - 1}. Raise num_classes, or mend the labels."
         )
-    return torch.nn.functional.one_hot(labels.long(), num_classes)
+    return labels.long()
 
 
 def boxes(plan: Plan, sources_boxes, *, min_visible: float = 0.1):

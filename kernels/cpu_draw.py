@@ -86,14 +86,14 @@ def _gather_run(image, like, start, stop, axis_y, axis_x, scratch, rows):
 
 
 @jit
-def _reach(m, axis_y, axis_x, height, width):
-    """The pixels of the source that a view can touch: y0, x0, y1, x1. For a view that is not
-    affine, or looks past the clip's border: all of the clip."""
+def _reach(m, axis_y, axis_x, top, left, bottom, right):
+    """The pixels of the source that a view can touch within a box of the output: y0, x0, y1, x1. For
+    a view that is not affine, or looks past the clip's border: all of the clip."""
     if m[6] != ZERO or m[7] != ZERO or m[8] != ONE or axis_x.border != CONSTANT:
         return axis_y.first, axis_x.first, axis_y.last, axis_x.last
     y0, x0, y1, x1 = axis_y.high, axis_x.high, axis_y.low, axis_x.low
     for corner in range(4):
-        x, y = f32((corner % 2) * width), f32((corner // 2) * height)
+        x, y = f32(right if corner % 2 else left), f32(bottom if corner // 2 else top)
         at_x, at_y = project(x, y, m[0], m[1], m[2]), project(x, y, m[3], m[4], m[5])
         x0, x1 = min(x0, at_x), max(x1, at_x)
         y0, y1 = min(y0, at_y), max(y1, at_y)
@@ -178,6 +178,7 @@ def draw(
         centres[x] = f32(x) + HALF
         units[x] = unit
     spans = np.zeros((layers, 5), np.int64)
+    ahead = np.zeros((layers, 4), np.int64)
     # Where each layer's image lies: its source, or a packed copy of the piece that is looked at.
     where = np.zeros((layers, 5), np.int64)
     largest = 0
@@ -206,7 +207,9 @@ def draw(
             if channels == 3 and not is_packed_rgb(image):
                 # Planes and the like: the piece that is looked at is packed once, for both paths.
                 to = packed.ctypes.data + k * (largest + ROOM)
-                y0, x0, y1, x1 = _reach(m, axis_y, axis_x, height, width)
+                y0, x0, y1, x1 = _reach(
+                    m, axis_y, axis_x, box[n, k, 0], box[n, k, 1], box[n, k, 2], box[n, k, 3]
+                )
                 if y0 < y1 and x0 < x1:
                     pack_rgb(image, like, y0, x0, y1, x1, to)
                 stride_y = 3 * (x1 - x0)
@@ -222,27 +225,32 @@ def draw(
 
         # What the next output reads is asked for while this one is drawn: waiting for it costs as
         # much as drawing it. Larger pieces would only push each other out of the cache.
-        ahead, ahead_rows, ahead_bytes, ahead_stride = 0, 0, 0, 0
-        v = layer_view[n + 1, 0] if n + 1 < end else NO_VIEW
-        if v >= 0:
+        pieces, room = 0, AHEAD
+        for k in range(layers if n + 1 < end else 0):
+            v = layer_view[n + 1, k]
+            if v < 0:
+                continue
             b = source[v]
             y0, x0, y1, x1 = _reach(
                 floats(matrices + 36 * v, 9),
                 axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v]),
                 axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v]),
-                height, width,
+                box[n + 1, k, 0], box[n + 1, k, 1], box[n + 1, k, 2], box[n + 1, k, 3],
             )  # fmt: skip
-            ahead_stride, ahead_rows = stride[b, 0] * item, y1 - y0
-            ahead_bytes = (x1 - x0) * stride[b, 1] * item
-            ahead = address[b] + y0 * ahead_stride + x0 * stride[b, 1] * item
-            if ahead_rows * ahead_bytes > AHEAD or ahead_bytes <= 0:
-                ahead_rows = 0
+            down, across = stride[b, 0] * item, (x1 - x0) * stride[b, 1] * item
+            room -= (y1 - y0) * across
+            if y1 > y0 and across > 0 and room > 0:
+                ahead[pieces, 0] = address[b] + y0 * down + x0 * stride[b, 1] * item
+                ahead[pieces, 1], ahead[pieces, 2], ahead[pieces, 3] = down, y1 - y0, across
+                pieces += 1
 
         for y in range(height):
-            if ahead_rows > 0:
-                for row in range(y * ahead_rows // height, (y + 1) * ahead_rows // height):
-                    for skip in range(0, ahead_bytes + 64, 64):
-                        prefetch(ahead + row * ahead_stride + skip)
+            for piece in range(pieces):
+                lines = ahead[piece, 2]
+                for row in range(y * lines // height, (y + 1) * lines // height):
+                    first = ahead[piece, 0] + row * ahead[piece, 1]
+                    for skip in range(0, ahead[piece, 3] + 64, 64):
+                        prefetch(first + skip)
             for part in range(2 * layers):
                 k = part // 2
                 v = layer_view[n, k]

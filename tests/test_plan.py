@@ -508,7 +508,7 @@ def test_a_selection_of_the_plan_gives_that_selection_of_the_pixels(plan, images
     assert [part.explain(i) for i in range(len(part))] == [plan.explain(i) for i in rows]
     assert torch.equal(drawn(part, images), drawn(plan, images)[rows])
     np.testing.assert_array_equal(
-        ae.targets.source_weights(part), ae.targets.source_weights(plan)[rows]
+        ae.soft_labels(part, labels, 6), ae.soft_labels(plan, labels, 6)[rows]
     )
 
 

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from published import (
+    GEOMETRY,
     SAYS,
     SURE,
     TORCHVISION,
@@ -22,6 +23,7 @@ from published import (
     shares_of,
     then,
     timm,
+    timm_arguments,
     timm_law,
     torchvision_law,
 )
@@ -63,6 +65,16 @@ def timm_numbers(ops, n=10_000):
             size = SIZE[0] if op.name.startswith("Translate") else 1
             found[SAYS[plain(op.name)]] = 1 - numbers if op.name == "Desaturate" else size * numbers
     return found
+
+
+def levels_of(outcomes, ops, most):
+    """[0, 1] of what timm gives at the level `most`: how strong the warps are, all together."""
+    numbers, found = numbers_of(outcomes), []
+    for op in ops:
+        if plain(op.name) in GEOMETRY:
+            (full,) = timm_arguments(op.name, [most], 1, SIZE[0], op.hparams)
+            found.append(np.abs(numbers[SAYS[plain(op.name)]]) / full)
+    return np.concatenate(found)
 
 
 def assert_numbers_as_timms(outcomes, ops):
@@ -170,6 +182,8 @@ def test_randaugments_magnitudes_are_spread_as_timms(config):
     op = alike(timm_law(op, SIZE) for op in peer.ops)
     assert_follows(texts_only(outcomes), without_numbers(then(*[op] * peer.num_layers)))
     assert_numbers_as_timms(outcomes, peer.ops)
+    if config.startswith("rand-m9-mstd101"):
+        assert stats.kstest(levels_of(outcomes, peer.ops, 9), "uniform").pvalue > SURE
 
 
 def test_ones_own_weights_draw_without_replacement():
@@ -264,6 +278,7 @@ def test_augmix_draws_as_timms():
         texts = [outcome[at : at + 1] for outcome in texts_only(said) if len(outcome) > at]
         assert_follows(texts, op)
     assert_numbers_as_timms(said, peer.ops)
+    assert stats.kstest(levels_of(said, peer.ops, 3), "uniform").pvalue > SURE
 
 
 @pytest.mark.parametrize("dialect", ["torchvision", "timm"])
@@ -344,7 +359,10 @@ def test_magnitudes_are_uniform_in_their_published_ranges(policy, ranges, p):
         if name == "Posterize":
             assert_follows(found.tolist(), dict.fromkeys((4.0, 5.0, 6.0, 7.0), 0.25))
         else:
-            assert stats.kstest((found - low) / (high - low), "uniform").pvalue > SURE, name
+            share = (found - low) / (high - low)
+            assert -1e-6 <= share.min() < 0.01
+            assert 0.99 < share.max() <= 1 + 1e-6
+            assert stats.kstest(share, "uniform").pvalue > SURE, name
 
 
 @pytest.mark.parametrize(
