@@ -41,8 +41,10 @@ from .memory import (
     add_rgb,
     add_sixteen,
     bilinear_rgb,
+    bilinear_two,
     floats,
     ints,
+    mix_eight,
     mix_floats,
     patch3_rgb,
     patch4_rgb,
@@ -199,10 +201,22 @@ def take_columns(image, like, axis, scratch, least, columns, weights, start, sto
     if image.channels == 3:
         line = scratch.line - 12 * least
         if axis.taps == 2:
-            share = floats(weights + scratch.pitch + 4 * start, count)
+            shares = weights + scratch.pitch + 4 * start
+            to, whole = rows + 4 * start, count // 8 * 8
+            offsets = ints(scratch.first_x, count)
             for x in range(count):
-                at = line + 12 * np.int64(column[x])
-                mix_floats(scratch.quads + 16 * x, at, share[x], like)
+                offsets[x] = 12 * column[x]
+            for x in range(0, whole, 8):
+                skip = 4 * x
+                mix_eight(
+                    line, scratch.first_x + skip, shares + skip, to + skip, to + scratch.pitch + skip,
+                    to + 2 * scratch.pitch + skip, image.unit, like,
+                )  # fmt: skip
+            rest = floats(shares, count)
+            for x in range(whole, count):
+                mix_floats(scratch.quads + 16 * (x - whole), line + offsets[x], rest[x], like)
+            split_quads(scratch, count - whole, scratch.units, to + 4 * whole)
+            return
         elif axis.taps == 3:
             weight_of = weights + 4 * start
             for x in range(count):
@@ -428,8 +442,17 @@ def gather_rgb(image, like, axis_y, axis_x, scratch, count):
     safe = _stays_inside(image, axis_y, axis_x, first_y, first_x, count)
     if safe and taps == 2:
         share_y, share_x = floats(along_y + pitch, count), floats(along_x + pitch, count)
+        places = values(scratch.total_x, count, np.int64(0))
         for x in range(count):
-            at = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
+            places[x] = image.address + np.int64(first_y[x]) * down + np.int64(first_x[x]) * right
+        for x in range(0, count - 1, 2):
+            bilinear_two(
+                quads + 16 * x, scratch.total_x + 8 * x, down, along_x + pitch + 4 * x,
+                along_y + pitch + 4 * x, like,
+            )  # fmt: skip
+        if count % 2:
+            x = count - 1
+            at = places[x]
             bilinear_rgb(quads + 16 * x, at, at + down, share_x[x], share_y[x], like)
     elif safe and taps == 3:
         for x in range(count):

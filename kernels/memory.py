@@ -77,11 +77,14 @@ def _multiply_add(builder, a, b, c):
 
 def _mix(builder, a, b, share, like):
     """(1 − share) · a + share · b: exactly a at 0 and b at 1, so that what is not moved by parts of
-    a pixel comes through. For bytes the shorter a + share · (b − a) has that too."""
+    a pixel comes through. For bytes the shorter a + share · (b − a) has that too. share: one number,
+    or a vector as long as a's."""
+    if share.type == _F32:
+        share = _splat(builder, share, a.type)
     if like == types.uint8:
-        return _multiply_add(builder, builder.fsub(b, a), _splat(builder, share, a.type), a)
-    rest = _splat(builder, builder.fsub(ir.Constant(_F32, 1.0), share), a.type)
-    return _multiply_add(builder, b, _splat(builder, share, a.type), builder.fmul(a, rest))
+        return _multiply_add(builder, builder.fsub(b, a), share, a)
+    ones = ir.Constant(a.type, [1.0] * a.type.count)
+    return _multiply_add(builder, b, share, builder.fmul(a, builder.fsub(ones, share)))
 
 
 def _part(builder, octet, first):
@@ -142,6 +145,106 @@ def mix_floats(typingctx, quad, triples, share, like):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.float32, like), codegen
+
+
+def _lanes(numbers):
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+
+
+def _joined(builder, vectors):
+    """Vectors of one length, a power of two of them, one after the other."""
+    while len(vectors) > 1:
+        order = _lanes(list(range(2 * vectors[0].type.count)))
+        vectors = [
+            builder.shuffle_vector(a, b, order)
+            for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+        ]
+    return vectors[0]
+
+
+def _number(builder, address, at):
+    """int32 number `at` from there, as an int64."""
+    where = builder.add(address, address.type(4 * at))
+    number = builder.load(_at(builder, where), align=4, typ=ir.IntType(32))
+    return builder.sext(number, ir.IntType(64))
+
+
+def _each(builder, address, count, times):
+    """`count` floats from there, each `times` times."""
+    few = builder.load(_at(builder, address), align=4, typ=ir.VectorType(_F32, count))
+    order = _lanes([k for k in range(count) for _ in range(times)])
+    return builder.shuffle_vector(few, ir.Constant(few.type, ir.Undefined), order)
+
+
+@intrinsic
+def mix_eight(typingctx, line, offsets, shares, red, green, blue, unit, like):
+    """Eight pixels for three rows: the float triple at line + offset, mixed with its share of the
+    next, times unit. offsets: int32, in bytes. Reads seven floats from each."""
+
+    def codegen(context, builder, signature, args):
+        line, offsets, shares, *rows, unit, _ = args
+        fours = []
+        for four in (0, 4):
+            places = [builder.add(line, _number(builder, offsets, four + k)) for k in range(4)]
+            first, second = (
+                _joined(
+                    builder,
+                    [
+                        builder.load(
+                            _at(builder, builder.add(place, place.type(skip))), align=4, typ=_QUAD
+                        )
+                        for place in places
+                    ],
+                )
+                for skip in (0, 12)
+            )
+            share = _each(builder, builder.add(shares, shares.type(4 * four)), 4, 4)
+            fours.append(_mix(builder, first, second, share, like))
+        for channel, row in enumerate(rows):
+            value = builder.shuffle_vector(*fours, _lanes([channel + 4 * k for k in range(8)]))
+            value = builder.fmul(value, _splat(builder, unit, _OCTET))
+            builder.store(value, _at(builder, row), align=4)
+        return context.get_dummy_value()
+
+    a = types.int64
+    return types.void(a, a, a, a, a, a, types.float32, like), codegen
+
+
+@intrinsic
+def bilinear_two(typingctx, quads, tops, down, right_shares, bottom_shares, like):
+    """`bilinear_rgb` for two pixels, into two quads. tops: the addresses of two upper left pixels, at
+    `tops` and behind it; down: bytes to the row below."""
+
+    def codegen(context, builder, signature, args):
+        quads, tops, down, right_shares, bottom_shares, _ = args
+        count = 8
+        raw = ir.VectorType(ir.IntType(8), count) if like == types.uint8 else _OCTET
+        align = 1 if like == types.uint8 else 4
+        places = []
+        for k in range(2):
+            where = builder.add(tops, tops.type(8 * k))
+            places.append(builder.load(_at(builder, where), align=8, typ=ir.IntType(64)))
+        rows = []
+        for skip in (None, down):
+            at = places if skip is None else [builder.add(place, skip) for place in places]
+            pixels = _joined(
+                builder, [builder.load(_at(builder, p), align=align, typ=raw) for p in at]
+            )
+            rows.append(builder.uitofp(pixels, _SIXTEEN) if like == types.uint8 else pixels)
+        column = _mix(builder, *rows, _each(builder, bottom_shares, 2, 8), like)
+        undefined = ir.Constant(_SIXTEEN, ir.Undefined)
+        left, right = (
+            builder.shuffle_vector(
+                column, undefined, _lanes([8 * k + skip + c for k in range(2) for c in range(4)])
+            )
+            for skip in (0, 3)
+        )
+        mixed = _mix(builder, left, right, _each(builder, right_shares, 2, 4), like)
+        builder.store(mixed, _at(builder, quads), align=4)
+        return context.get_dummy_value()
+
+    a = types.int64
+    return types.void(a, a, a, a, a, like), codegen
 
 
 @njit(nogil=True)

@@ -55,13 +55,18 @@ class RandAugment(Op):
         name, timm = "RandAugment", self.dialect == "timm"
         _check_count(f"{name}.num_ops", self.num_ops, 0, 64)
         _check_count(f"{name}.num_magnitude_bins", self.num_magnitude_bins, 2, 10**6)
-        most: float = self.num_magnitude_bins - 1
+        most = self._most
         if timm:
-            most = number(f"{name}.max_magnitude", self.max_magnitude or TIMM_LEVELS, 1e-9, 1e3)
-        if not timm and (self.increasing or self.choices or self.max_magnitude):
+            most = number(f"{name}.max_magnitude", self._most, 1e-9, 1e3)
+        if not timm and (self.increasing or self.choices or self.max_magnitude is not None):
             raise ValueError(
                 f"{name}: got increasing, choices or max_magnitude, which are timm's, with "
                 f"dialect={self.dialect!r}. Pass dialect='timm', or leave them out."
+            )
+        if self.weights is not None and (self.choices or self.increasing):
+            raise ValueError(
+                f"{name}: got weights beside choices or increasing, expected one of them. Name the "
+                "operations in weights, such as 'ColorIncreasing'."
             )
         if self.choices not in (None, "3a", "3aw", "weights"):
             raise ValueError(
@@ -81,6 +86,13 @@ class RandAugment(Op):
             )
 
     @property
+    def _most(self) -> float:
+        """The highest level."""
+        if self.dialect == "torchvision":
+            return self.num_magnitude_bins - 1
+        return TIMM_LEVELS if self.max_magnitude is None else self.max_magnitude
+
+    @property
     def _weighted(self) -> bool:
         return self.weights is not None or self.choices in ("3aw", "weights")
 
@@ -96,7 +108,8 @@ class RandAugment(Op):
     def sample(self, draft, rows, place):
         timm, names = self.dialect == "timm", self._names
         entries = _entries(spaces.TIMM if timm else spaces.RAND_AUGMENT, names)
-        uniform = draft.uniform(place, _TURN * self.num_ops + len(entries), rows)
+        weighing = len(entries) if self._weighted else 0
+        uniform = draft.uniform(place, _TURN * self.num_ops + weighing, rows)
         turns = _turns(uniform, self.num_ops)
         if self._weighted:
             # The shortest of exponential waits with these rates: a weighted draw, without replacement.
@@ -104,10 +117,9 @@ class RandAugment(Op):
             choices = np.argsort(-np.log(uniform[:, _TURN * self.num_ops :]) / rates, axis=1).T
         else:
             choices = below(turns[:, :, 0], len(entries))
-        most = (self.max_magnitude or TIMM_LEVELS) if timm else self.num_magnitude_bins - 1
         p = self.p if self.p is not None else 0.5 if timm else 1.0
         for turn, choice in zip(turns, choices, strict=False):
-            level = _noisy(self.magnitude, self.magnitude_std, most, turn)
+            level = _noisy(self.magnitude, self.magnitude_std, self._most, turn)
             choice = np.where(turn[:, 1] <= p, choice, -1)
             _carry_out(draft, rows, entries, choice, level, turn, self.num_magnitude_bins)
 
@@ -138,7 +150,7 @@ class AutoAugment(Op):
     """A sub-policy of two operations, drawn from 25 (Cubuk et al. 2019).
 
     policy: torchvision: "imagenet", "cifar10", "svhn"; timm: "original", "originalr", "v0", "v0r".
-    magnitude_std: timm's mstd, normal noise on each level; above 100: uniform from 0 to the level.
+    magnitude_std: timm's mstd, normal noise on each level.
     """
 
     policy: str = "imagenet"
@@ -173,7 +185,7 @@ class AutoAugment(Op):
             choice = np.array([number_of[name] for name in names])[which]
             choice = np.where(turn[:, 1] <= np.array(p)[which], choice, -1)
             most = TIMM_LEVELS if timm else 9
-            level = _noisy(np.array(levels)[which], self.magnitude_std, most, turn)
+            level = _noisy(np.array(levels)[which], self.magnitude_std, most, turn, normal=True)
             _carry_out(draft, rows, entries, choice, level, turn, bins=10)
 
 
@@ -201,6 +213,8 @@ class AugMix(Op):
     def __post_init__(self):
         _check_shared(self)
         _level("AugMix.severity", self.severity, 10, self.dialect, least=1)
+        if self.dialect == "torchvision":
+            _check_count("AugMix.severity", self.severity, 1, 10)
         _check_count("AugMix.mixture_width", self.mixture_width, 1, 64)
         if self.chain_depth != -1:
             _check_count("AugMix.chain_depth", self.chain_depth, 1, 64)
@@ -217,7 +231,7 @@ class AugMix(Op):
     def sample(self, draft, rows, place):
         width, timm = self.mixture_width, self.dialect == "timm"
         if timm:
-            entries = _entries(spaces.TIMM, spaces.TIMM_AUG_MIX)
+            entries = [*spaces.TIMM_AUG_MIX.values()]
         else:
             kept = (k for k in spaces.AUG_MIX if self.all_ops or k not in spaces.ENHANCEMENTS)
             entries = _entries(spaces.AUG_MIX, kept)
@@ -319,16 +333,16 @@ def _entries(space, names):
     return [space[name] for name in names]
 
 
-def _noisy(level, std: float, most: float, turn):
-    """[n] levels, spread about `level` and cut to [0, most]."""
+def _noisy(level, std: float, most: float, turn, normal=False):
+    """[n] levels, spread about `level` and cut to [0, most]; above 100 uniform, unless `normal`."""
     if std == 0:
         level = np.clip(np.broadcast_to(level, len(turn)), 0, most)
         whole_ = (level == np.round(level)).all()
         return level.astype(np.int64) if whole_ else level
-    if std > 100:
+    if std > 100 and not normal:
         return np.clip(level * turn[:, 3], 0, most)
-    normal = np.sqrt(-2 * np.log(turn[:, 3])) * np.cos(2 * np.pi * turn[:, 4])
-    return np.clip(level + std * normal, 0, most)
+    deviate = np.sqrt(-2 * np.log(turn[:, 3])) * np.cos(2 * np.pi * turn[:, 4])
+    return np.clip(level + std * deviate, 0, most)
 
 
 def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
@@ -352,8 +366,9 @@ def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
             continue
         value = entry.value(level[now], bins, sign[now], frame[now])
         if weaker:
-            value = entry.neutral + strength[now] * (value - entry.neutral)
-            value = np.round(value) if entry.whole else value
+            pulled = entry.neutral + strength[now] * (value - entry.neutral)
+            pulled = np.round(pulled) if entry.whole else pulled
+            value = np.where(strength[now] < 1, pulled, value)
         entry.act(draft, rows[now], value)
 
 

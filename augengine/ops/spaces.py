@@ -72,7 +72,7 @@ def _signed(act, high, of=None, cut=False):
     def value(level, bins, sign, frame):
         most = high if of is None else high * frame[:, of]
         size = linspace(0.0, most, bins, level)
-        return sign * (np.trunc(size) if cut else size)
+        return sign * (np.trunc(size) if cut else size) + 0.0  # so that none is −0
 
     return Entry(act, value, signed=True)
 
@@ -236,11 +236,19 @@ TIMM_CHOICES = {
         **dict.fromkeys(["PosterizeIncreasing", "Invert"], 0.05),
     },
 }
-TIMM_AUG_MIX = (
-    *("AutoContrast", "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing"),
-    *("SharpnessIncreasing", "Equalize", "Rotate", "PosterizeIncreasing", "SolarizeIncreasing"),
-    *("ShearX", "ShearY", "TranslateXRel", "TranslateYRel"),
-)
+# With a translation of its own (timm's create_transform; its bare function has 0.45 here too).
+TIMM_AUG_MIX = {
+    **{
+        name: TIMM[name]
+        for name in (
+            *("AutoContrast", "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing"),
+            *("SharpnessIncreasing", "Equalize", "Rotate", "PosterizeIncreasing"),
+            *("SolarizeIncreasing", "ShearX", "ShearY"),
+        )
+    },
+    "TranslateXRel": _timm_share(actions.translate_x, 0.3, of=1),
+    "TranslateYRel": _timm_share(actions.translate_y, 0.3, of=0),
+}
 
 
 # A share of a range: FixMatch's RandAugment and UniformAugment's (Fast AutoAugment's) operations
