@@ -30,7 +30,7 @@ from .cpu_names import (
     to_byte,
     tone,
 )
-from .memory import float_bits, floats, half_bits, ints, stream_line, values
+from .memory import float_bits, floats, half_bits, ints, stream_line, stream_normalised, values
 
 # The finished batch: values between neighbours, which dtype, bytes of a value, and whether it is
 # large enough to be written past the cache.
@@ -228,11 +228,24 @@ def finish_row(rows, pitch, channels, count, gain, offset, out, to, spare):
     gains, offsets = floats(gain, channels), floats(offset, channels)
     for c in range(channels):
         row, plane = rows + c * pitch, to + c * out.stride_c * out.item
-        if out.past and plane % 64 == 0 and out.stride_x == 1:
+        if out.past and plane % 64 == 0 and out.stride_x == 1 and out.kind == F32:
+            _finish_past(row, count, gains[c], offsets[c], plane)
+        elif out.past and plane % 64 == 0 and out.stride_x == 1:
             _finish_line(row, count, 1, out.kind, gains[c], offsets[c], spare)
             _copy_past(spare, plane, count * out.item)
         else:
             _finish_line(row, count, out.stride_x, out.kind, gains[c], offsets[c], plane)
+
+
+@apart
+def _finish_past(row, count, gain, offset, to):
+    """A row of float32, normalised on its way past the cache."""
+    whole = count // 16 * 16
+    for x in range(0, whole, 16):
+        stream_normalised(row + 4 * x, to + 4 * x, gain, offset)
+    line, out = floats(row, count), floats(to, count)
+    for x in range(whole, count):
+        out[x] = normalise(line[x], gain, offset)
 
 
 @jit

@@ -113,6 +113,9 @@ def prepare_columns(axis, m0, m2, x0, x1, columns, weights, pitch):
     Returns the span of outputs inside the clip, and the first and last column they need."""
     reciprocal = reciprocal_of(axis)
     column = ints(columns, x1)
+    if axis.taps == 2 and axis.support == ONE and axis.border == CONSTANT:
+        rest, share = floats(weights, x1), floats(weights + pitch, x1)
+        return _two_columns(axis, m0, m2, x0, x1, column, rest, share)
     start, stop, least, most = x1, x0, axis.last, axis.first
     for x in range(x0, x1):
         at = border_point(axis, project(f32(x) + HALF, ZERO, m0, ZERO, m2))
@@ -133,6 +136,32 @@ def prepare_columns(axis, m0, m2, x0, x1, columns, weights, pitch):
             floats(weights + pitch, x1)[x] = second_share(f32(first), at)
     return start, stop, least, most
 
+
+@apart
+def _two_columns(axis, m0, m2, x0, x1, column, rest, share):
+    """`prepare_columns` for two taps and no border, in a loop over vectors."""
+    least, most = f32(axis.first), f32(axis.last - 2)
+    for x in range(x0, x1):
+        at = project(f32(np.int32(x)) + HALF, ZERO, m0, ZERO, m2)
+        first = edge(first_tap(at, ONE), least, most)
+        column[x] = np.int32(first)
+        share[x] = second_share(first, at)
+    for x in range(x0, x1):
+        rest[x] = ONE - share[x]
+    start, stop = x0, x1
+    while start < x1 and not _within(axis, project(f32(start) + HALF, ZERO, m0, ZERO, m2)):
+        start += 1
+    while stop > start and not _within(axis, project(f32(stop - 1) + HALF, ZERO, m0, ZERO, m2)):
+        stop -= 1
+    if start == stop:
+        return x1, x0, axis.last, axis.first
+    left, right = np.int64(column[start]), np.int64(column[stop - 1])
+    return start, stop, min(left, right), max(left, right) + 2
+
+
+@jit
+def _within(axis, at):
+    return axis.low <= at and at <= axis.high
 
 @jit
 def blend_rows(image, like, axis, at, column, count, line):

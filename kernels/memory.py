@@ -341,6 +341,22 @@ def stream_line(typingctx, source, to):
 
 
 @intrinsic
+def stream_normalised(typingctx, source, to, gain, offset):
+    """`stream_line` of values · gain + offset, rounded after either."""
+
+    def codegen(context, builder, signature, args):
+        value = builder.load(_at(builder, args[0]), align=4, typ=_SIXTEEN)
+        value = builder.fmul(value, _splat(builder, args[2], _SIXTEEN))
+        value = builder.fadd(value, _splat(builder, args[3], _SIXTEEN))
+        store = builder.store(value, _at(builder, args[1]), align=64)
+        store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    f, a = types.float32, types.int64
+    return types.void(a, a, f, f), codegen
+
+
+@intrinsic
 def fence(typingctx):
     """Whatever was written past the cache is seen by others from here on."""
 
