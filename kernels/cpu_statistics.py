@@ -10,28 +10,24 @@ from numba import njit
 from ..plan import GREY, HISTOGRAM, MEAN, NONE, RANGE
 from .cpu_colour import apply_step
 from .cpu_names import apart, curve_entry, f32, jit
-from .memory import floats, keep, values
-from .statistics import completed
+from .memory import floats, ints, keep, values
+from .statistics import Measured, completed
 
 
 def measured(plan, pixels, spread):
     """The plan with its statistics completed. pixels: what `draw` knows of the sources."""
+    channels = plan.finish.channels
 
-    def measure(plan, views, step, statistic):
-        channels = plan.finish.channels
-        if statistic == MEAN:
-            out = np.zeros((len(views), 1, 1), np.float64)
-        else:
-            out = np.zeros((len(views), channels, 256 if statistic == HISTOGRAM else 2), np.float64)
-        windows = plan.window[views, step]
-        fields = (plan.source, plan.step_kind, plan.step_arg, plan.curves)
+    def measure(steps, views, step):
+        n = len(views)
+        mean, limits = np.zeros(n), np.zeros((n, channels, 2))
+        counts = np.zeros((n, channels, 256))
+        which, windows = plan.statistic[views, step], plan.window[views, step]
+        fields = (plan.source, *steps, views, windows, step, which, channels)
         spread(
-            lambda begin, end: _measure(
-                begin, end, *pixels, *fields, views, windows, step, statistic, channels, out
-            ),
-            len(views),
+            lambda begin, end: _measure(begin, end, *pixels, *fields, mean, limits, counts), n
         )
-        return out[:, 0, 0] if statistic == MEAN else out
+        return Measured(mean, limits, counts)
 
     return completed(plan, measure, byte=pixels[1] == 1)
 
@@ -41,9 +37,10 @@ def _measure(
     begin, end,
     like, item, rows_columns, address, stride, limit, unit,
     source, step_kind, step_arg, curves,
-    views, windows, step, statistic, channels, out,
+    views, windows, step, which, channels, mean, limits, counts,
 ):  # fmt: skip
-    """out [n, C, bins] ← the statistic of the views' windows after their steps before `step`."""
+    """mean [n], limits [n, C, 2] or counts [n, C, 256] ← the statistic that each view wants, of its
+    window after its steps before `step`."""
     widest = 1
     for i in range(begin, end):
         x0, x1 = int(math.floor(windows[i, 1])), int(math.ceil(windows[i, 3]))
@@ -54,7 +51,7 @@ def _measure(
     rows, arguments = memory.ctypes.data, step_arg.ctypes.data
     spare, steps = rows + channels * pitch, step_kind.shape[1]
     for i in range(begin, end):
-        v = views[i]
+        v, statistic = views[i], which[i]
         b = source[v]
         y0, x0 = int(math.floor(windows[i, 0])), int(math.floor(windows[i, 1]))
         y1 = max(int(math.ceil(windows[i, 2])), y0 + 1)
@@ -65,12 +62,15 @@ def _measure(
         if plain:
             # Bytes, pixel after pixel, before any colour step: counted as they lie.
             start = address[b] + y0 * stride[b, 0] + x0 * channels
-            _measure_bytes(start, stride[b, 0], y1 - y0, width, channels, statistic, out[i])
+            if statistic == MEAN:
+                mean[i] = _mean_of_bytes(start, stride[b, 0], y1 - y0, width, channels)
+            elif statistic == RANGE:
+                _limits_of_bytes(start, stride[b, 0], y1 - y0, width, channels, limits[i])
+            else:
+                _count_bytes(start, stride[b, 0], y1 - y0, width, channels, counts[i])
             continue
         sums[:] = 0
-        if statistic == RANGE:
-            out[i, :, 0] = np.inf
-            out[i, :, 1] = -np.inf
+        limits[i, :, 0], limits[i, :, 1] = np.inf, -np.inf
         for y in range(y0, y1):
             start = address[b] + (y * stride[b, 0] + x0 * stride[b, 1]) * item
             for c in range(channels):
@@ -88,12 +88,13 @@ def _measure(
                 if statistic == MEAN:
                     _add_row(rows + c * pitch, sums[c], width)
                 elif statistic == HISTOGRAM:
-                    _count_row(rows + c * pitch, out[i, c], width)
+                    _count_row(rows + c * pitch, counts[i, c], spare, width)
                 else:
                     low, high = _limits_of_row(rows + c * pitch, width)
-                    out[i, c, 0], out[i, c, 1] = min(out[i, c, 0], low), max(out[i, c, 1], high)
+                    limits[i, c, 0] = min(limits[i, c, 0], low)
+                    limits[i, c, 1] = max(limits[i, c, 1], high)
         if statistic == MEAN:
-            out[i, 0, 0] = _mean(sums, width, channels, y1 - y0)
+            mean[i] = _mean(sums, width, channels, y1 - y0)
     keep((memory,))
 
 
@@ -110,62 +111,64 @@ def _mean(sums, width, channels, height):
     return total / (height * width)
 
 
+# Packed bytes, before any colour step: counted as they lie
+
+
 @apart
-def _measure_bytes(start, stride_y, height, width, channels, statistic, out):
-    """out [C, bins] ← the statistic of rows of packed bytes."""
+def _mean_of_bytes(start, stride_y, height, width, channels):
     count = width * channels
-    if statistic == HISTOGRAM:
-        # Two tables, since equal neighbours would wait for each other.
-        tables = np.zeros((2, channels, 256), np.int32)
-        for y in range(height):
-            row = values(start + y * stride_y, count, np.uint8(0))
-            for c in range(channels):
-                even, odd = tables[0, c], tables[1, c]
-                for x in range(c, count - channels, 2 * channels):
-                    even[row[x]] += 1
-                    odd[row[x + channels]] += 1
-                if width % 2:
-                    even[row[count - channels + c]] += 1
-        for c in range(channels):
-            for k in range(256):
-                out[c, k] = tables[0, c, k] + tables[1, c, k]
-    elif statistic == MEAN:
-        sums = np.zeros(count, np.uint32)
-        for y in range(height):
-            _add_bytes(start + y * stride_y, sums, count)
-        total = 0.0
-        for c in range(channels):
-            weight = 1 / channels if channels != 3 else GREY[c]
-            part = np.int64(0)
-            for x in range(c, count, channels):
-                part += sums[x]
-            total += weight * part
-        out[0, 0] = total / (255.0 * height * width)
-    else:
-        low, high = np.full(count, 255, np.uint8), np.zeros(count, np.uint8)
-        for y in range(height):
-            _limits_of_bytes(start + y * stride_y, low, high, count)
-        for c in range(channels):
-            out[c, 0], out[c, 1] = 1.0, 0.0
-            for x in range(c, count, channels):
-                out[c, 0] = min(out[c, 0], low[x] / 255)
-                out[c, 1] = max(out[c, 1], high[x] / 255)
+    sums = np.zeros(count, np.uint32)
+    for y in range(height):
+        row = values(start + y * stride_y, count, np.uint8(0))
+        for x in range(count):
+            sums[x] = np.uint32(sums[x] + np.uint32(row[x]))
+    total = 0.0
+    for c in range(channels):
+        weight = 1 / channels if channels != 3 else GREY[c]
+        part = np.int64(0)
+        for x in range(c, count, channels):
+            part += sums[x]
+        total += weight * part
+    return total / (255.0 * height * width)
 
 
 @apart
-def _add_bytes(start, sums, count):
-    row = values(start, count, np.uint8(0))
-    for x in range(count):
-        sums[x] = np.uint32(sums[x] + np.uint32(row[x]))
+def _limits_of_bytes(start, stride_y, height, width, channels, limits):
+    count = width * channels
+    low, high = np.full(count, 255, np.uint8), np.zeros(count, np.uint8)
+    for y in range(height):
+        row = values(start + y * stride_y, count, np.uint8(0))
+        for x in range(count):
+            low[x] = min(low[x], row[x])
+        for x in range(count):
+            high[x] = max(high[x], row[x])
+    for c in range(channels):
+        limits[c, 0], limits[c, 1] = 1.0, 0.0
+        for x in range(c, count, channels):
+            limits[c, 0] = min(limits[c, 0], low[x] / 255)
+            limits[c, 1] = max(limits[c, 1], high[x] / 255)
 
 
 @apart
-def _limits_of_bytes(start, low, high, count):
-    row = values(start, count, np.uint8(0))
-    for x in range(count):
-        low[x] = min(low[x], row[x])
-    for x in range(count):
-        high[x] = max(high[x], row[x])
+def _count_bytes(start, stride_y, height, width, channels, counts):
+    count = width * channels
+    # Two tables, since equal neighbours would wait for each other.
+    tables = np.zeros((2, channels, 256), np.int32)
+    for y in range(height):
+        row = values(start + y * stride_y, count, np.uint8(0))
+        for c in range(channels):
+            even, odd = tables[0, c], tables[1, c]
+            for x in range(c, count - channels, 2 * channels):
+                even[row[x]] += 1
+                odd[row[x + channels]] += 1
+            if width % 2:
+                even[row[count - channels + c]] += 1
+    for c in range(channels):
+        for k in range(256):
+            counts[c, k] = tables[0, c, k] + tables[1, c, k]
+
+
+# Rows of floats, after the steps before
 
 
 @apart
@@ -176,10 +179,12 @@ def _add_row(row, sums, width):
 
 
 @apart
-def _count_row(row, counts, width):
-    line = floats(row, width)
+def _count_row(row, counts, spare, width):
+    line, entries = floats(row, width), ints(spare, width)
     for x in range(width):
-        counts[np.int32(curve_entry(line[x]))] += 1
+        entries[x] = np.int32(curve_entry(line[x]))
+    for x in range(width):
+        counts[np.uint32(entries[x])] += 1
 
 
 @apart

@@ -32,7 +32,7 @@ def with_filtered(plan: Plan, sources: Sources, draw, apply) -> tuple[Plan, Sour
         # Those that look at sources, or at pictures that are there by now.
         behind = plan.source[left] - images
         ready = left[(behind < 0) | (place[np.maximum(behind, 0)] >= 0)]
-        for size in np.unique(plan.frame[ready], axis=0):
+        for size in sorted(set(map(tuple, plan.frame[ready].tolist()))):
             views = ready[(plan.frame[ready] == size).all(axis=1)]
             place[views] = len(sources) + np.arange(len(views))
             inner = _outputs_of(_over(plan, sources, place), views, size, sources.dtype)

@@ -32,7 +32,7 @@ from .bind import FLOATS, WORDS, bind
 from .filter import apply
 from .filtered import with_filtered
 from .sources import Sources
-from .statistics import completed
+from .statistics import Measured, completed
 
 _MASK = 0xFFFFFFFF
 _CONSTANTS = {name: torch.tensor(value, dtype=torch.float64) for name, value in FLOATS.items()}
@@ -255,34 +255,41 @@ class _Views:
             arg = torch.where(known & last, offset[:, None], arg)
         return arg
 
-    def _measure(self, plan, views, step, statistic):
-        self.plan = plan
-        measured = []
-        for v in views:
+    def _measure(self, steps, views, step) -> Measured:
+        plan = self.plan
+        # Earlier steps are looked up in the plan: those that are completed by now.
+        kind, arg, curves = (array.copy() for array in steps)
+        self.plan = Plan.made(
+            **{**vars(plan), "step_kind": kind, "step_arg": arg, "curves": curves}
+        )
+        n, channels = len(views), plan.finish.channels
+        limits, counts = np.zeros((n, channels, 2)), np.zeros((n, channels, 256))
+        means: dict[int, torch.Tensor] = {}
+        for i, v in enumerate(views):
             values = self._window(v, step)
-            if statistic == MEAN:
+            if plan.statistic[v, step] == MEAN:
                 grey = (
                     sum(w * c for w, c in zip(GREY, values, strict=True))
                     if len(values) == 3
                     else values
                 )
-                measured.append(grey.mean())
-            elif statistic == HISTOGRAM:
-                entries = px.curve_entry(values).to(torch.int64)
-                measured.append(
-                    torch.stack([torch.bincount(e.flatten(), minlength=256) for e in entries])
-                )
+                means[i] = grey.mean()
+            elif plan.statistic[v, step] == HISTOGRAM:
+                for c, entries in enumerate(px.curve_entry(values).to(torch.int64)):
+                    counts[i, c] = torch.bincount(entries.flatten(), minlength=256).cpu()
             else:
-                flat = values.flatten(1)
-                measured.append(torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1))
-        result = torch.stack(measured)
-        if statistic == MEAN:
+                flat = values.detach().flatten(1)
+                limits[i] = torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1).cpu()
+        mean = np.zeros(n)
+        if means:
+            measured = torch.stack([*means.values()])
+            mean[[*means]] = measured.detach().cpu().numpy()
             # The last column holds (1 − factor), the same in each row, to be scaled by the mean.
             factor = self.table.tensor(plan.step_arg[:, step, 3])
-            means = torch.full((len(plan.source),), torch.nan, dtype=self.table.compute)
-            means = means.to(self.table.device).index_put((self.table.index(views),), result)
-            self.mean[step] = (factor, means)
-        return result.detach().cpu().numpy()
+            all_ = torch.full((len(plan.source),), torch.nan, dtype=self.table.compute)
+            where = (self.table.index(views[[*means]]),)
+            self.mean[step] = (factor, all_.to(self.table.device).index_put(where, measured))
+        return Measured(mean, limits, counts)
 
     def _window(self, v, step):
         """The values [C, h, w] of a view's window after its steps before `step`."""

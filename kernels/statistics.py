@@ -6,48 +6,71 @@ steps); what the measurement means is said here, once. PIL's definitions.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, TONE, Plan
+
+
+class Measured(NamedTuple):
+    """What was measured of n views; of each view what its statistic asks for, the rest is not read.
+
+    mean: [n], of the grey for RGB and of all values otherwise. limits: [n, C, 2] lowest and highest.
+    counts: [n, C, 256] of `curve_entry`. Values in [0, 1].
+    """
+
+    mean: np.ndarray
+    limits: np.ndarray
+    counts: np.ndarray
+
+
+class Steps(NamedTuple):
+    """A plan's colour steps, while its statistics are completed."""
+
+    kind: np.ndarray
+    arg: np.ndarray
+    curves: np.ndarray
 
 
 def completed(plan: Plan, measure, byte: bool) -> Plan:
     """The plan with its statistics measured and replaced by plain steps.
 
     byte: whether sources are bytes. RANGE is then done in whole numbers, cut as PIL and torchvision
-    cut them, and for floats by a matrix.
-
-    measure(plan, views, step, statistic): called with the plan completed up to `step`; returns
-    MEAN: [n], of the grey for RGB and of all values otherwise; RANGE: [n, C, 2] lowest and
-    highest; HISTOGRAM: [n, C, 256] counts of `curve_entry`. Values in [0, 1].
+    cut them, and for floats by a matrix. measure(steps, views, step) → Measured, of the views'
+    windows after the steps before `step`, by which those are completed.
     """
-    for step in np.flatnonzero((plan.statistic != NO_STATISTIC).any(axis=0)):
-        kind, arg = plan.step_kind.copy(), plan.step_arg.copy()
-        statistic, curves = plan.statistic.copy(), [plan.curves]
-        for which in (MEAN, RANGE, HISTOGRAM):
-            views = np.flatnonzero(plan.statistic[:, step] == which)
-            if not len(views):
-                continue
-            measured = measure(plan, views, int(step), which)
-            statistic[views, step] = NO_STATISTIC
-            if which == MEAN:
-                arg[views[:, None], step, [3, 7, 11]] *= measured[:, None]
-                kind[views, step] = MATRIX
-            elif which == RANGE:
-                arg[views, step] = stretch_bytes(measured) if byte else stretch(measured)
-                kind[views, step] = TONE if byte else MATRIX
-            else:
-                arg[views, step, 0] = sum(map(len, curves)) + np.arange(len(views))
-                curves.append(equalizing_curves(measured))
-                kind[views, step] = CURVE
-        changed = {
-            "step_kind": kind,
-            "step_arg": arg,
-            "statistic": statistic,
-            "curves": np.concatenate(curves),
-        }
-        plan = Plan.made(**{**vars(plan), **changed})
-    return plan
+    every = np.flatnonzero((plan.statistic != NO_STATISTIC).any(axis=0))
+    if not len(every):
+        return plan
+    more = int((plan.statistic == HISTOGRAM).sum())
+    room = np.zeros((more, 3, 256), np.float32)
+    steps = Steps(plan.step_kind.copy(), plan.step_arg.copy(), np.concatenate([plan.curves, room]))
+    next_curve = len(plan.curves)
+    for step in every.tolist():
+        views = np.flatnonzero(plan.statistic[:, step])
+        which = plan.statistic[views, step]
+        measured = measure(steps, views, step)
+        now = which == MEAN
+        steps.arg[views[now, None], step, [3, 7, 11]] *= measured.mean[now, None]
+        steps.kind[views[now], step] = MATRIX
+        now = which == RANGE
+        stretching = stretch_bytes if byte else stretch
+        steps.arg[views[now], step] = stretching(measured.limits[now])
+        steps.kind[views[now], step] = TONE if byte else MATRIX
+        now = which == HISTOGRAM
+        end = next_curve + int(now.sum())
+        steps.curves[next_curve:end] = equalizing_curves(measured.counts[now])
+        steps.arg[views[now], step, 0] = np.arange(next_curve, end)
+        steps.kind[views[now], step] = CURVE
+        next_curve = end
+    changed = {
+        "step_kind": steps.kind,
+        "step_arg": steps.arg,
+        "statistic": np.zeros_like(plan.statistic),
+        "curves": steps.curves,
+    }
+    return Plan.made(**{**vars(plan), **changed})
 
 
 def stretch(limits):
