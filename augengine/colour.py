@@ -12,13 +12,16 @@ import numpy as np
 from .plan import GREY
 
 
+_GREY_ROWS = np.tile([*GREY, 0.0], 3)
+
+
 def diagonal(gain, offset):
     """value · gain + offset, the same for every channel."""
-    gain, offset = np.broadcast_arrays(np.asarray(gain, float), np.asarray(offset, float))
-    out = np.zeros((*gain.shape, 3, 4))
-    out[..., range(3), range(3)] = gain[..., None]
-    out[..., 3] = offset[..., None]
-    return out.reshape(*gain.shape, 12)
+    gain, offset = np.asarray(gain, float), np.asarray(offset, float)
+    out = np.zeros((*max(gain.shape, offset.shape), 12))
+    out[..., 0:11:5] = gain[..., None]
+    out[..., 3:12:4] = offset[..., None]
+    return out
 
 
 def brightness(factor):
@@ -39,9 +42,7 @@ def contrast(factor):
 def saturation(factor):
     """Blend with the pixel's own grey. Factor 0 is `grey`."""
     factor = np.asarray(factor, float)
-    out = diagonal(factor, 0.0).reshape(-1, 3, 4)
-    out[:, :, :3] += (1 - factor)[:, None, None] * np.array(GREY)
-    return out.reshape(-1, 12)
+    return diagonal(factor, 0.0) + (1 - factor)[:, None] * _GREY_ROWS
 
 
 def grey(n: int):
@@ -66,8 +67,8 @@ def permutation(order):
 
 def tone(threshold, step):
     """Bytes from `threshold` on inverted, then cut to multiples of `step`."""
-    threshold, step = np.broadcast_arrays(np.asarray(threshold, float), np.asarray(step, float))
-    out = np.zeros((*threshold.shape, 12))
+    step = np.asarray(step, float)
+    out = np.zeros((*max(np.shape(threshold), step.shape), 12))
     out[..., 0], out[..., 1], out[..., 2] = threshold, step, 1 / step
     out[..., 6:9] = 1
     return out

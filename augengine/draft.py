@@ -127,14 +127,13 @@ class Draft:
         self._log.append((rows, new))
         return new
 
-    def apply_filter(self, rows, *args) -> None:
+    def apply_filter(self, rows, args) -> None:
         """Blur or sharpen what the frame shows by now: the rows become looks at that picture.
 
-        args: a plan's filter, each a number or [len(rows)]. What left the frame is gone with it.
+        args: a plan's filters [len(rows), 4]. What left the frame is gone with it.
         """
         shown = self.fork(rows)
-        for k, values in enumerate(args):
-            self.filter[shown, k] = values
+        self.filter[shown] = args
         self.shown[shown] = self.frame[rows]
         self._steps[-1] = (rows, shown, True)
         self.source[rows] = len(self.sizes) + shown
@@ -191,13 +190,18 @@ class Draft:
     # Colour
 
     def step(self, rows, kind, arg, statistic=NO_STATISTIC) -> None:
-        """Append a colour step; arg: [len(rows), up to 12]."""
-        if statistic != NO_STATISTIC:
+        """Append a colour step; arg: [len(rows), up to 12]. kind, statistic: one, or [len(rows)]."""
+        if isinstance(statistic, np.ndarray):
+            measured = np.flatnonzero(statistic)
+        else:
+            measured = np.arange(len(rows) if statistic != NO_STATISTIC else 0)
+        if len(measured):
             # The frame as it stands; what of the source that is, is worked out for all at the end.
+            some = rows[measured]
             self._seen.append(
-                (self.inv_matrix[rows], self.frame[rows], self.clip[rows], self.extent[rows])
+                (self.inv_matrix[some], self.frame[some], self.clip[some], self.extent[some])
             )
-        self._steps.append((rows, self.step_count[rows], kind, arg, statistic))
+        self._steps.append((rows, self.step_count[rows], kind, arg, statistic, measured))
         self.step_count[rows] += 1
 
     def curve(self, rows, curves, which=None) -> None:
@@ -331,8 +335,18 @@ class Draft:
 
     def log(self, rows, text: str, *args) -> None:
         """Note for `explain` what was done to `rows`: a line with %-fields, and their numbers."""
-        line = self._log_text.setdefault(text, len(self._log_text))
-        self._log.append((rows, self.log_count[rows], line, args))
+        numbers = np.zeros((len(rows), LOG_ARGS))
+        for k, values in enumerate(args):
+            numbers[:, k] = values
+        self.log_lines(rows, self.line(text), numbers)
+
+    def line(self, text: str) -> int:
+        """The number of a line of log."""
+        return self._log_text.setdefault(text, len(self._log_text))
+
+    def log_lines(self, rows, lines, numbers) -> None:
+        """`log` with lines by number, one or [len(rows)], and numbers [len(rows), 6]."""
+        self._log.append((rows, self.log_count[rows], lines, numbers))
         self.log_count[rows] += 1
 
     # Closing
@@ -395,12 +409,12 @@ class Draft:
                     if moved:
                         values[rows] = 0
                 continue
-            rows, at, kind, arg, statistic = entry
+            rows, at, kind, arg, statistic, measured = entry
             closed["step_kind"][rows, at] = kind
             closed["step_arg"][rows, at, : arg.shape[1]] = arg
             closed["statistic"][rows, at] = statistic
-            if statistic != NO_STATISTIC:
-                closed["window"][rows, at] = next(windows)
+            if len(measured):
+                closed["window"][rows[measured], at[measured]] = next(windows)
         return closed
 
     def _windows(self):
@@ -428,8 +442,6 @@ class Draft:
                 rows, new = entry
                 op[new], arg[new] = op[rows], arg[rows]
                 continue
-            rows, at, line, args = entry
-            op[rows, at] = line
-            for k, values in enumerate(args):
-                arg[rows, at, k] = values
+            rows, at, lines, numbers = entry
+            op[rows, at], arg[rows, at] = lines, numbers
         return {"log_op": op, "log_arg": arg}

@@ -13,13 +13,14 @@ import numpy as np
 
 def matrix(rows):
     """[n, 3, 3] from three rows of three entries, each a number or an array [n]."""
-    arrays = (entry.shape for row in rows for entry in row if isinstance(entry, np.ndarray))
-    shape = max(arrays, key=len, default=())
-    out = np.empty((*shape, 3, 3))
-    for i, row in enumerate(rows):
-        for j, entry in enumerate(row):
-            out[..., i, j] = entry
-    return out
+    entries = [entry for row in rows for entry in row]
+    n = [len(entry) for entry in entries if isinstance(entry, np.ndarray) and entry.ndim]
+    out = np.empty((*n[:1], 9))
+    out[...] = [entry if isinstance(entry, (int, float)) else 0 for entry in entries]
+    for k, entry in enumerate(entries):
+        if not isinstance(entry, (int, float)):
+            out[..., k] = entry
+    return out.reshape(*n[:1], 3, 3)
 
 
 def identity(n: int):
@@ -70,10 +71,12 @@ def inv_quarter_turns(turns, frame):
 
 
 def about(centre, inv_linear, new_centre=None):
-    """Apply `inv_linear` [n, 3, 3] about `centre` [n, 2] (x, y), which lands on `new_centre`."""
+    """Apply `inv_linear` [n, 3, 3], which is affine and fixes the origin, about `centre` [n, 2] (x, y),
+    which lands on `new_centre`."""
     new_centre = centre if new_centre is None else new_centre
-    to_centre = inv_translate(-centre[:, 0], -centre[:, 1])
-    return to_centre @ inv_linear @ inv_translate(new_centre[:, 0], new_centre[:, 1])
+    out = inv_linear.copy()
+    out[:, :2, 2] = centre - (inv_linear[:, :2, :2] @ new_centre[:, :, None])[:, :, 0]
+    return out
 
 
 def inv_rotation(angle_deg):

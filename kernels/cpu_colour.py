@@ -19,6 +19,7 @@ from .cpu_names import (
     blend,
     curve_entry,
     f32,
+    from_byte,
     gain_offset,
     hue_angle,
     hue_channel,
@@ -27,8 +28,10 @@ from .cpu_names import (
     normal_pair,
     normalise,
     philox_round,
+    posterized,
+    solarized,
+    stretched,
     to_byte,
-    tone,
 )
 from .memory import float_bits, floats, half_bits, ints, stream_line, stream_normalised, values
 
@@ -37,6 +40,7 @@ from .memory import float_bits, floats, half_bits, ints, stream_line, stream_nor
 Out = namedtuple("Out", "address stride_n stride_c stride_y stride_x kind item past")
 F32, F16, BF16, U8 = range(4)
 OUT_KINDS = {"float32": F32, "float16": F16, "bfloat16": BF16, "uint8": U8}
+MAX_BYTE = f32(255)
 WEYL0, WEYL1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 
@@ -102,12 +106,20 @@ def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
 @apart
 def _set_tone(row, count, threshold, low, scale, step, inverse_step):
     line = floats(row, count)
-    if low == ZERO and scale == ONE:  # nothing to stretch, so no division
+    stretches = low != ZERO or scale != ONE
+    if not stretches and step == ONE:
         for x in range(count):
-            line[x] = tone(line[x], threshold, ZERO, ONE, step, inverse_step)
+            line[x] = from_byte(solarized(curve_entry(line[x]), threshold))
+    elif not stretches and threshold > MAX_BYTE:
+        for x in range(count):
+            line[x] = from_byte(posterized(curve_entry(line[x]), step, inverse_step))
+    elif step == ONE and threshold > MAX_BYTE:
+        for x in range(count):
+            line[x] = from_byte(stretched(curve_entry(line[x]), low, scale))
     else:
         for x in range(count):
-            line[x] = tone(line[x], threshold, low, scale, step, inverse_step)
+            byte = stretched(solarized(curve_entry(line[x]), threshold), low, scale)
+            line[x] = from_byte(posterized(byte, step, inverse_step))
 
 
 @apart

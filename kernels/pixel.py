@@ -83,12 +83,24 @@ def curve_entry(value):
     return floor(clamp(value) * MAX_BYTE + HALF)
 
 
-def tone(value, threshold, low, scale, step, inverse_step):
-    """What a TONE step does, in whole bytes: solarize, stretch, posterize."""
-    byte = curve_entry(value)
-    byte = where(byte >= threshold, MAX_BYTE - byte, byte)
-    byte = floor(minimum(maximum(divide(byte - low, scale), ZERO), MAX_BYTE))
-    return floor(byte * inverse_step) * step * PER_BYTE
+# A TONE step, in whole bytes: value → byte, these three in order, byte → value. At threshold 256, at
+# low 0 and scale 1, and at step 1 they return the very byte, so an executor may leave them out.
+
+
+def solarized(byte, threshold):
+    return where(byte >= threshold, MAX_BYTE - byte, byte)
+
+
+def stretched(byte, low, scale):
+    return floor(minimum(maximum(divide(byte - low, scale), ZERO), MAX_BYTE))
+
+
+def posterized(byte, step, inverse_step):
+    return floor(byte * inverse_step) * step
+
+
+def from_byte(byte):
+    return byte * PER_BYTE
 
 
 def hue_angle(r, g, b):

@@ -227,10 +227,11 @@ class _Views:
                     for c, v in enumerate(channels)
                 ]
             elif kind == TONE:
-                done = [
-                    px.tone(v, arg[0], arg[3 + k], arg[6 + k], arg[1], arg[2])
-                    for v, k in zip(channels, range(3) if len(channels) == 3 else repeat(0))
-                ]
+                done = []
+                for v, k in zip(channels, range(3) if len(channels) == 3 else repeat(0)):
+                    byte = px.solarized(px.curve_entry(v), arg[0])
+                    byte = px.stretched(byte, arg[3 + k], arg[6 + k])
+                    done.append(px.from_byte(px.posterized(byte, arg[1], arg[2])))
             elif kind == HUE:
                 turned = px.hue_angle(*channels) + 6 * arg[0]
                 offsets = (table.tensor(5.0), table.tensor(3.0), table.tensor(1.0))

@@ -357,19 +357,21 @@ def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
     # Sorted by choice, so that each entry's rows lie together.
     order = np.argsort(choice, kind="stable")
     ends = np.searchsorted(choice[order], np.arange(len(entries) + 1))
-    for entry, begin, end in zip(entries, ends[:-1], ends[1:], strict=True):
+    told: list[tuple] = []
+    for entry, begin, end in zip(entries, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         if entry.act is None or begin == end:
             continue
         now = order[begin:end]
         if entry.value is None:
-            entry.act(draft, rows[now[turn[now, 5] < strength[now]]])
+            told.append((entry.act, rows[now[turn[now, 5] < strength[now]]], ()))
             continue
         value = entry.value(level[now], bins, sign[now], frame[now])
         if weaker:
             pulled = entry.neutral + strength[now] * (value - entry.neutral)
             pulled = np.round(pulled) if entry.whole else pulled
             value = np.where(strength[now] < 1, pulled, value)
-        entry.act(draft, rows[now], value)
+        told.append((entry.act, rows[now], (value,)))
+    actions.carry_out(draft, told)
 
 
 def _check_shared(op):

@@ -57,6 +57,9 @@ class ColorJitter(Op):
     def sample(self, draft, rows, place):
         uniform = draft.uniform(place, 8, rows)
         strength = draft.strength[rows]
+        for name in ("saturation", "hue"):
+            if getattr(self, name) is not None:
+                actions.needs_rgb(draft, name)
         order = np.argsort(uniform[:, 4:], axis=1)
         steps = [
             (self.brightness, actions.brightness, 1),
@@ -99,6 +102,7 @@ class RandomGrayscale(Op):
         self._set(p=number("RandomGrayscale.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
+        actions.needs_rgb(draft, "RandomGrayscale")
         actions.grey(draft, chosen(draft, rows, place, self.p))
 
 
@@ -119,6 +123,7 @@ class RandomDesaturate(Op):
         )
 
     def sample(self, draft, rows, place):
+        actions.needs_rgb(draft, "RandomDesaturate")
         rows, uniform = acting(draft, rows, place, self.p, 1)
         amount = drawn(uniform[:, 0], self.amount, 0, draft.strength[rows])
         actions.saturation(draft, rows, 1 - amount)
@@ -134,8 +139,9 @@ class RandomChannelPermutation(Op):
         self._set(p=number("RandomChannelPermutation.p", self.p, 0, 1))
 
     def sample(self, draft, rows, place):
+        actions.needs_rgb(draft, "RandomChannelPermutation")
         rows, uniform = acting(draft, rows, place, self.p, 3)
-        actions.permute(draft, rows, np.argsort(uniform, axis=1))
+        actions.permute(draft, rows, *np.argsort(uniform, axis=1).T)
 
 
 @dataclass(frozen=True)

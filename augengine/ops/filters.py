@@ -95,5 +95,5 @@ class GaussianNoise(Op):
         rows, uniform = acting(draft, rows, place, self.p, 3)
         strength = draft.strength[rows]
         sigma = drawn(uniform[:, 0], self.sigma, 0, strength)
-        words = np.floor(uniform[:, 1:] * 2.0**32)
-        actions.noise(draft, rows, self.mean * strength, sigma, words)
+        words = np.floor(uniform[:, 1:] * 2.0**32).T
+        actions.noise(draft, rows, sigma, self.mean * strength, *words)

@@ -26,7 +26,7 @@ class Entry:
     the magnitude is a whole number of bits or bytes.
     """
 
-    act: Callable | None
+    act: actions.Action | None
     value: Callable | None = None
     neutral: float = 0.0
     signed: bool = False
@@ -46,7 +46,7 @@ def linspace(low, high, bins, level):
 
     low, high: numbers or arrays [n]; level: [n] in [0, bins − 1].
     """
-    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and level.dtype == np.int64:
+    if level.dtype == np.int64 and not isinstance(high, np.ndarray):
         return _table(low, high, bins)[level]
     return _on_line(low, high, bins, level)
 
@@ -71,6 +71,8 @@ def _signed(act, high, of=None, cut=False):
 
     def value(level, bins, sign, frame):
         most = high if of is None else high * frame[:, of]
+        if of is not None and (frame[:, of] == frame[0, of]).all():
+            most = float(most[0])  # of one size, as most batches are
         size = linspace(0.0, most, bins, level)
         return sign * (np.trunc(size) if cut else size) + 0.0  # so that none is −0
 
