@@ -163,6 +163,7 @@ def _two_columns(axis, m0, m2, x0, x1, column, rest, share):
 def _within(axis, at):
     return axis.low <= at and at <= axis.high
 
+
 @jit
 def blend_rows(image, like, axis, at, column, count, line):
     """Blend the source rows around `at` over `count` columns from `column` into `line`, pixel after

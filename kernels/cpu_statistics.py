@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numba import njit
 
-from ..plan import GREY, HISTOGRAM, MEAN, NONE, RANGE
+from ..plan import CURVE, GREY, HISTOGRAM, MATRIX, MEAN, NONE, RANGE, TONE
 from .cpu_colour import apply_step
-from .cpu_names import apart, curve_entry, f32, jit
+from .cpu_names import ZERO, apart, curve_entry, f32, jit
 from .memory import floats, ints, keep, values
 from .statistics import Measured, completed
 
@@ -24,9 +24,7 @@ def measured(plan, pixels, spread):
         counts = np.zeros((n, channels, 256))
         which, windows = plan.statistic[views, step], plan.window[views, step]
         fields = (plan.source, *steps, views, windows, step, which, channels)
-        spread(
-            lambda begin, end: _measure(begin, end, *pixels, *fields, mean, limits, counts), n
-        )
+        spread(lambda begin, end: _measure(begin, end, *pixels, *fields, mean, limits, counts), n)
         return Measured(mean, limits, counts)
 
     return completed(plan, measure, byte=pixels[1] == 1)
@@ -45,8 +43,9 @@ def _measure(
     for i in range(begin, end):
         x0, x1 = int(math.floor(windows[i, 1])), int(math.ceil(windows[i, 3]))
         widest = max(widest, x1 - x0)
+    widest = max(widest, 256)
     memory = np.empty((channels + max(4, channels), widest), np.float32)
-    sums = np.empty((channels, widest), np.float64)
+    sums, numbers = np.empty((channels, widest), np.float64), np.empty((channels, 256), np.float64)
     pitch = 4 * widest
     rows, arguments = memory.ctypes.data, step_arg.ctypes.data
     spare, steps = rows + channels * pitch, step_kind.shape[1]
@@ -56,9 +55,12 @@ def _measure(
         y0, x0 = int(math.floor(windows[i, 0])), int(math.floor(windows[i, 1]))
         y1 = max(int(math.ceil(windows[i, 2])), y0 + 1)
         width = max(int(math.ceil(windows[i, 3])), x0 + 1) - x0
-        plain = item == 1 and stride[b, 1] == channels and stride[b, 2] == 1
+        packed = item == 1 and stride[b, 1] == channels and stride[b, 2] == 1
+        plain, apart_ = packed, packed
         for s in range(step):
+            arg = floats(arguments + 48 * (v * steps + s), 12)
             plain = plain and step_kind[v, s] == NONE
+            apart_ = apart_ and _keeps_channels_apart(step_kind[v, s], arg)
         if plain:
             # Bytes, pixel after pixel, before any colour step: counted as they lie.
             start = address[b] + y0 * stride[b, 0] + x0 * channels
@@ -69,8 +71,28 @@ def _measure(
             else:
                 _count_bytes(start, stride[b, 0], y1 - y0, width, channels, counts[i])
             continue
-        sums[:] = 0
         limits[i, :, 0], limits[i, :, 1] = np.inf, -np.inf
+        if apart_:
+            start = address[b] + y0 * stride[b, 0] + x0 * channels
+            _count_bytes(start, stride[b, 0], y1 - y0, width, channels, numbers)
+            for c in range(channels):
+                line = floats(rows + c * pitch, 256)
+                for k in range(256):
+                    line[k] = f32(k) * unit
+            for s in range(step):
+                if step_kind[v, s] != NONE:
+                    apply_step(
+                        step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
+                        curves.ctypes.data, channels, 0, 256, rows, spare, pitch,
+                    )  # fmt: skip
+            if statistic == MEAN:
+                mean[i] = _mean_by_bytes(numbers, rows, pitch, channels, (y1 - y0) * width)
+            else:
+                _measure_by_bytes(
+                    statistic, numbers, rows, pitch, spare, channels, limits[i], counts[i]
+                )
+            continue
+        sums[:] = 0
         for y in range(y0, y1):
             start = address[b] + (y * stride[b, 0] + x0 * stride[b, 1]) * item
             for c in range(channels):
@@ -151,21 +173,83 @@ def _limits_of_bytes(start, stride_y, height, width, channels, limits):
 
 @apart
 def _count_bytes(start, stride_y, height, width, channels, counts):
+    if channels == 3:
+        _count_rgb(start, stride_y, height, width, counts)
+        return
     count = width * channels
-    # Two tables, since equal neighbours would wait for each other.
-    tables = np.zeros((2, channels, 256), np.int32)
+    counts[:] = 0
     for y in range(height):
         row = values(start + y * stride_y, count, np.uint8(0))
         for c in range(channels):
-            even, odd = tables[0, c], tables[1, c]
-            for x in range(c, count - channels, 2 * channels):
-                even[row[x]] += 1
-                odd[row[x + channels]] += 1
-            if width % 2:
-                even[row[count - channels + c]] += 1
+            for x in range(c, count, channels):
+                counts[c, row[x]] += 1
+
+
+@apart
+def _count_rgb(start, stride_y, height, width, counts):
+    # Two tables a channel, since equal neighbours would wait for each other.
+    memory = np.zeros(6 * 256, np.int32)
+    at = memory.ctypes.data
+    red, green, blue = ints(at, 256), ints(at + 1024, 256), ints(at + 2048, 256)
+    red2, green2, blue2 = ints(at + 3072, 256), ints(at + 4096, 256), ints(at + 5120, 256)
+    count = 3 * width
+    for y in range(height):
+        row = values(start + y * stride_y, count, np.uint8(0))
+        for x in range(0, count - 3, 6):
+            red[row[x]] += 1
+            green[row[x + 1]] += 1
+            blue[row[x + 2]] += 1
+            red2[row[x + 3]] += 1
+            green2[row[x + 4]] += 1
+            blue2[row[x + 5]] += 1
+        if width % 2:
+            red[row[count - 3]] += 1
+            green[row[count - 2]] += 1
+            blue[row[count - 1]] += 1
+    for k in range(256):
+        counts[0, k] = red[k] + red2[k]
+        counts[1, k] = green[k] + green2[k]
+        counts[2, k] = blue[k] + blue2[k]
+    keep((memory,))
+
+
+# After steps that take each channel by itself, a byte always becomes the same value: what 256 of
+# them become, and how many there are, tells all
+
+
+@jit
+def _keeps_channels_apart(kind, arg):
+    if kind == MATRIX:
+        return (
+            arg[1] == ZERO and arg[2] == ZERO and arg[4] == ZERO
+            and arg[6] == ZERO and arg[8] == ZERO and arg[9] == ZERO
+        )  # fmt: skip
+    return kind == NONE or kind == TONE or kind == CURVE
+
+
+@jit
+def _mean_by_bytes(numbers, rows, pitch, channels, count):
+    total = 0.0
     for c in range(channels):
+        line, part = floats(rows + c * pitch, 256), 0.0
         for k in range(256):
-            counts[c, k] = tables[0, c, k] + tables[1, c, k]
+            part += numbers[c, k] * line[k]
+        total += part * (GREY[c] if channels == 3 else 1 / channels)
+    return total / count
+
+
+@jit
+def _measure_by_bytes(statistic, numbers, rows, pitch, spare, channels, limits, counts):
+    """limits or counts, from the counts of bytes `numbers` [C, 256] and what those became, in `rows`."""
+    for c in range(channels):
+        line, entries = floats(rows + c * pitch, 256), ints(spare, 256)
+        for k in range(256):
+            entries[k] = np.int32(curve_entry(line[k]))
+        for k in range(256):
+            if numbers[c, k] > 0:
+                limits[c, 0], limits[c, 1] = min(limits[c, 0], line[k]), max(limits[c, 1], line[k])
+                if statistic == HISTOGRAM:
+                    counts[c, np.uint32(entries[k])] += numbers[c, k]
 
 
 # Rows of floats, after the steps before
