@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
@@ -52,6 +52,20 @@ class Draws:
     epoch: int
     ids: np.ndarray
     view: int = 0
+    # Only for speed: what was asked for all samples, {place: blocks}, and what has been worked out
+    # ahead, {place: words [4 · blocks, n]}. Philox costs by the call, not by the number.
+    asked: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+    _ahead: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    def work_out(self, asked: dict[int, int]) -> None:
+        """Work out in one go what a draft of the same policy asked for."""
+        if not asked:
+            return
+        places = np.concatenate([np.full(blocks, place) for place, blocks in asked.items()])
+        blocks = np.concatenate([np.arange(blocks) for blocks in asked.values()])
+        words = self._blocks(blocks, places, self.ids, self._key)
+        ends = 4 * np.cumsum([*asked.values()])
+        self._ahead.update(zip(asked, np.split(words, ends[:-1]), strict=True))
 
     @cached_property
     def _key(self) -> tuple[int, int]:
@@ -69,14 +83,25 @@ class Draws:
     def words(self, place: int, count: int, rows=slice(None), timeless=False) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
         in every epoch."""
-        ids = self.ids[rows].astype(np.uint64)
-        blocks = np.arange(-(-count // 4), dtype=np.uint64)[:, None]
+        ids, blocks = self.ids[rows], -(-count // 4)
+        ahead = self._ahead.get(place)
+        if not timeless and 2 * len(ids) > len(self.ids):
+            self.asked[place] = max(blocks, self.asked.get(place, 0))
+        if ahead is not None and not timeless and count <= len(ahead):
+            # Rows that came later, by a fork, are not in it.
+            if isinstance(rows, slice) or rows.max(initial=-1) < ahead.shape[1]:
+                return ahead[:count][:, rows].T
         key = self._timeless_key if timeless else self._key
-        words = philox4x32((blocks, place, ids & _WORD, ids >> 32), key)
-        # [4, blocks, n] → [n, blocks · 4]: a block's four words stay together. In memory a draw of
-        # all samples lies together, so that NumPy rounds log and exp alike whatever n is.
-        words = np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))
-        return words[:count].T
+        return self._blocks(np.arange(blocks), np.full(blocks, place), ids, key)[:count].T
+
+    @staticmethod
+    def _blocks(blocks, places, ids, key) -> np.ndarray:
+        """[4 · blocks, n]: a block's four words stay together. In memory a draw of all samples lies
+        together, so that NumPy rounds log and exp alike whatever n is."""
+        ids = ids.astype(np.uint64)
+        block, place = (array.astype(np.uint64)[:, None] for array in (blocks, places))
+        words = philox4x32((block, place, ids & _WORD, ids >> 32), key)
+        return np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))
 
     def uniform(self, place: int, count: int, rows=slice(None), stratify=False) -> np.ndarray:
         """[len(rows), count] float64 in the open interval (0, 1).

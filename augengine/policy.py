@@ -56,6 +56,7 @@ class Policy:
                 "Policy: Normalize stands inside another op, expected it at the top, since one "
                 "normalisation holds for the whole batch. Move it to the end of the policy."
             )
+        self._asked: dict[int, int] = {}  # what the last call drew, so that the next does it in one go
         self._fill = self._agreed("fill", 0.0)
         self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
@@ -135,11 +136,13 @@ class Policy:
             ids,
             whole_number("Policy.sample: view", view, 0, 2**32 - 1),
         )
+        draws.work_out(self._asked)
         draft = Draft(draws, sizes, channels, strength, pool)
         place = 0
         for op in self.transforms:
             op.decide(draft, draft.rows, place)
             place += op.places
+        self._asked = dict(draws.asked)
         if dtype == "uint8" and draft.mean:
             raise ValueError(
                 "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
