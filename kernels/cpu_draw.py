@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 
 import numpy as np
 from numba import njit
@@ -30,7 +29,7 @@ from .cpu_sample import (
     split_quads,
     take_columns,
 )
-from .memory import fence, floats, ints, keep, prefetch
+from .memory import address_of, fence, floats, ints, keep, prefetch
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
 FAR = np.iinfo(np.int64).max  # an end of memory that no load comes near
@@ -152,8 +151,8 @@ def draw(
     channels, layers, steps = fill.shape[1], layer_view.shape[1], step_kind.shape[1]
     widest, longest = 2, 0
     for v in range(len(support)):
-        widest = max(widest, int(math.ceil(TWO * max(support[v, 0], support[v, 1]))))
-        longest = max(longest, int(math.ceil(clip[v, 3])))
+        widest = max(widest, int(np.ceil(TWO * max(support[v, 0], support[v, 1]))))
+        longest = max(longest, int(np.ceil(clip[v, 3])))
 
     # Rows of scratch, all of one length: canvas, veil, spare, then what sampling needs.
     length = width + PAD
@@ -163,14 +162,14 @@ def draw(
     line = np.zeros((longest + widest + PAD) * max(3, channels), np.float32)
     patch = np.zeros(widest * (3 * widest + 32), np.float32)
     pitch = 4 * length
-    canvas = memory.ctypes.data
+    canvas = address_of(memory)
     veil = canvas + channels * pitch
     spare = veil + channels * pitch
     at = spare + max(4, channels) * pitch
     scratch = Scratch(
         pitch, at, at + pitch, at + 2 * pitch, at + 3 * pitch, at + 4 * pitch, at + 5 * pitch,
         at + 6 * pitch, at + 7 * pitch, at + 8 * pitch, at + (8 + widest) * pitch,
-        quads.ctypes.data, line.ctypes.data, patch.ctypes.data,
+        address_of(quads), address_of(line), address_of(patch),
     )  # fmt: skip
     tables = at + (8 + 2 * widest) * pitch
     centres, units = floats(scratch.centres, width), floats(scratch.units, width)
@@ -186,10 +185,11 @@ def draw(
         if channels == 3 and not (stride[b, 1] == 3 and stride[b, 2] == 1):
             largest = max(largest, rows_columns[b, 0] * rows_columns[b, 1] * 3 * item)
     packed = np.empty((layers, largest + ROOM), np.uint8)
+    packed_address = address_of(packed)
 
-    matrices, arguments = inv_matrix.ctypes.data, step_arg.ctypes.data
+    matrices, arguments = address_of(inv_matrix), address_of(step_arg)
     # Addresses, since an array passed to a function is counted, and counting waits for all writes.
-    curve_address, gains, offsets = curves.ctypes.data, gain.ctypes.data, offset.ctypes.data
+    curve_address, gains, offsets = address_of(curves), address_of(gain), address_of(offset)
     for n in range(begin, end):
         for k in range(layers):
             v = layer_view[n, k]
@@ -206,7 +206,7 @@ def draw(
             where[k, 3], where[k, 4] = image.stride_c, image.limit
             if channels == 3 and not is_packed_rgb(image):
                 # Planes and the like: the piece that is looked at is packed once, for both paths.
-                to = packed.ctypes.data + k * (largest + ROOM)
+                to = packed_address + k * (largest + ROOM)
                 y0, x0, y1, x1 = _reach(
                     m, axis_y, axis_x, box[n, k, 0], box[n, k, 1], box[n, k, 2], box[n, k, 3]
                 )

@@ -14,7 +14,7 @@ from numba import njit
 
 from ..plan import GAUSSIAN, SHARPNESS
 from .cpu_names import HALF, ONE, ZERO, apart, f32
-from .memory import floats, keep, values
+from .memory import address_of, floats, keep, values
 
 _FOUR, _THIRTEENTH = f32(4), f32(1 / 13)
 
@@ -46,7 +46,7 @@ def _filter(begin, end, like, item, most, source, out, height, width, channels, 
             longest = max(longest, int(max(filters[i, 2], filters[i, 3])))
     memory = np.empty(2 * (count + 2 * longest * channels), np.float32)
     weights = np.empty(2 * longest + 1, np.float32)
-    line, pitch = memory.ctypes.data, count * item
+    line, pitch = address_of(memory), count * item
     sums = line + 2 * memory.size
     for i in range(begin, end):
         at, to = source + i * height * pitch, out + i * height * pitch

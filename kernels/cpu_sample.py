@@ -14,7 +14,6 @@ than the short loops over them.
 
 from __future__ import annotations
 
-import math
 from collections import namedtuple
 
 import numpy as np
@@ -76,8 +75,8 @@ Scratch = namedtuple(
 @jit
 def axis_of(low, high, support, border):
     """The facts of one axis. Taps: as many as can weigh anything, and no more than are pixels."""
-    first, last = int(math.floor(low)), int(math.ceil(high))
-    taps = max(1, min(int(math.ceil(TWO * support)), last - first))
+    first, last = int(np.floor(low)), int(np.ceil(high))
+    taps = max(1, min(int(np.ceil(TWO * support)), last - first))
     return Axis(low, high, first, last, support, taps, border)
 
 

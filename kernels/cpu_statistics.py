@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 
 import numpy as np
 from numba import njit
@@ -10,7 +9,7 @@ from numba import njit
 from ..plan import CURVE, GREY, HISTOGRAM, MATRIX, MEAN, NONE, RANGE, TONE
 from .cpu_colour import apply_step
 from .cpu_names import ZERO, apart, curve_entry, f32, jit
-from .memory import floats, ints, keep, values
+from .memory import address_of, floats, ints, keep, values
 from .statistics import Measured, completed
 
 
@@ -41,20 +40,22 @@ def _measure(
     window after its steps before `step`."""
     widest = 1
     for i in range(begin, end):
-        x0, x1 = int(math.floor(windows[i, 1])), int(math.ceil(windows[i, 3]))
+        x0, x1 = int(np.floor(windows[i, 1])), int(np.ceil(windows[i, 3]))
         widest = max(widest, x1 - x0)
     widest = max(widest, 256)
     memory = np.empty((channels + max(4, channels), widest), np.float32)
     sums, numbers = np.empty((channels, widest), np.float64), np.empty((channels, 256), np.float64)
     pitch = 4 * widest
-    rows, arguments = memory.ctypes.data, step_arg.ctypes.data
+    rows, arguments, curve_address = (
+        address_of(memory), address_of(step_arg), address_of(curves)
+    )  # fmt: skip
     spare, steps = rows + channels * pitch, step_kind.shape[1]
     for i in range(begin, end):
         v, statistic = views[i], which[i]
         b = source[v]
-        y0, x0 = int(math.floor(windows[i, 0])), int(math.floor(windows[i, 1]))
-        y1 = max(int(math.ceil(windows[i, 2])), y0 + 1)
-        width = max(int(math.ceil(windows[i, 3])), x0 + 1) - x0
+        y0, x0 = int(np.floor(windows[i, 0])), int(np.floor(windows[i, 1]))
+        y1 = max(int(np.ceil(windows[i, 2])), y0 + 1)
+        width = max(int(np.ceil(windows[i, 3])), x0 + 1) - x0
         packed = item == 1 and stride[b, 1] == channels and stride[b, 2] == 1
         plain, apart_ = packed, packed
         for s in range(step):
@@ -83,7 +84,7 @@ def _measure(
                 if step_kind[v, s] != NONE:
                     apply_step(
                         step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
-                        curves.ctypes.data, channels, 0, 256, rows, spare, pitch,
+                        curve_address, channels, 0, 256, rows, spare, pitch,
                     )  # fmt: skip
             if statistic == MEAN:
                 mean[i] = _mean_by_bytes(numbers, rows, pitch, channels, (y1 - y0) * width)
@@ -104,7 +105,7 @@ def _measure(
                 if step_kind[v, s] != NONE:
                     apply_step(
                         step_kind[v, s], floats(arguments + 48 * (v * steps + s), 12),
-                        curves.ctypes.data, channels, (y - y0) * width, width, rows, spare, pitch,
+                        curve_address, channels, (y - y0) * width, width, rows, spare, pitch,
                     )  # fmt: skip
             for c in range(channels):
                 if statistic == MEAN:
@@ -189,7 +190,7 @@ def _count_bytes(start, stride_y, height, width, channels, counts):
 def _count_rgb(start, stride_y, height, width, counts):
     # Two tables a channel, since equal neighbours would wait for each other.
     memory = np.zeros(6 * 256, np.int32)
-    at = memory.ctypes.data
+    at = address_of(memory)
     red, green, blue = ints(at, 256), ints(at + 1024, 256), ints(at + 2048, 256)
     red2, green2, blue2 = ints(at + 3072, 256), ints(at + 4096, 256), ints(at + 5120, 256)
     count = 3 * width

@@ -46,6 +46,12 @@ def ints(address, count):
     return carray(_pointer(address, np.int32(0)), count)
 
 
+@njit(nogil=True)
+def address_of(array):
+    """Signed: numba makes floats of sums of signed and unsigned numbers."""
+    return np.int64(array.ctypes.data)
+
+
 def _at(builder, address):
     return builder.inttoptr(address, ir.PointerType())
 
