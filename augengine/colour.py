@@ -11,7 +11,6 @@ import numpy as np
 
 from .plan import GREY
 
-
 _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 
 

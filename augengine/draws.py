@@ -87,10 +87,14 @@ class Draws:
         ahead = self._ahead.get(place)
         if not timeless and 2 * len(ids) > len(self.ids):
             self.asked[place] = max(blocks, self.asked.get(place, 0))
-        if ahead is not None and not timeless and count <= len(ahead):
-            # Rows that came later, by a fork, are not in it.
-            if isinstance(rows, slice) or rows.max(initial=-1) < ahead.shape[1]:
-                return ahead[:count][:, rows].T
+        # Rows that came later, by a fork, are not in it.
+        if (
+            ahead is not None
+            and not timeless
+            and count <= len(ahead)
+            and (isinstance(rows, slice) or rows.max(initial=-1) < ahead.shape[1])
+        ):
+            return ahead[:count][:, rows].T
         key = self._timeless_key if timeless else self._key
         return self._blocks(np.arange(blocks), np.full(blocks, place), ids, key)[:count].T
 

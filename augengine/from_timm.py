@@ -31,7 +31,7 @@ def from_timm(config: str, *, image_mean=None) -> Op:
     As timm, it cuts a magnitude to mmax, 10 by default. timm adds mstd's noise before it cuts;
     that can be said where the noise does not matter, four deviations above mmax or more. A section
     that timm would pass over in silence, such as "inc" without a number, is an error here. timm's
-    create_transform has augmix translate by 0.3 of the size; its strings alone and AugMix by 0.45.
+    AugMix translates by 0.3 of the size, as in create_transform; timm's bare strings by 0.45.
 
     Raises ValueError for what timm does not know either, for its blended AugMix, and for mstd
     where the op has none.

@@ -56,7 +56,6 @@ AUTO = ("AugMix", "AutoAugment", "RandAugment", "TrivialAugmentWide")
 SIZING = ("ImageClassification", "RandomResizedCrop", "Resize")
 SEQUENCES = ("Compose", "ModuleList", "Sequential", "list", "tuple")
 CHOOSERS = ("RandomApply", "RandomChoice", "RandomOrder")
-BOXES = (ops.CutMix, ops.RandomErasing)
 # The engine's images are tensors already.
 CONTAINERS = ("Identity", "PILToTensor", "ToImage", "ToPureTensor")
 PIL_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by PIL's number
@@ -386,19 +385,6 @@ def _check_order(step: _Step, said: list[Op], new: list[Op]) -> None:
         for before in (*said, *new[:k]):
             if before.stages[1] > op.stages[0]:
                 raise _CannotSay(step, f"on the image itself after {type(before).__name__}")
-    boxes = [op for one in said for op in _deeply(one) if isinstance(op, BOXES)]
-    if boxes and any(isinstance(op, ops.MixUp) for one in new for op in _deeply(one)):
-        raise ValueError(
-            f"from_torchvision: {step} blends images into which {type(boxes[0]).__name__} has put "
-            "boxes, expected MixUp before it, since layers cannot say that. Move the mix up, or "
-            "the boxes down."
-        )
-
-
-def _deeply(op: Op) -> Iterator[Op]:
-    yield op
-    for child in op.children:
-        yield from _deeply(child)
 
 
 def _agreed(wishes: list[_Wish]) -> tuple[str | None, str]:

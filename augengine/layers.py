@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -132,10 +133,10 @@ def cells(layers: Layers, i: int, size):
     ys = np.unique(box[there][:, [0, 2]])
     xs = np.unique(box[there][:, [1, 3]])
     open_: dict[tuple, list[int]] = {}  # (x0, x1, numbers): y0, y1, of a column of equal cells
-    for y0, y1 in zip(ys[:-1], ys[1:], strict=True):
+    for y0, y1 in pairwise(ys):
         row: dict[tuple, list[int]] = {}
         last: tuple | None = None
-        for x0, x1 in zip(xs[:-1], xs[1:], strict=True):
+        for x0, x1 in pairwise(xs):
             numbers = [
                 k for k in there if box[k, 0] <= y0 < box[k, 2] and box[k, 1] <= x0 < box[k, 3]
             ]

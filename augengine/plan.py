@@ -179,10 +179,10 @@ class Plan:
         quarter of all the sampling. (`dataclasses.replace(plan)` runs them.)"""
         plan = object.__new__(cls)
         for name, value in fields.items():
-            if isinstance(value, np.ndarray):
-                value = np.ascontiguousarray(value)
+            if isinstance(value, np.ndarray) and value.flags.writeable:  # otherwise another plan's
+                fields[name] = value = np.ascontiguousarray(value)
                 value.flags.writeable = False
-            object.__setattr__(plan, name, value)
+        plan.__dict__.update(fields)
         return plan
 
     def _check_indices(self):

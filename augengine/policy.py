@@ -56,7 +56,9 @@ class Policy:
                 "Policy: Normalize stands inside another op, expected it at the top, since one "
                 "normalisation holds for the whole batch. Move it to the end of the policy."
             )
-        self._asked: dict[int, int] = {}  # what the last call drew, so that the next does it in one go
+        self._asked: dict[
+            int, int
+        ] = {}  # what the last call drew, so that the next does it in one go
         self._fill = self._agreed("fill", 0.0)
         self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))

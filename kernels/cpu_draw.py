@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from numba import njit
 
@@ -119,7 +118,13 @@ def _uncovered(n, k, piece, y, layer_view, box, alpha):
                 x1 = left
             if x0 < left and right < x1 and right - left > end - hole:
                 hole, end = left, right
-    if hole <= x0 or end >= x1:  # no hole, or another layer has cut it off
+    if x0 >= x1:
+        return x1, x1
+    # Drawing a few that are hidden costs less than loops over vectors that do not come out even.
+    x0 = max(np.int64(box[n, k, 1]), x0 // 16 * 16)
+    x1 = min(np.int64(box[n, k, 3]), (x1 + 15) // 16 * 16)
+    hole, end = (hole + 15) // 16 * 16, end // 16 * 16
+    if hole <= x0 or end >= x1 or hole >= end:  # no hole, or another layer has cut it off
         hole, end = x1, x1
     return (x0, hole) if piece == 0 else (end, x1)
 

@@ -365,6 +365,19 @@ def row_points(m, y, x0, x1, axis_y, axis_x, scratch):
 
 
 @jit
+def _crossing(first, step, low, high, count):
+    """Between which of `count` points, first, first + step, …, lies all that is in [low, high]: with
+    two to spare on either side."""
+    if abs(step) < f32(1e-3):
+        return 0, count
+    near, far = (low - first) / step, (high - first) / step
+    if near > far:
+        near, far = far, near
+    near, far = max(near - TWO, ZERO), min(far + f32(3), f32(count))
+    return min(int(near), count), max(int(np.ceil(far)), 0)
+
+
+@jit
 def next_run(m, at, x1, axis_y, axis_x, scratch):
     """The next run of points inside the clip, from output `at` on: start, stop; x1, x1 if none.
 
@@ -373,6 +386,14 @@ def next_run(m, at, x1, axis_y, axis_x, scratch):
     at_x, at_y = floats(scratch.at_x, x1), floats(scratch.at_y, x1)
     low_x, low_y, high_x, high_y = axis_x.low, axis_y.low, axis_x.high, axis_y.high
     start, stop = at, x1
+    if m[6] == ZERO and m[7] == ZERO and m[8] == ONE and axis_x.border == CONSTANT and x1 - at > 4:
+        # Where the row enters and leaves, to within two pixels; only those are then looked at.
+        step_x = (at_x[x1 - 1] - at_x[at]) / f32(x1 - 1 - at)
+        step_y = (at_y[x1 - 1] - at_y[at]) / f32(x1 - 1 - at)
+        left, right = _crossing(at_x[at], step_x, low_x, high_x, x1 - at)
+        top, bottom = _crossing(at_y[at], step_y, low_y, high_y, x1 - at)
+        start = at + max(left, top)
+        stop = max(start, min(at + min(right, bottom), x1))
     while start < x1 and not inside(at_x[start], at_y[start], low_x, low_y, high_x, high_y):
         start += 1
     while stop > start and not inside(at_x[stop - 1], at_y[stop - 1], low_x, low_y, high_x, high_y):

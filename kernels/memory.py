@@ -237,7 +237,8 @@ def bilinear_two(typingctx, quads, tops, down, right_shares, bottom_shares, like
                 builder, [builder.load(_at(builder, p), align=align, typ=raw) for p in at]
             )
             rows.append(builder.uitofp(pixels, _SIXTEEN) if like == types.uint8 else pixels)
-        column = _mix(builder, *rows, _each(builder, bottom_shares, 2, 8), like)
+        upper, lower = rows
+        column = _mix(builder, upper, lower, _each(builder, bottom_shares, 2, 8), like)
         undefined = ir.Constant(_SIXTEEN, ir.Undefined)
         left, right = (
             builder.shuffle_vector(

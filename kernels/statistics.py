@@ -51,19 +51,19 @@ def completed(plan: Plan, measure, byte: bool) -> Plan:
         views = np.flatnonzero(plan.statistic[:, step])
         which = plan.statistic[views, step]
         measured = measure(steps, views, step)
-        now = which == MEAN
-        steps.arg[views[now, None], step, [3, 7, 11]] *= measured.mean[now, None]
-        steps.kind[views[now], step] = MATRIX
-        now = which == RANGE
-        stretching = stretch_bytes if byte else stretch
-        steps.arg[views[now], step] = stretching(measured.limits[now])
-        steps.kind[views[now], step] = TONE if byte else MATRIX
-        now = which == HISTOGRAM
-        end = next_curve + int(now.sum())
-        steps.curves[next_curve:end] = equalizing_curves(measured.counts[now])
-        steps.arg[views[now], step, 0] = np.arange(next_curve, end)
-        steps.kind[views[now], step] = CURVE
-        next_curve = end
+        if (now := which == MEAN).any():
+            steps.arg[views[now, None], step, [3, 7, 11]] *= measured.mean[now, None]
+            steps.kind[views[now], step] = MATRIX
+        if (now := which == RANGE).any():
+            stretching = stretch_bytes if byte else stretch
+            steps.arg[views[now], step] = stretching(measured.limits[now])
+            steps.kind[views[now], step] = TONE if byte else MATRIX
+        if (now := which == HISTOGRAM).any():
+            end = next_curve + int(now.sum())
+            steps.curves[next_curve:end] = equalizing_curves(measured.counts[now])
+            steps.arg[views[now], step, 0] = np.arange(next_curve, end)
+            steps.kind[views[now], step] = CURVE
+            next_curve = end
     changed = {
         "step_kind": steps.kind,
         "step_arg": steps.arg,

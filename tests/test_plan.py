@@ -400,7 +400,7 @@ LIES = [
     ("view", (0, 1), -3),
     ("log_op", (0, 0), 99),
     ("log_op", (0, 0), -2),
-    ("step_kind", (0, 0), 5),
+    ("step_kind", (0, 0), 6),
     ("step_kind", (0, 0), -1),
     ("statistic", (0, 0), 4),
     ("border", 0, 4),
@@ -508,7 +508,7 @@ def test_a_selection_of_the_plan_gives_that_selection_of_the_pixels(plan, images
     assert [part.explain(i) for i in range(len(part))] == [plan.explain(i) for i in rows]
     assert torch.equal(drawn(part, images), drawn(plan, images)[rows])
     np.testing.assert_array_equal(
-        ae.soft_labels(part, labels, 6), ae.soft_labels(plan, labels, 6)[rows]
+        ae.soft_labels(part, torch.arange(6), 6), ae.soft_labels(plan, torch.arange(6), 6)[rows]
     )
 
 

@@ -494,13 +494,12 @@ def test_the_mixes_of_torchvisions_references():
 
 
 @pytest.mark.parametrize("boxes", [v2.RandomErasing(), v2.CutMix(num_classes=9)], ids=repr)
-@pytest.mark.parametrize("unfused", [False, True])
-def test_a_blend_of_what_has_boxes(boxes, unfused):
+def test_a_blend_of_what_has_boxes(boxes):
+    """torchvision's reference recipe: erasing for each sample, MixUp or CutMix in the collate."""
     blends = v2.RandomChoice([v2.CutMix(num_classes=9), v2.MixUp(num_classes=9)])
-    said = rf"step 1 \(RandomChoice\) blends images into which {type(boxes).__name__} has put boxes"
-    with pytest.raises(ValueError, match=rf"^from_torchvision: {said}, expected .*\. Move"):
-        from_torchvision([boxes, blends], unfused=unfused)
-    from_torchvision([blends, boxes])
+    policy = from_torchvision([v2.RandomResizedCrop(24), boxes, blends])
+    batch = ae.Engine(policy, num_classes=9)(patches(8), torch.arange(8), ids=range(8))
+    assert torch.allclose(batch.labels.sum(dim=1), torch.ones(8))
 
 
 # One interpolation, one fill, one border

@@ -218,6 +218,11 @@ def kornia(policy: Policy) -> Work:
                 return K.RandomAffine(op.degrees, op.translate, op.scale, p=1)
             case RandomBrightness(delta=(low, high)):
                 return K.RandomBrightness((1 + low, 1 + high), p=1)  # adds factor − 1
+            # Their operation is drawn once for the batch.
+            case RandAugment(dialect="torchvision", magnitude_std=0, weights=None, p=None):
+                return K.auto.RandAugment(op.num_ops, int(op.magnitude))
+            case TrivialAugmentWide():
+                return K.auto.TrivialAugment()
             case Normalize(mean=mean, std=std):
                 return K.Normalize(torch.tensor(mean), torch.tensor(std))
         raise Untranslated(f"kornia has no {type(op).__name__} of this kind")
