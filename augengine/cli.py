@@ -1,4 +1,4 @@
-"""The command line: `augengine demo`."""
+"""The command line: `augengine demo`, `augengine gallery`."""
 
 from __future__ import annotations
 
@@ -56,6 +56,26 @@ def demo(
     except (ValueError, TypeError, OSError, ImportError) as error:
         typer.secho(f"augengine demo: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
+
+
+@app.command()
+def gallery(
+    output: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path(
+        "augengine-policies.png"
+    ),
+    size: Annotated[int, typer.Option(min=32, help="Pixels a side of a tile.")] = 168,
+    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    epoch: Annotated[int, typer.Option(min=0, help="The epoch that is drawn.")] = 0,
+) -> None:
+    """Draw what each published policy does to six photographs."""
+    try:
+        from .demo.gallery import run
+
+        run(output=output, size=size, seed=seed, epoch=epoch, say=typer.echo)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        typer.secho(f"augengine gallery: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"written to {output}")
 
 
 def main() -> None:

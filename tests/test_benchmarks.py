@@ -67,7 +67,7 @@ def test_no_number_on_red(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
-    assert "4 errors" in done.stdout
+    assert "10 errors" in done.stdout  # of five policies, with and without out=
     assert "off by" in done.stdout
     assert "images/s" not in done.stdout
 
@@ -219,3 +219,21 @@ def test_what_a_peer_lacks_is_refused(name):
     for op in [ae.RandomQuarterTurn(), ae.RandomCrop(8, padding=2), ae.MixUp()]:
         with pytest.raises(peers.Untranslated, match=type(op).__name__):
             getattr(peers, name)(ae.Policy([ae.Resize((16, 16)), op]))
+
+
+def test_the_parity_table_holds_what_was_measured():
+    """One policy of it; `python -m benchmarks.parity` writes docs/parity.md."""
+    from benchmarks import parity
+
+    rows = [*parity.measured(only=("AugMix",))]
+    assert {row[2] for row in rows} == set(parity.spaces.AUG_MIX)
+    assert all(row[4] <= 2 and row[5] < 0.5 for row in rows)
+    exact = {row[2] for row in rows if row[4] == 0}
+    assert {"Equalize", "AutoContrast", "Posterize", "Solarize"} <= exact
+    lines = parity.table(rows).splitlines()
+    assert len(lines) == len(rows) + 2
+    assert len({len(line) for line in lines}) == 1
+    reasons = [line for line, row in zip(lines[2:], rows, strict=True) if row[4]]
+    assert all(line.rstrip(" |")[-1] not in "0123456789" for line in reasons)  # each has one
+    written = (ROOT / "docs" / "parity.md").read_text("utf-8")
+    assert all(f"| {name} " in written for name in parity.spaces.TIMM)

@@ -290,3 +290,22 @@ def test_wrapping_keeps_every_word():
     assert any("(109, 304)" in line for line in lines)
     assert any("(-12, +16) px," in line for line in lines)
     assert any("26 %" in line for line in lines)
+
+
+# The gallery
+
+
+def test_the_gallery_shows_every_policy(tmp_path):
+    from augengine.demo import gallery
+
+    picture = tmp_path / "policies.png"
+    done = augengine("gallery", "--output", picture, "--size", 48)
+    assert done.exit_code == 0, done.output
+    assert all(name in done.output for name in gallery.SHOWN)
+    pixels = np.asarray(Image.open(picture))
+    assert pixels.shape[1] > 6 * 48
+    assert pixels.std() > 20
+    assert augengine("gallery", "--output", picture, "--size", 8).exit_code != 0
+    away = augengine("gallery", "--output", tmp_path / "nowhere" / "policies.png", "--size", 48)
+    assert away.exit_code == 1
+    assert "augengine gallery: " in away.output

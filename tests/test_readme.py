@@ -17,7 +17,7 @@ def sample(i):
 
 
 def test_the_blocks_run():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 4
     images, labels = zip(*map(sample, range(8)), strict=True)
     names = {"dataset": [sample(i) for i in range(130)]}
     exec(BLOCKS[0], names)
@@ -29,3 +29,9 @@ def test_the_blocks_run():
     exec(BLOCKS[1], names)
     assert torch.equal(names["batch"].images, names["pixels"])
     assert names["batch"].plan == names["plan"]
+
+    exec(BLOCKS[2], names)
+    assert names["ae"].Policy.from_yaml(names["text"]) == names["policy"]
+    exec(BLOCKS[3], names)
+    assert [len(names["crops"]), names["weak"].images.shape[-1]] == [6, 32]
+    assert len(names["found"]) == 8
