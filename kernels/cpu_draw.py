@@ -136,7 +136,11 @@ def _columns_of(axis, table, start, stop, least, most):
         return least, most
     column = ints(table, stop)
     left, right = np.int64(column[start]), np.int64(column[stop - 1])
-    return min(left, right), max(left, right) + axis.taps
+    least, most = min(left, right), max(left, right) + axis.taps
+    # A multiple of sixteen where the clip has room, so that the loop over them comes out even.
+    wide = min((most - least + 15) // 16 * 16, axis.last - axis.first)
+    least = max(axis.first, min(least, axis.last - wide))
+    return least, max(most, least + wide)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
