@@ -9,6 +9,7 @@ from ..plan import CONSTANT, NO_VIEW, NONE, PLAIN_COLOUR
 from .cpu_colour import apply_step, blend_row, fill_row, finish_row
 from .cpu_names import HALF, ONE, TWO, ZERO, f32, jit, project
 from .cpu_sample import (
+    Axis,
     Image,
     Scratch,
     alike,
@@ -187,6 +188,7 @@ def draw(
         units[x] = unit
     spans = np.zeros((layers, 5), np.int64)
     ahead = np.zeros((layers, 4), np.int64)
+    axes = np.zeros((layers, 6), np.int64)  # first, last and taps of each layer's view, along y and x
     # Where each layer's image lies: its source, or a packed copy of the piece that is looked at.
     where = np.zeros((layers, 5), np.int64)
     largest = 0
@@ -211,6 +213,8 @@ def draw(
             )
             axis_y = axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v])
             axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
+            axes[k, 0], axes[k, 1], axes[k, 2] = axis_y.first, axis_y.last, axis_y.taps
+            axes[k, 3], axes[k, 4], axes[k, 5] = axis_x.first, axis_x.last, axis_x.taps
             where[k, 0], where[k, 1], where[k, 2] = image.address, image.stride_y, image.stride_x
             where[k, 3], where[k, 4] = image.stride_c, image.limit
             if channels == 3 and not is_packed_rgb(image):
@@ -276,8 +280,14 @@ def draw(
                         where[k, 0], where[k, 1], where[k, 2], where[k, 3], where[k, 4], item, unit,
                         channels,
                     )  # fmt: skip
-                    axis_y = axis_of(clip[v, 0], clip[v, 2], support[v, 1], border[v])
-                    axis_x = axis_of(clip[v, 1], clip[v, 3], support[v, 0], border[v])
+                    axis_y = Axis(
+                        clip[v, 0], clip[v, 2], axes[k, 0], axes[k, 1], support[v, 1], axes[k, 2],
+                        border[v],
+                    )  # fmt: skip
+                    axis_x = Axis(
+                        clip[v, 1], clip[v, 3], axes[k, 3], axes[k, 4], support[v, 0], axes[k, 5],
+                        border[v],
+                    )  # fmt: skip
                     m, separable = floats(matrices + 36 * v, 9), spans[k, 4] == 1
                     start, stop = x1, x1
                     if separable:
