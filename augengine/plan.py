@@ -293,7 +293,9 @@ class Plan:
                 shared = sum(1 for a, b in zip(own, lines, strict=False) if a == b)
                 how = ", ".join(lines[shared:]) or "as it was"
                 said.append(
-                    f"{how} at ({y0}, {x0})" if alpha == 1 else f"{100 * alpha:.0f} % over it: {how}"
+                    f"{how} at ({y0}, {x0})"
+                    if alpha == 1
+                    else f"{100 * alpha:.0f} % over it: {how}"
                 )
             elif alpha == 1:
                 said.append(f"{share:.0f} % of sample {name} pasted at ({y0}, {x0})")

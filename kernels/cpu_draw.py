@@ -188,7 +188,8 @@ def draw(
         units[x] = unit
     spans = np.zeros((layers, 5), np.int64)
     ahead = np.zeros((layers, 4), np.int64)
-    axes = np.zeros((layers, 6), np.int64)  # first, last and taps of each layer's view, along y and x
+    # First, last and taps of each layer's view, along y and along x.
+    axes = np.zeros((layers, 6), np.int64)
     # Where each layer's image lies: its source, or a packed copy of the piece that is looked at.
     where = np.zeros((layers, 5), np.int64)
     largest = 0
