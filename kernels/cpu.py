@@ -24,6 +24,7 @@ from .filtered import with_filtered
 from .sources import Sources
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
+_ALSO_COMPILED = ("bind.py", "memory.py", "pixel.py")
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _kernels: list[SimpleNamespace] = []
 _announced: set[str] = set()
@@ -105,7 +106,7 @@ def _compiled(dtype: str):
         if not done.exists():
             print(
                 f"augengine: compiling the CPU kernel for {dtype} images, once on this machine "
-                "(some 10 s) …",
+                "(some 20 s) …",
                 file=sys.stderr,
                 flush=True,
             )
@@ -115,7 +116,8 @@ def _compiled(dtype: str):
 
 def _cache_folder() -> Path:
     digest = hashlib.sha256(Path(plan_module.__file__).read_bytes())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in sorted([*here.glob("cpu*.py"), *map(here.joinpath, _ALSO_COMPILED)]):
         digest.update(path.read_bytes())
     root = (
         os.environ.get("NUMBA_CACHE_DIR")

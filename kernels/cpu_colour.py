@@ -44,7 +44,7 @@ MAX_BYTE = f32(255)
 WEYL0, WEYL1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 
-@jit
+@apart
 def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
     """One colour step over `count` pixels of the rows.
 

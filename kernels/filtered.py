@@ -68,7 +68,7 @@ def _over(plan: Plan, sources: Sources, place) -> Plan:
         **{
             **vars(plan),
             "ids": np.concatenate([plan.ids, more]),
-            "sizes": sources.sizes,
+            "sizes": sources.sizes.copy(),  # a plan freezes its arrays, which numba takes for another type
             "strength": np.concatenate([plan.strength, more.astype(np.float32)]),
             "source": source.astype(np.int32),
             "filter": np.zeros_like(plan.filter),
