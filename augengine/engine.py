@@ -66,7 +66,7 @@ class Engine:
     default where the images are. memory_format: torch.contiguous_format or torch.channels_last.
     num_classes: for labels that are ints; without it ints are returned as they are by a policy that
     mixes nothing. label_smoothing: share of each label that is spread over the classes. executor:
-    "cpu", "torch" or None.
+    "cpu", "gpu", "torch" or None.
 
     strength, an attribute as well: how much of every magnitude is used, in [0, 1]; or a function
     (epoch, ids) → such a number, or one for each id: `Ramp`, for one. No plan or kernel is compiled
@@ -110,9 +110,9 @@ class Engine:
                 f"Engine: got {memory_format}, expected torch.contiguous_format or torch.channels_last. "
                 "Leave it out for NCHW."
             )
-        if executor not in (None, *kernels.EXECUTORS):
+        if executor not in (None, *kernels.EVERY):
             raise ValueError(
-                f"Engine: got executor {executor!r}, expected one of {', '.join(kernels.EXECUTORS)}. "
+                f"Engine: got executor {executor!r}, expected one of {', '.join(kernels.EVERY)}. "
                 "Leave it out to have one chosen."
             )
 
@@ -305,7 +305,7 @@ class Engine:
     def __repr__(self):
         device = self.device or "the images' device"
         executor = self.executor or (
-            "cpu for CPU images, torch otherwise"
+            "cpu for CPU images, gpu for CUDA ones where triton is, torch otherwise"
             if self.device is None
             else kernels.choose(self.device)
         )

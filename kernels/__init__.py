@@ -1,10 +1,15 @@
 """Executors: draw a plan. `execute(plan, images)` is the one way in.
 
 cpu         numba, for CPU images
+gpu         Triton, for images on a CUDA device
 torch       any device, gradients with respect to the images, the readable definition
 """
 
 from __future__ import annotations
+
+import warnings
+from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -13,7 +18,8 @@ from ..plan import Plan
 from .fresh import empty
 from .sources import Sources
 
-EXECUTORS = ("cpu", "torch")
+EXECUTORS = ("cpu", "torch")  # those that draw CPU images
+EVERY = (*EXECUTORS, "gpu")
 
 
 def execute(
@@ -30,8 +36,8 @@ def execute(
     or a list of images of different sizes. layout: "NCHW" or "NHWC", where shapes do not tell.
     out: a tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
     into; reused memory is several times faster to write than fresh memory.
-    executor: "cpu" or "torch"; None takes "cpu" for CPU images that need no gradient. One asked for
-    by name never falls back.
+    executor: "cpu", "gpu" or "torch"; None takes what `choose` does. One asked for by name never
+    falls back.
     Returns `out`, or a new tensor; with gradients, always a new one.
     Raises ValueError or TypeError if the images are not those that the plan was made for.
     """
@@ -42,9 +48,9 @@ def execute(
     sources = Sources.of(images, layout)
     _check_images(plan, sources)
     chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
-    if chosen not in EXECUTORS:
+    if chosen not in EVERY:
         raise ValueError(
-            f"execute: got executor {executor!r}, expected one of {', '.join(EXECUTORS)}. Leave it "
+            f"execute: got executor {executor!r}, expected one of {', '.join(EVERY)}. Leave it "
             "out to have the fastest that fits."
         )
     if chosen == "cpu" and (sources.device.type != "cpu" or sources.requires_grad):
@@ -53,17 +59,50 @@ def execute(
             f"execute: the image batch {what}, and the cpu executor reads CPU images without "
             "gradients. Pass executor='torch', or None."
         )
+    if chosen == "gpu" and not _has_triton():
+        raise ValueError(
+            "execute: triton cannot be imported, and the gpu executor is built on it. Get it with "
+            "pip install triton, or pass executor='torch'."
+        )
+    if chosen == "gpu" and sources.requires_grad:
+        raise ValueError(
+            "execute: the image batch requires a gradient, and the gpu executor carries none. Pass "
+            "executor='torch', or None."
+        )
     out = _checked_out(plan, sources, out)
     if chosen == "cpu":
         from .cpu import execute as draw
+    elif chosen == "gpu":
+        from .gpu import execute as draw
     else:
         from .reference import execute as draw
     return draw(plan, sources, out)
 
 
 def choose(device: torch.device, requires_grad: bool = False) -> str:
-    """The executor that `execute` takes by itself."""
-    return "cpu" if device.type == "cpu" and not requires_grad else "torch"
+    """The executor that `execute` takes by itself: "torch" for gradients and for devices that no
+    other draws on, else "cpu" for CPU images and "gpu" for those on a CUDA device."""
+    if requires_grad:
+        return "torch"
+    if device.type == "cuda":
+        if _has_triton():
+            return "gpu"
+        _warn_without_triton()
+    return "cpu" if device.type == "cpu" else "torch"
+
+
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+@cache
+def _warn_without_triton() -> None:
+    """Once: going slow is not done in silence."""
+    warnings.warn(
+        "augengine: triton cannot be imported, so the torch executor draws on this GPU, in many "
+        "launches instead of one. Get it with pip install triton.",
+        stacklevel=4,
+    )
 
 
 def _check_images(plan: Plan, sources: Sources) -> None:
@@ -111,4 +150,4 @@ def _checked_out(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torc
     return out
 
 
-__all__ = ["EXECUTORS", "Sources", "choose", "execute"]
+__all__ = ["EVERY", "EXECUTORS", "Sources", "choose", "execute"]

@@ -313,7 +313,7 @@ def test_batch_moves_as_a_tensor_does(engine):
 
 def test_repr_names_the_executor_and_the_settings():
     text = repr(ae.Engine(POLICY, seed=3, num_classes=7))
-    assert "executor: cpu for CPU images, torch otherwise" in text
+    assert "executor: cpu for CPU images, gpu for CUDA ones" in text
     for said in ("RandomResizedCrop", "seed=3", "torch.float32", "num_classes=7", "images' device"):
         assert said in text
     assert "executor: torch" in repr(ae.Engine(POLICY, executor="torch"))

@@ -45,7 +45,7 @@ KERNELS_MAY_IMPORT = ("plan.py", "kernels/*.py")
 COMPILERS = {
     "numba": ("kernels/cpu.py", "kernels/cpu_*.py", "kernels/memory.py", "kernels/bind.py"),
     "llvmlite": ("kernels/memory.py",),
-    "triton": (),
+    "triton": ("kernels/gpu.py", "kernels/gpu_*.py"),
 }
 
 # Imported when first needed, so not by `import augengine`.

@@ -1,0 +1,202 @@
+"""The GPU executor without a GPU: drawn by Triton's interpreter, or compiled ahead of time."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from cases import assert_close
+from test_parity import _tolerance
+
+
+def assert_agrees(case, plan, more=0.0):
+    """The GPU executor draws what torch does, within test_parity's tolerance and `more`. The output
+    is poisoned first, so a value that is never written fails too."""
+    expected = case.draw("torch", plan)
+    byte = plan.finish.dtype == "uint8"
+    poison = torch.full_like(expected, 0xAB if byte else torch.nan)
+    got = case.draw("gpu", plan, out=poison)
+    assert got is poison
+    assert torch.isfinite(got.float()).all()
+    # The interpreter cuts a bfloat16 off where a GPU rounds it: a step more.
+    largest = 3.0 if plan.finish.std else 1.0
+    step = largest * 2**-7 if plan.finish.dtype == "bfloat16" else 0.0
+    assert_close(got, expected, _tolerance(plan) + step + more)
+
+
+# Compiled ahead of time
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The kernel for one device. Instructions are counted without the NOPs behind its end."""
+
+    registers: int
+    stack: int  # bytes a thread; registers that are spilled lie there
+    shared: int  # bytes a program
+    instructions: float  # a pixel, every branch counted once
+    loads: float  # a pixel
+    stores: float  # a pixel
+
+    def __str__(self):
+        return (
+            f"{self.registers} registers, {self.stack} B stack, {self.shared} B shared; a pixel: "
+            f"{self.instructions:g} instructions, {self.loads:g} loads, {self.stores:g} stores"
+        )
+
+
+NVIDIA = {"sm_80": 80, "sm_90": 90, "sm_100": 100}
+FLAGS = ("PROJECTIVE", "WIDE", "BORDERS", "STEPS", "LAYERS")
+
+
+def compiled(
+    device, source="uint8", out="bf16", channels=3, packed=True, channels_last=False, needs=(),
+    block=(4, 128), far=False,
+):  # fmt: skip
+    """Compile `draw` for a device that is not here: sm_80 … or gfx942. needs: of FLAGS, which hold.
+    As the executor compiles it for a contiguous output whose width is a multiple of 16."""
+    from augengine.kernels import gpu, gpu_draw
+
+    stride_of_1 = "stride_c" if channels_last else "stride_x"
+    constants = {
+        "SOURCE": gpu.SOURCE_TYPES[getattr(torch, source)],
+        "CHANNELS": channels,
+        "PACKED": packed,
+        "FAR": far,
+        "BLOCK_H": block[0],
+        "BLOCK_W": block[1],
+        stride_of_1: 1,
+        **{flag: flag in needs for flag in FLAGS},
+    }
+    aligned = {"out", "width", "stride_n", "stride_c", "stride_y"}
+    if {"WIDE", "STEPS"} & set(needs):  # draw_one_by_one
+        aligned = {"out"}
+    pixels = block[0] * block[1]
+    return _counted(gpu_draw.draw_in_fours, device, {"out": f"*{out}"}, constants, aligned, pixels)
+
+
+def compiled_statistics(device, channels, steps):
+    """Compile `measure` for packed bytes."""
+    from augengine.kernels import gpu, gpu_statistics
+
+    constants = {
+        "SOURCE": gpu.SOURCE_TYPES[torch.uint8],
+        "CHANNELS": channels,
+        "PACKED": True,
+        "FAR": False,
+        "STEPS": steps,
+        "SHARE": gpu_statistics.SHARES,
+        "BLOCK": gpu_statistics.BLOCK,
+    }
+    pointers = {"sums": "*fp32", "limits": "*fp32", "counts": "*i32", "windows": "*fp32"}
+    aligned = {*pointers}
+    block = gpu_statistics.BLOCK
+    return _counted(gpu_statistics.measure, device, pointers, constants, aligned, block)
+
+
+def _counted(function, device, pointers, constants, aligned, pixels):
+    """Compile, for a program of so many pixels. aligned: arguments known to be multiples of 16, beside
+    the tables."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from augengine.kernels import gpu
+
+    tables = dict.fromkeys(("views", "steps", "curves", "layers", "finish"), "*fp32")
+    known = {"images": "*i64", **tables, **pointers, **dict.fromkeys(constants, "constexpr")}
+    names = function.arg_names
+    attributes = {
+        (i,): [["tt.divisibility", 16]]
+        for i, name in enumerate(names)
+        if name in aligned and name not in constants
+    }
+    on_nvidia = device in NVIDIA
+    kernel = triton.compile(
+        ASTSource(
+            function, {name: known.get(name, "i32") for name in names}, constants, attributes
+        ),
+        target=GPUTarget("cuda", NVIDIA[device], 32) if on_nvidia else GPUTarget("hip", device, 64),
+        options=gpu.OPTIONS,
+    )
+    count = _counted_sass if on_nvidia else _counted_amdgcn
+    return count(kernel, pixels / (gpu.WARPS * (32 if on_nvidia else 64)))
+
+
+def _counted_sass(kernel, pixels):
+    tools = Path(sys.modules["triton"].__file__).parent / "backends/nvidia/bin"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(kernel.asm["cubin"])
+        file.flush()
+        run = [
+            subprocess.run([tools / tool, flag, file.name], capture_output=True, text=True)
+            for tool, flag in (("nvdisasm", "-c"), ("cuobjdump", "-res-usage"))
+        ]
+    usage = {k: int(v) for k, v in re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", str(run[1]))}
+    lines = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ +)?([\w.]+)", run[0].stdout, re.M)
+    lines = [name for name in lines if name != "NOP"]
+    return Compiled(
+        usage["REG"],
+        usage["STACK"],
+        kernel.metadata.shared,
+        len(lines) / pixels,
+        sum(name.startswith("LDG") for name in lines) / pixels,
+        sum(name.startswith("STG") for name in lines) / pixels,
+    )
+
+
+def _counted_amdgcn(kernel, pixels):
+    text = kernel.asm["amdgcn"]
+    number = {
+        name: int(re.search(rf"\.{name}:\s+(\d+)", text)[1])
+        for name in (
+            "vgpr_count",
+            "vgpr_spill_count",
+            "sgpr_spill_count",
+            "private_segment_fixed_size",
+        )
+    }
+    lines = re.findall(r"^\t([sv]_\w+|(?:global|buffer|flat|ds|scratch)_\w+)", text, re.M)
+    return Compiled(
+        number["vgpr_count"],
+        number["private_segment_fixed_size"] + 4 * number["sgpr_spill_count"],
+        kernel.metadata.shared,
+        len(lines) / pixels,
+        sum("_load" in name and name[0] != "s" for name in lines) / pixels,
+        sum("_store" in name for name in lines) / pixels,
+    )
+
+
+# As on a GPU, up to the launch
+
+
+class Pretended:
+    """A driver that says that there is an H100."""
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, device):
+        return 0
+
+
+class CompiledOnly:
+    """A kernel whose launch compiles what the arguments ask for, and stops there."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+
+    def __getitem__(self, grid):
+        return lambda *args, **how: self.kernel.warmup(*args, grid=grid, **how)
+
+    @property
+    def variants(self):
+        return sum(len(cache[0]) for cache in self.kernel.device_caches.values())

@@ -1,0 +1,260 @@
+"""The GPU kernel, drawn by Triton's interpreter, against the torch executor.
+
+Run by test_gpu_interpreted.py in an interpreter of its own, since Triton reads TRITON_INTERPRET once.
+"""
+
+import dataclasses
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+import numpy as np
+import pytest
+import torch
+from cases import as_float, assert_close, plan_of, with_steps
+from gpu import assert_agrees
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photos import patches
+from test_parity import (
+    FLOATS,
+    Case,
+    _image,
+    _near_identity,
+    _outputs,
+    _steps,
+    _tolerance,
+    cases,
+    generated,
+    plan_window,
+)
+
+import augengine as ae
+from augengine.kernels import gpu
+from augengine.plan import (
+    CONSTANT,
+    CURVE,
+    EDGE,
+    HISTOGRAM,
+    MATRIX,
+    MEAN,
+    NOISE,
+    RANGE,
+    SYMMETRIC,
+    TONE,
+)
+
+TONES = [100.0, 8.0, 1 / 8, 10.0, 0.0, 20.0, 0.7, 1.0, 0.5]
+
+
+@settings(generated, max_examples=25)
+@given(cases(most=2))
+def test_agrees_with_torch(case):
+    assert_agrees(case, case.plan())
+
+
+@settings(generated, max_examples=40)
+@given(
+    cases(out_dtypes=("float32",), most=2),
+    st.sampled_from(range(CONSTANT, SYMMETRIC + 1)),
+    st.data(),
+)
+def test_agrees_on_plans_that_no_policy_makes(case, border, data):
+    """Any matrix, support, border, clip and steps."""
+    plan = case.plan()
+    v = len(plan.source)
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    low, high = np.sort(rng.random((2, v, 2)), axis=0) * plan.sizes[plan.source]
+    clip = np.concatenate([low, high], axis=1) if data.draw(st.booleans()) else plan.clip
+    kinds = [*_steps(case.images[0].shape[0]), (TONE, TONES)]
+    steps = data.draw(st.lists(st.sampled_from(kinds), max_size=4))
+    steps.sort(key=lambda step: (step[0] == NOISE) - (step[2:] == (RANGE,)))
+    curves = np.linspace([[0.1] * 3, [0.9] * 3], [[0.7] * 3, [0.2] * 3], 256, axis=-1)
+    made = dataclasses.replace(
+        plan,
+        inv_matrix=(plan.inv_matrix @ _near_identity(rng, v)).astype(np.float32),
+        support=rng.choice([0, 1, 1.3, 2.7], (v, 2)).astype(np.float32),
+        clip=clip.astype(np.float32),
+        border=np.full(v, border, np.int8),
+    )
+    if steps:
+        made = with_steps(made, *steps, curves=curves)
+        made = dataclasses.replace(
+            made,
+            window=np.repeat(plan_window(made)[:, None], len(steps), axis=1),
+            fill_start=rng.integers(0, len(steps) + 1, v).astype(np.int16),
+        )
+    # A value at the edge between two entries may take either, of a curve or of a tone's bytes.
+    more = 0.05 * any(step[0] in (CURVE, TONE) for step in steps)
+    more += 1e-4 * any(step[2:] == (RANGE,) for step in steps)
+    few = 0.01 * any(step[0] == TONE for step in steps)
+    _assert_mostly(case, made, more, few)
+
+
+def _assert_mostly(case, plan, more, few):
+    """assert_agrees, but for a share `few` of the values, where a tone inverts on a threshold."""
+    if not few:
+        assert_agrees(case, plan, more)
+        return
+    got, expected = case.draw("gpu", plan), case.draw("torch", plan)
+    apart = (got - expected).abs() > _tolerance(plan) + more
+    assert apart.float().mean() <= few
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("dtype", ["uint8", *FLOATS])
+def test_agrees_on_every_step_and_dtype(dtype, channels):
+    images = torch.stack([_image(i, channels, 37, 50, torch.uint8) for i in range(2)])
+    plan = plan_of(ae.RandomRotation(180), images, layout="NCHW", dtype=dtype)
+    for step in [*_steps(channels), (TONE, TONES)]:
+        curves = np.linspace([[0.1] * 3, [0.9] * 3], [[0.7] * 3, [0.2] * 3], 256, axis=-1)
+        made = with_steps(plan, step, curves=curves)
+        _assert_mostly(Case([], images, {}), made, 2 * (dtype == "uint8"), 2e-3)
+    equalized = with_steps(plan, (CURVE, [0], HISTOGRAM))
+    _assert_mostly(Case([], images, {}), equalized, 0, 2e-3)
+
+
+@pytest.mark.parametrize("support", [(1.0, 1.0), (3.3, 1.0), (1.0, 6.5), (0.0, 0.0)])
+@pytest.mark.parametrize("angle", [0, 17, 90])
+def test_agrees_on_wide_filters(support, angle):
+    for channels in (1, 3):
+        images = torch.stack([_image(i, channels, 40, 55, torch.uint8) for i in range(2)])
+        plan = plan_of(ae.RandomRotation((angle, angle), fill=200), images, layout="NCHW")
+        plan = dataclasses.replace(plan, support=np.tile(np.float32(support), (2, 1)))
+        case = Case([], images, {})
+        assert_close(case.draw("gpu", plan), case.draw("torch", plan), 5e-6)
+
+
+@pytest.mark.parametrize("border", range(CONSTANT, SYMMETRIC + 1))
+@pytest.mark.parametrize("numerator", [0.0, 3.0, -3.0])
+def test_agrees_beyond_the_horizon(numerator, border):
+    """Where the denominator is negative, or 0, and the point is 0/0 or infinitely far."""
+    images = patches(2, 6, 7)
+    plan = plan_of(ae.RandomHorizontalFlip(p=0), images)
+    matrix = np.array([[1, 0, 2], [0, 0, numerator], [-0.5, 0, 1.25]], np.float32)
+    plan = dataclasses.replace(
+        plan, inv_matrix=np.tile(matrix, (2, 1, 1)), border=np.full(2, border, np.int8)
+    )
+    case = Case([], images, {})
+    assert_close(case.draw("gpu", plan), case.draw("torch", plan), 1e-5)
+
+
+@pytest.mark.parametrize("border", [CONSTANT, EDGE])
+def test_agrees_along_the_edge_of_the_clip(border):
+    """Points that come to lie upon the edge, or a rounding away from it, on a projective map."""
+    rng = np.random.default_rng(5)
+    images = patches(6, 40, 50).repeat(4, 1, 1, 1)
+    plan = plan_of([ae.RandomHorizontalFlip(p=0)], images)
+    n = len(plan)
+    matrix = np.tile(np.eye(3), (n, 1, 1))
+    matrix[:, 2, :2] = rng.normal(0, 3e-4, (n, 2))
+    row = rng.integers(0, 40, n) + 0.5
+    # Row `row` of the output maps to the line y = 20 of the source, which is the clip's edge.
+    matrix[:, 1, 0] = 20 * matrix[:, 2, 0]
+    matrix[:, 1, 2] = 20 * (matrix[:, 2, 1] * row + 1) - row
+    clip = plan.clip.copy()
+    clip[:, 0] = 20
+    plan = dataclasses.replace(
+        plan,
+        inv_matrix=matrix.astype(np.float32),
+        clip=clip,
+        border=np.full(n, border, np.int8),
+        fill=np.full((n, 3), 1, np.float32),
+    )
+    case = Case([], images, {})
+    assert_close(case.draw("gpu", plan), case.draw("torch", plan), 1e-5)
+
+
+@settings(generated, max_examples=15)
+@given(cases(most=2), st.sampled_from(("plain", "channels_last", "slice", "NHWC slice")))
+def test_every_value_is_written_and_nothing_else(case, kind):
+    plan = case.plan()
+    expected = case.draw("gpu", plan)
+    memory, out = _outputs(plan, kind)
+    before = memory.clone()
+    assert case.draw("gpu", plan, out=out) is out
+    assert torch.equal(out, expected)
+    out.fill_(0xAB if plan.finish.dtype == "uint8" else torch.nan)
+    assert torch.equal(memory.nan_to_num(7), before.nan_to_num(7))
+
+
+def test_the_neutral_plan_returns_the_image_bit_for_bit():
+    images = patches(3, 65, 129)
+    for channels_last in (False, True):
+        plan = plan_of(ae.RandomRotation(0), images, dtype="uint8", channels_last=channels_last)
+        assert torch.equal(ae.execute(plan, images, executor="gpu"), images)
+    plan = plan_of([ae.RandomHorizontalFlip(1), ae.RandomQuarterTurn(2)], images, dtype="uint8")
+    assert torch.equal(ae.execute(plan, images, executor="gpu"), images.flip(2))
+
+
+def test_agrees_on_blurred_and_mixed_views():
+    images = patches(3, 40, 44)
+    ops = [ae.GaussianBlur(5), ae.RandomAdjustSharpness(2.0, 1.0), ae.RandomEqualize(1.0)]
+    ops += [ae.RandomAutocontrast(1.0), ae.RandomResizedCrop((32, 31)), ae.CutMix(), ae.MixUp()]
+    for op_list in (ops, ops[4:]):
+        plan = plan_of([*op_list, ae.RandomErasing(1.0)], images)
+        _assert_mostly(Case([], images, {}), plan, 1e-4, 2e-3)
+
+
+def test_planes_further_apart_than_2_to_the_31_values():
+    """Strides of 64 bits, in memory that is reserved and hardly touched."""
+    apart = 2**31 + 64
+    memory = torch.empty(2 * apart, dtype=torch.uint8)
+    images = patches(2, 8, 9)
+    plan = plan_of(ae.RandomVerticalFlip(p=1), images, dtype="uint8")
+    for strides in ((apart, 72, 9, 1), (800, apart // 4, 9, 1), (800, 100, apart // 8, 1)):
+        far = memory.as_strided((2, 3, 8, 9), strides)
+        ae.execute(plan, images, executor="gpu", out=far)
+        assert torch.equal(far, images.flip(2))
+        got = ae.execute(plan, far.copy_(images), executor="gpu", layout="NCHW")
+        assert torch.equal(got, images.flip(2))
+
+
+def _costs(plan, images):
+    before = gpu.done.copy()
+    ae.execute(plan, images, executor="gpu")
+    return gpu.done - before
+
+
+def test_a_batch_is_one_copy_and_one_launch():
+    images = patches(4, 40, 44)
+    ops = [ae.RandomResizedCrop((32, 31)), ae.RandomRotation(30), ae.ColorJitter(0.2)]
+    for more in ([], [ae.CutMix()], [ae.MixUp(), ae.RandomErasing(1.0)]):
+        assert _costs(plan_of([*ops, *more], images), images) == {"copy": 1, "launch": 1}
+    ragged = [images[0], images[1][:, :20], images[2][:, :, :30], images[3]]
+    assert _costs(plan_of(ops, ragged), ragged) == {"copy": 1, "launch": 1}
+
+
+def test_statistics_of_one_step_are_one_copy_and_one_launch_more():
+    images = patches(4, 40, 44)
+    steps = [(CURVE, [0], HISTOGRAM), (MATRIX, np.eye(3, 4).ravel(), MEAN), (MATRIX, [], RANGE)]
+    plan = with_steps(plan_of(ae.RandomRotation(30), images), steps[2])
+    plan = dataclasses.replace(plan, statistic=np.array([[RANGE], [0], [0], [0]], np.int8))
+    assert _costs(plan, images) == {"copy": 2, "launch": 2}
+    plan = with_steps(plan_of(ae.RandomRotation(30), images), *steps)
+    assert _costs(plan, images) == {"copy": 4, "launch": 4}
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", *FLOATS])
+def test_statistics_agree(dtype, channels):
+    """Of windows larger than what a program takes at a time, and after earlier steps."""
+    images = torch.stack([_image(i, channels, 90, 110, torch.uint8) for i in range(2)])
+    images = images if dtype == "uint8" else as_float(images).to(getattr(torch, dtype))
+    plan = plan_of(ae.RandomRotation(30), images, layout="NCHW")
+    earlier = (MATRIX, (0.6 * np.eye(3, 4) + [0, 0, 0, 0.2]).ravel())
+    half = 0.5 * np.eye(3, 4) + [0, 0, 0, 0.5]
+    for step in ((MATRIX, half.ravel(), MEAN), (MATRIX, [], RANGE), (CURVE, [0], HISTOGRAM)):
+        for steps in ((step,), (earlier, step)):
+            made = with_steps(plan, *steps)
+            window = made.window.copy()
+            window[1] = [10.3, 20.0, 70.5, 101.7]
+            made = dataclasses.replace(made, window=window)
+            _assert_mostly(Case([], images, {}), made, 1e-5, 2e-3)
+
+
+def test_repetition_changes_no_bit():
+    images = patches(3, 80, 90)
+    plan = with_steps(plan_of(ae.RandomRotation(9), images), (MATRIX, np.eye(3, 4).ravel(), MEAN))
+    first = ae.execute(plan, images, executor="gpu")
+    assert torch.equal(ae.execute(plan, images, executor="gpu"), first)
