@@ -92,7 +92,10 @@ class Draws:
             ahead is not None
             and not timeless
             and count <= len(ahead)
-            and (isinstance(rows, slice) or rows.max(initial=-1) < ahead.shape[1])
+            and (
+                len(self.ids) == ahead.shape[1]
+                or (not isinstance(rows, slice) and rows.max(initial=-1) < ahead.shape[1])
+            )
         ):
             return ahead[:count][:, rows].T
         key = self._timeless_key if timeless else self._key

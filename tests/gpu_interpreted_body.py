@@ -24,9 +24,12 @@ from test_parity import (
     _outputs,
     _steps,
     _tolerance,
+    along_the_edge,
+    beyond_the_horizon,
     cases,
     generated,
     plan_window,
+    wide_filters,
 )
 
 import augengine as ae
@@ -118,50 +121,20 @@ def test_agrees_on_every_step_and_dtype(dtype, channels):
 @pytest.mark.parametrize("angle", [0, 17, 90])
 def test_agrees_on_wide_filters(support, angle):
     for channels in (1, 3):
-        images = torch.stack([_image(i, channels, 40, 55, torch.uint8) for i in range(2)])
-        plan = plan_of(ae.RandomRotation((angle, angle), fill=200), images, layout="NCHW")
-        plan = dataclasses.replace(plan, support=np.tile(np.float32(support), (2, 1)))
-        case = Case([], images, {})
+        case, plan = wide_filters(channels, support, angle, 40, 55)
         assert_close(case.draw("gpu", plan), case.draw("torch", plan), 5e-6)
 
 
 @pytest.mark.parametrize("border", range(CONSTANT, SYMMETRIC + 1))
 @pytest.mark.parametrize("numerator", [0.0, 3.0, -3.0])
 def test_agrees_beyond_the_horizon(numerator, border):
-    """Where the denominator is negative, or 0, and the point is 0/0 or infinitely far."""
-    images = patches(2, 6, 7)
-    plan = plan_of(ae.RandomHorizontalFlip(p=0), images)
-    matrix = np.array([[1, 0, 2], [0, 0, numerator], [-0.5, 0, 1.25]], np.float32)
-    plan = dataclasses.replace(
-        plan, inv_matrix=np.tile(matrix, (2, 1, 1)), border=np.full(2, border, np.int8)
-    )
-    case = Case([], images, {})
+    case, plan = beyond_the_horizon(numerator, border)
     assert_close(case.draw("gpu", plan), case.draw("torch", plan), 1e-5)
 
 
 @pytest.mark.parametrize("border", [CONSTANT, EDGE])
 def test_agrees_along_the_edge_of_the_clip(border):
-    """Points that come to lie upon the edge, or a rounding away from it, on a projective map."""
-    rng = np.random.default_rng(5)
-    images = patches(6, 40, 50).repeat(4, 1, 1, 1)
-    plan = plan_of([ae.RandomHorizontalFlip(p=0)], images)
-    n = len(plan)
-    matrix = np.tile(np.eye(3), (n, 1, 1))
-    matrix[:, 2, :2] = rng.normal(0, 3e-4, (n, 2))
-    row = rng.integers(0, 40, n) + 0.5
-    # Row `row` of the output maps to the line y = 20 of the source, which is the clip's edge.
-    matrix[:, 1, 0] = 20 * matrix[:, 2, 0]
-    matrix[:, 1, 2] = 20 * (matrix[:, 2, 1] * row + 1) - row
-    clip = plan.clip.copy()
-    clip[:, 0] = 20
-    plan = dataclasses.replace(
-        plan,
-        inv_matrix=matrix.astype(np.float32),
-        clip=clip,
-        border=np.full(n, border, np.int8),
-        fill=np.full((n, 3), 1, np.float32),
-    )
-    case = Case([], images, {})
+    case, plan = along_the_edge(border, repeats=4)
     assert_close(case.draw("gpu", plan), case.draw("torch", plan), 1e-5)
 
 

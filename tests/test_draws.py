@@ -1,5 +1,7 @@
 """Draws: Philox against its published answers, keys that matter in every part, distributions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -181,3 +183,20 @@ def test_gamma_is_finite_when_every_try_misses():
     for value in (2.0**-33, 1 - 2.0**-33):
         drawn = log_gamma_variate(np.full((2, gamma_draws(0.1)), value), 0.1)
         assert np.isfinite(drawn).all()
+
+
+def test_what_was_worked_out_ahead_is_what_would_be_drawn():
+    """Also for some rows, for more numbers than were asked for, and for rows that a fork added."""
+    ids = np.array([5, 3, 2**40, 9])
+    plain, ahead = Draws(1, 2, ids), Draws(1, 2, ids)
+    ahead.work_out({0: 3, 4: 1})
+    forked = dataclasses.replace(ahead, ids=np.concatenate([ids, [77, 78]]))
+    longer = Draws(1, 2, forked.ids)
+    for place in (0, 4, 7):
+        for count in (1, 4, 12, 13):
+            for rows in (slice(None), np.array([2, 0]), np.arange(4), slice(1, 3)):
+                got = ahead.uniform(place, count, rows)
+                np.testing.assert_array_equal(got, plain.uniform(place, count, rows))
+            for rows in (slice(None), slice(-3, None), np.array([4, 1]), np.array([3, 0])):
+                got = forked.uniform(place, count, rows)
+                np.testing.assert_array_equal(got, longer.uniform(place, count, rows))
