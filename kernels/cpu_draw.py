@@ -6,29 +6,19 @@ import numpy as np
 from numba import njit
 
 from ..plan import CONSTANT, NO_VIEW, NONE, PLAIN_COLOUR
+from .cpu_aligned import blend_rows, copy_pixels, moves_whole_pixels, prepare_columns, take_columns
 from .cpu_colour import apply_step, blend_row, fill_row, finish_row
-from .cpu_names import HALF, ONE, TWO, ZERO, f32, jit, project
-from .cpu_sample import (
-    Axis,
-    Image,
-    Scratch,
+from .cpu_gather import (
     alike,
-    axis_of,
-    blend_rows,
-    border_point,
-    copy_pixels,
     gather_any,
     gather_rgb,
-    moves_whole_pixels,
     next_run,
-    pack_rgb,
-    prepare_columns,
     row_points,
     scale_of,
     scattered_taps,
-    split_quads,
-    take_columns,
 )
+from .cpu_names import HALF, ONE, TWO, ZERO, f32, jit, project
+from .cpu_sample import Axis, Image, Scratch, axis_of, border_point, pack_rgb, split_quads
 from .memory import address_of, fence, floats, ints, keep, prefetch
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
