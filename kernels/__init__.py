@@ -7,7 +7,9 @@ torch       any device, gradients with respect to the images, the readable defin
 
 from __future__ import annotations
 
+import math
 import warnings
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 
 from ..plan import Plan
-from .fresh import empty
+from .fresh import empty, explained
 from .sources import Sources
 
 EXECUTORS = ("cpu", "torch")  # those that draw CPU images
@@ -29,6 +31,7 @@ def execute(
     out: torch.Tensor | None = None,
     executor: str | None = None,
     layout: str | None = None,
+    packed=None,
 ) -> torch.Tensor:
     """Draw what the plan says.
 
@@ -37,9 +40,10 @@ def execute(
     out: a tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
     into; reused memory is several times faster to write than fresh memory.
     executor: "cpu", "gpu" or "torch"; None takes what `choose` does. One asked for by name never
-    falls back.
+    falls back. packed: what `gpu_pack.pack` made of this plan, so that the gpu executor need not.
     Returns `out`, or a new tensor; with gradients, always a new one.
-    Raises ValueError or TypeError if the images are not those that the plan was made for.
+    Raises ValueError or TypeError if the images are not those that the plan was made for, and
+    torch.OutOfMemoryError with the bytes that were asked for.
     """
     if not isinstance(plan, Plan):
         raise TypeError(
@@ -59,7 +63,7 @@ def execute(
             f"execute: the image batch {what}, and the cpu executor reads CPU images without "
             "gradients. Pass executor='torch', or None."
         )
-    if chosen == "gpu" and not _has_triton():
+    if chosen == "gpu" and not has_triton():
         raise ValueError(
             "execute: triton cannot be imported, and the gpu executor is built on it. Get it with "
             "pip install triton, or pass executor='torch'."
@@ -69,14 +73,31 @@ def execute(
             "execute: the image batch requires a gradient, and the gpu executor carries none. Pass "
             "executor='torch', or None."
         )
-    out = _checked_out(plan, sources, out)
-    if chosen == "cpu":
-        from .cpu import execute as draw
-    elif chosen == "gpu":
-        from .gpu import execute as draw
-    else:
+    what = f"a batch of {'×'.join(map(str, plan.shape))} {plan.finish.dtype}"
+    size = math.prod(plan.shape) * getattr(torch, plan.finish.dtype).itemsize
+    more = f" (the source images take {sources.nbytes:,})"
+    with explained(what, size, sources.device, more):
+        out = _checked_out(plan, sources, out)
+        if chosen == "gpu":
+            from .gpu import draw as draw_packed
+            from .gpu_pack import pack
+
+            return draw_packed(pack(plan) if packed is None else packed, sources, out)
+        if chosen == "cpu":
+            from .cpu import execute as draw
+
+            return draw(plan, sources, out)
         from .reference import execute as draw
-    return draw(plan, sources, out)
+
+        with full_precision(sources.device):
+            return draw(plan, sources, out)
+
+
+def full_precision(device: torch.device):
+    """A context in which autocast rounds no product: what is drawn does not depend on the mode."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def choose(device: torch.device, requires_grad: bool = False) -> str:
@@ -85,13 +106,14 @@ def choose(device: torch.device, requires_grad: bool = False) -> str:
     if requires_grad:
         return "torch"
     if device.type == "cuda":
-        if _has_triton():
+        if has_triton():
             return "gpu"
         _warn_without_triton()
     return "cpu" if device.type == "cpu" else "torch"
 
 
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Whether the gpu executor can be had."""
     return find_spec("triton") is not None
 
 
@@ -150,4 +172,4 @@ def _checked_out(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torc
     return out
 
 
-__all__ = ["EVERY", "EXECUTORS", "Sources", "choose", "execute"]
+__all__ = ["EVERY", "EXECUTORS", "Sources", "choose", "execute", "full_precision", "has_triton"]

@@ -18,6 +18,7 @@ FLOATS = {
     "FOUR": 4.0,
     "SIX": 6.0,
     "SIXTH": 1 / 6,
+    "THIRTEENTH": 1 / 13,
     "MINUS_TWO": -2.0,
     "MAX_BYTE": 255.0,
     "PER_BYTE": 1 / 255,

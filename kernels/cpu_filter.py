@@ -13,10 +13,8 @@ import torch
 from numba import njit
 
 from ..plan import GAUSSIAN, SHARPNESS
-from .cpu_names import HALF, ONE, ZERO, apart, f32
+from .cpu_names import HALF, ONE, ZERO, apart, f32, half_up, sharpened, smoothed
 from .memory import address_of, floats, keep, values
-
-_FOUR, _THIRTEENTH = f32(4), f32(1 / 13)
 
 
 def filtered(pictures: torch.Tensor, filters, spread) -> torch.Tensor:
@@ -171,12 +169,11 @@ def _sharpen_line(here, like, count, pitch, channels, factor, most, column, out)
     if most == ONE:
         for j in range(inner):
             value = f32(kept[j])
-            smooth = (left[j] + middle[j] + right[j] + _FOUR * value) * _THIRTEENTH
-            new[j] = smooth + factor * (value - smooth)
+            smooth = smoothed(left[j] + middle[j] + right[j], value)
+            new[j] = sharpened(value, smooth, factor)
     else:
         for j in range(inner):
             value = f32(kept[j])
             # PIL rounds what it smooths before it blends.
-            smooth = (left[j] + middle[j] + right[j] + _FOUR * value) * _THIRTEENTH
-            smooth = np.floor(smooth + HALF)
-            new[j] = smooth + factor * (value - smooth)
+            smooth = half_up(smoothed(left[j] + middle[j] + right[j], value))
+            new[j] = sharpened(value, smooth, factor)

@@ -118,4 +118,5 @@ curve_entry, from_byte = px.curve_entry, px.from_byte
 solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
 hue_angle, hue_channel = px.hue_angle, px.hue_channel
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
+smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
 blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

@@ -1,10 +1,12 @@
 """Gaussian blur and sharpness of whole pictures, in torch and kornia: for any device, with gradients.
 
-What the filters mean; `cpu_filter` is the same in numba. Bytes are rounded half up at the end.
+What the filters mean; `cpu_filter` is the same in numba, `gpu_filter` in Triton. Bytes are rounded
+half up at the end.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from ..plan import GAUSSIAN, SHARPNESS
@@ -25,6 +27,15 @@ def apply(pictures: torch.Tensor, filters) -> torch.Tensor:
             planes = (planes + 0.5).floor()
         made.append(planes[0].movedim(0, -1).to(picture.dtype))
     return torch.stack(made)
+
+
+def gaussian_weights(sigma, reach, count: int) -> np.ndarray:
+    """The weights [n, count] of the distances 0, 1, …: exp(−½ (d / sigma)²) as far as the reach [n],
+    those of both sides 1 in sum. A reach of 0 weighs the pixel itself only."""
+    distance = np.arange(count)
+    sigma = np.where(reach > 0, sigma, 1).astype(np.float64)[:, None]
+    weights = np.where(distance <= reach[:, None], np.exp(-0.5 * (distance / sigma) ** 2), 0)
+    return (weights / (2 * weights.sum(axis=1, keepdims=True) - 1)).astype(np.float32)
 
 
 def _blurred(planes: torch.Tensor, sigma: float, reach_x: int, reach_y: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from contextlib import contextmanager
 
 import torch
 
@@ -26,3 +27,19 @@ def empty(shape, dtype: torch.dtype, device, memory_format) -> torch.Tensor:
         # Advice: where the system declines it, the pages are small ones, and all else is the same.
         ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _MADV_HUGEPAGE)
     return made
+
+
+@contextmanager
+def explained(what: str, size: int, device, more: str = ""):
+    """Where the device's memory runs out inside, torch's error becomes one that says what for.
+
+    what: asked for `size` bytes. more: what else is there, and how large.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
+            f"augengine: {device} is out of memory for {what}, {size:,} bytes{more}, expected that "
+            "much to be free. Draw smaller batches, write float16 or bfloat16, pass out= to reuse "
+            "memory, or lower the prefetch of a DeviceLoader."
+        ) from error

@@ -46,6 +46,7 @@ HUE, NOISE, TONE = constant(plan.HUE), constant(plan.NOISE), constant(plan.TONE)
 WEYL0, WEYL1 = constant(0x9E3779B9), constant(0xBB67AE85)
 
 MATRIX_AT, CLIP_AT = constant(tables.MATRIX_AT), constant(tables.CLIP_AT)
+SOURCE_AT, ADDRESS_WORDS = constant(tables.SOURCE_AT), constant(tables.ADDRESS_WORDS)
 TAPS_AT, SUPPORT_AT = constant(tables.TAPS_AT), constant(tables.SUPPORT_AT)
 RECIPROCAL_AT, LEAST_AT = constant(tables.RECIPROCAL_AT), constant(tables.LEAST_AT)
 MOST_AT, BORDER_AT = constant(tables.MOST_AT), constant(tables.BORDER_AT)
@@ -60,6 +61,12 @@ ALPHA_AT, COLOUR_AT = constant(tables.ALPHA_AT), constant(tables.COLOUR_AT)
 def whole_at(address):
     """The int32 that lies among floats."""
     return tl.load(address).to(tl.int32, bitcast=True)
+
+
+@triton.jit
+def image_of(images, view):
+    """Where the address of the view's image lies, and its strides."""
+    return images + whole_at(view + SOURCE_AT).to(tl.int64) * ADDRESS_WORDS
 
 
 @triton.jit
@@ -252,7 +259,8 @@ def _looked(
 ):  # fmt: skip
     """What view v shows at the output pixels (y, x): r, g, b, or the channel thrice."""
     RGB: tl.constexpr = CHANNELS == 3
-    view, image = views + v * (FILL_AT + CHANNELS), images + v * 4
+    view = views + v * (FILL_AT + CHANNELS)
+    image = image_of(images, view)
     m = view + MATRIX_AT
     to_y, to_x = y.to(tl.float32) + 0.5, x.to(tl.float32) + 0.5
     at_x = project(to_x, to_y, tl.load(m), tl.load(m + 1), tl.load(m + 2))
@@ -337,9 +345,9 @@ def _draw(
     """Draw the outputs from `first` on, as many as the grid has. A program: one tile of one output
     (of one channel, if they are not RGB); tiles along x, along y, outputs.
 
-    images … finish: the tables of `gpu_tables`. stride_*: of the output, in values. SOURCE: the
-    images' dtype. PACKED: their channels lie side by side, and their pixels too. FAR: an image's or
-    output's plane spans 2^31 values or more. PROJECTIVE … LAYERS: `Traits`.
+    images [B + P, ADDRESS_WORDS] … finish: the tables of `gpu_tables`. stride_*: of the output, in
+    values. SOURCE: the images' dtype. PACKED: their channels lie side by side, and their pixels too.
+    FAR: an image's or output's plane spans 2^31 values or more. PROJECTIVE … LAYERS: `Traits`.
     """
     RGB: tl.constexpr = CHANNELS == 3
     left, top = tl.program_id(0) * BLOCK_W, tl.program_id(1) * BLOCK_H

@@ -47,6 +47,11 @@ def _divide(a, b):
 
 
 @triton.jit
+def _quotient(a, b):
+    return a // b  # of whole numbers
+
+
+@triton.jit
 def _sqrt(a):
     return tl.sqrt_rn(a)
 
@@ -96,6 +101,7 @@ px = bind(
         "maximum": _maximum,
         "absolute": _absolute,
         "divide": _divide,
+        "quotient": _quotient,
         "sqrt": _sqrt,
         "log": _log,
         "cos": _cos,
@@ -116,4 +122,7 @@ curve_entry, from_byte = px.curve_entry, px.from_byte
 solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
 hue_angle, hue_channel = px.hue_angle, px.hue_channel
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
+stretch_gain, stretch_offset = px.stretch_gain, px.stretch_offset
+stretch_low, stretch_scale, equalized = px.stretch_low, px.stretch_scale, px.equalized
+smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
 blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

@@ -1,10 +1,11 @@
 """What a pixel is: every formula of the engine, once.
 
 This module imports nothing. `bind` compiles it for each executor with the names that it uses
-(`floor`, `where`, `minimum`, `maximum`, `absolute`, `sqrt`, `log`, `cos`, `sin`, `divide`, `mul_hi`, `mul_lo`,
-`xor`, `to_float`, and the float32 constants in capitals) bound to that executor's own: torch tensors,
-numba scalars, Triton blocks. Values are in [0, 1]; points are continuous, (x + 0.5, y + 0.5) being a
-pixel's centre. No function branches on a value: `where` serves scalars and blocks alike.
+(`floor`, `where`, `minimum`, `maximum`, `absolute`, `sqrt`, `log`, `cos`, `sin`, `divide`, `quotient`,
+`mul_hi`, `mul_lo`, `xor`, `to_float`, and the float32 constants in capitals) bound to that executor's
+own: torch tensors, NumPy arrays, numba scalars, Triton blocks. Values are in [0, 1]; points are
+continuous, (x + 0.5, y + 0.5) being a pixel's centre. No function branches on a value: `where`
+serves scalars and blocks alike.
 """
 
 
@@ -144,6 +145,52 @@ def normal_pair(word_radius, word_angle):
 
 def add_noise(value, mean, sigma, deviate):
     return clamp(value + (mean + sigma * deviate))
+
+
+# What a statistic makes of a step
+
+
+def stretch_gain(low, high):
+    """With `stretch_offset`: what takes low to 0 and high to 1. A flat channel stays as it is."""
+    flat = high <= low
+    return where(flat, ONE, divide(ONE, where(flat, ONE, high - low)))
+
+
+def stretch_offset(low, high, gain):
+    return where(high <= low, ZERO, -low * gain)
+
+
+def stretch_low(low, high):
+    """With `stretch_scale`, of bytes: what `stretched` takes to 0 … 255. A flat channel stays."""
+    return where(high <= low, ZERO, low)
+
+
+def stretch_scale(low, high):
+    return where(high <= low, ONE, (high - low) * PER_BYTE)
+
+
+def equalized(entry, before, step):
+    """PIL's equalize, in whole numbers: what `entry` (0 … 255) becomes, `before` values being lower.
+    step: the values that are not of the highest entry, divided by 255; 0 leaves all as they are."""
+    spread = quotient(quotient(step, 2) + before, maximum(step, 1))
+    return where(step == 0, entry, minimum(spread, 255))
+
+
+# Filters: of bytes in 0 … 255, which are rounded, or of values in [0, 1]
+
+
+def smoothed(around, value):
+    """The 3×3 smoothing (1, 1, 1; 1, 5, 1; 1, 1, 1) / 13. around: the sum of the nine values."""
+    return (around + FOUR * value) * THIRTEENTH
+
+
+def sharpened(value, smooth, factor):
+    """0 smooths, 1 changes nothing, 2 sharpens."""
+    return smooth + factor * (value - smooth)
+
+
+def half_up(value):
+    return floor(value + HALF)
 
 
 # Layers and the finish

@@ -32,7 +32,7 @@ from .bind import FLOATS, WORDS, bind
 from .filter import apply
 from .filtered import with_filtered
 from .sources import Sources
-from .statistics import Measured, completed
+from .statistics import Measured, completed, window_pixels
 
 _MASK = 0xFFFFFFFF
 _CONSTANTS = {name: torch.tensor(value, dtype=torch.float64) for name, value in FLOATS.items()}
@@ -295,7 +295,7 @@ class _Views:
     def _window(self, v, step):
         """The values [C, h, w] of a view's window after its steps before `step`."""
         plan, table = self.plan, self.table
-        y0, x0, y1, x1 = window_pixels(plan.window[v, step])
+        y0, x0, y1, x1 = window_pixels(plan.window[v, step]).tolist()
         source = plan.source[v]
         rows = table.start[source] + np.arange(y0, y1)[:, None] * table.width[source]
         picked = table.pixels[table.index(rows + np.arange(x0, x1))]
@@ -304,13 +304,6 @@ class _Views:
         for earlier in range(step):
             channels = self._step(np.array([v]), earlier, channels, number)
         return torch.cat(channels)
-
-
-def window_pixels(window):
-    """The pixels y0, x0, y1, x1 that a window touches, at least one."""
-    y0, x0 = (int(np.floor(w)) for w in window[:2])
-    y1, x1 = (int(np.ceil(w)) for w in window[2:])
-    return y0, x0, max(y1, y0 + 1), max(x1, x0 + 1)
 
 
 def _border_point(at, low, high, border):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .flat import Flat
+from .fresh import explained
+
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
 _FEW = (1, 3, 4)  # sizes that look like channels
 
@@ -14,11 +17,11 @@ _FEW = (1, 3, 4)  # sizes that look like channels
 @dataclass(frozen=True)
 class Sources:
     """B images: `dense`, a tensor (B, H, W, C) of any strides, or `ragged`, B tensors (H, W, C) of
-    their own sizes. dtype uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1]. Behind them,
-    in `more`, dense batches that an executor made on its way."""
+    their own sizes, which may lie in one buffer. dtype uint8 in 0 … 255, or float32, float16,
+    bfloat16 in [0, 1]. Behind them, in `more`, dense batches that an executor made on its way."""
 
     dense: torch.Tensor | None
-    ragged: tuple[torch.Tensor, ...]
+    ragged: tuple[torch.Tensor, ...] | Flat
     sizes: np.ndarray  # [B, 2] int32 height and width
     more: tuple[torch.Tensor, ...] = ()
 
@@ -99,6 +102,8 @@ class Sources:
     def requires_grad(self) -> bool:
         if self.dense is not None:
             return self.dense.requires_grad
+        if isinstance(self.ragged, Flat):
+            return self.ragged.buffer.requires_grad
         return any(image.requires_grad for image in self.ragged)
 
     def map(self, function) -> Sources:
@@ -106,7 +111,23 @@ class Sources:
         assert not self.more
         if self.dense is not None:
             return Sources(function(self.dense), (), self.sizes)
+        if isinstance(self.ragged, Flat):
+            return Sources(None, self.ragged.map(function), self.sizes)
         return Sources(None, tuple(map(function, self.ragged)), self.sizes)
+
+    def to(self, device: torch.device) -> Sources:
+        """The images on a device. From pinned memory they go there while the host goes on.
+        Raises torch.OutOfMemoryError with the bytes that they take."""
+        with explained("the source images", self.nbytes, device):
+            # Towards the host nothing may be read before it has come.
+            return self.map(lambda image: image.to(device, non_blocking=device.type != "cpu"))
+
+    @property
+    def nbytes(self) -> int:
+        """What the images' values take, in bytes."""
+        return (
+            int(self.sizes.prod(axis=1, dtype=np.int64).sum()) * self.channels * self.dtype.itemsize
+        )
 
     def followed_by(self, others: Sources) -> Sources:
         """These images, then others of the same dtype, channels and device."""
@@ -152,6 +173,8 @@ class Sources:
 
 
 def _pointers_of(images):
+    if isinstance(images, Flat):
+        return images.pointers()
     address = np.array([image.data_ptr() for image in images], np.int64)
     stride = np.array([image.stride() for image in images], np.int64)
     storages = [image.untyped_storage() for image in images]

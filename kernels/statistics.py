@@ -1,7 +1,8 @@
 """Steps that must first be completed from the image itself: contrast, autocontrast, equalize.
 
 An executor measures (a mean, a range, a histogram of each view's window, after the view's earlier
-steps); what the measurement means is said here, once. PIL's definitions.
+steps); what the measurement means is said here for those that measure in memory, by the formulas
+that `gpu_statistics` has too. PIL's definitions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, TONE, Plan
+from .bind import FLOATS, bind
+
+px = bind(
+    {
+        **{name: np.float32(value) for name, value in FLOATS.items()},
+        "floor": np.floor,
+        "where": np.where,
+        "minimum": np.minimum,
+        "maximum": np.maximum,
+        "divide": np.divide,
+        "quotient": np.floor_divide,
+    }
+)
 
 
 class Measured(NamedTuple):
@@ -73,13 +87,19 @@ def completed(plan: Plan, measure, byte: bool) -> Plan:
     return Plan.made(**{**vars(plan), **changed})
 
 
+def window_pixels(window):
+    """[…, 4] int32: the pixels y0, x0, y1, x1 that each window touches, at least one."""
+    low = np.floor(window[..., :2]).astype(np.int32)
+    high = np.ceil(window[..., 2:]).astype(np.int32)
+    return np.concatenate([low, np.maximum(high, low + 1)], axis=-1)
+
+
 def stretch(limits):
-    """[n, C, 2] lowest and highest → the matrix [n, 12] that takes them to 0 and 1; a channel
-    that is flat stays as it is. For other than three channels the first one's."""
+    """[n, C, 2] lowest and highest → the matrix [n, 12] that takes them to 0 and 1. For other than
+    three channels the first one's."""
     low, high = limits[..., 0].astype(np.float64), limits[..., 1].astype(np.float64)
-    flat = high <= low
-    gain = np.where(flat, 1.0, 1 / np.where(flat, 1.0, high - low))
-    offset = np.where(flat, 0.0, -low * gain)
+    gain = px.stretch_gain(low, high)
+    offset = px.stretch_offset(low, high, gain)
     out = np.zeros((len(limits), 3, 4))
     for c in range(3):
         from_channel = min(c, limits.shape[1] - 1)
@@ -89,29 +109,24 @@ def stretch(limits):
 
 def stretch_bytes(limits):
     """[n, C, 2] lowest and highest → the arguments [n, 12] of TONE that take them to 0 and 255: the
-    float32 arithmetic of torchvision's autocontrast. A flat channel stays as it is."""
-    limits = np.floor(limits * 255 + 0.5).astype(np.float32)
+    float32 arithmetic of torchvision's autocontrast."""
+    limits = px.curve_entry(limits).astype(np.float32)
     low, high = limits[..., 0], limits[..., 1]
-    flat = high <= low
     out = np.zeros((len(limits), 12), np.float32)
     out[:, 0], out[:, 1:3] = 256, 1  # invert nothing, steps of one
     picked = [min(c, limits.shape[1] - 1) for c in range(3)]
-    out[:, 3:6] = np.where(flat, np.float32(0), low)[:, picked]
-    scale = np.where(flat, np.float32(1), (high - low) * np.float32(1 / 255))
-    out[:, 6:9] = scale[:, picked]
+    out[:, 3:6] = px.stretch_low(low, high)[:, picked]
+    out[:, 6:9] = px.stretch_scale(low, high)[:, picked]
     return out
 
 
 def equalizing_curves(counts):
-    """[n, C, 256] counts → curves [n, 3, 256] in [0, 1]: PIL's equalize, in whole numbers."""
-    n, channels, _ = counts.shape
+    """[n, C, 256] counts → curves [n, 3, 256] in [0, 1]: PIL's equalize."""
+    channels = counts.shape[1]
     counts = counts.astype(np.int64)
-    last = 255 - (counts[..., ::-1] > 0).argmax(axis=-1)
-    total = counts.sum(axis=-1)
-    step = (total - np.take_along_axis(counts, last[..., None], -1)[..., 0]) // 255
-    before = np.cumsum(counts, axis=-1) - counts
-    divisor = np.maximum(step, 1)[..., None]
-    curve = np.minimum((step[..., None] // 2 + before) // divisor, 255)
-    curve = np.where(step[..., None] == 0, np.arange(256), curve)
+    last = 255 - (counts[..., ::-1] > 0).argmax(axis=-1)[..., None]
+    total = counts.sum(axis=-1, keepdims=True)
+    step = (total - np.take_along_axis(counts, last, -1)) // 255
+    curve = px.equalized(np.arange(256), np.cumsum(counts, axis=-1) - counts, step)
     picked = [min(c, channels - 1) for c in range(3)]
-    return (curve[:, picked] / 255).astype(np.float32).reshape(n, 3, 256)
+    return (curve[:, picked] / 255).astype(np.float32)

@@ -78,26 +78,35 @@ def compiled(
     return _counted(gpu_draw.draw_in_fours, device, {"out": f"*{out}"}, constants, aligned, pixels)
 
 
-def compiled_statistics(device, channels, steps):
-    """Compile `measure` for packed bytes."""
+def compiled_statistics(device, source="uint8", channels=3):
+    """Compile `complete` for packed images."""
     from augengine.kernels import gpu, gpu_statistics
 
     constants = {
-        "SOURCE": gpu.SOURCE_TYPES[torch.uint8],
+        "SOURCE": gpu.SOURCE_TYPES[getattr(torch, source)],
         "CHANNELS": channels,
         "PACKED": True,
         "FAR": False,
-        "STEPS": steps,
-        "SHARE": gpu_statistics.SHARES,
         "BLOCK": gpu_statistics.BLOCK,
     }
-    pointers = {"sums": "*fp32", "limits": "*fp32", "counts": "*i32", "windows": "*fp32"}
-    aligned = {*pointers}
-    block = gpu_statistics.BLOCK
-    return _counted(gpu_statistics.measure, device, pointers, constants, aligned, block)
+    return _counted(
+        gpu_statistics.complete, device, {"asked": "*fp32"}, constants, {"asked"},
+        gpu_statistics.BLOCK, gpu_statistics.WARPS,
+    )  # fmt: skip
 
 
-def _counted(function, device, pointers, constants, aligned, pixels):
+def compiled_filters(device, dtype="u8", channels=3):
+    """Compile `filter_rows`."""
+    from augengine.kernels import gpu_filter
+
+    pointers = {"out": f"*{dtype}", "pictures": f"*{dtype}", "rows": "*fp32", "filters": "*fp32"}
+    constants = {"CHANNELS": channels, "BLOCK": gpu_filter.BLOCK}
+    return _counted(
+        gpu_filter.filter_rows, device, pointers, constants, {*pointers}, gpu_filter.BLOCK
+    )
+
+
+def _counted(function, device, pointers, constants, aligned, pixels, warps=4):
     """Compile, for a program of so many pixels. aligned: arguments known to be multiples of 16, beside
     the tables."""
     import triton
@@ -120,10 +129,10 @@ def _counted(function, device, pointers, constants, aligned, pixels):
             function, {name: known.get(name, "i32") for name in names}, constants, attributes
         ),
         target=GPUTarget("cuda", NVIDIA[device], 32) if on_nvidia else GPUTarget("hip", device, 64),
-        options=gpu.OPTIONS,
+        options=gpu.OPTIONS | {"num_warps": warps},
     )
     count = _counted_sass if on_nvidia else _counted_amdgcn
-    return count(kernel, pixels / (gpu.WARPS * (32 if on_nvidia else 64)))
+    return count(kernel, pixels / (warps * (32 if on_nvidia else 64)))
 
 
 def _counted_sass(kernel, pixels):

@@ -237,3 +237,86 @@ def test_the_parity_table_holds_what_was_measured():
     assert all(line.rstrip(" |")[-1] not in "0123456789" for line in reasons)  # each has one
     written = (ROOT / "docs" / "parity.md").read_text("utf-8")
     assert all(f"| {name} " in written for name in parity.spaces.TIMM)
+
+
+# On a GPU: what needs none
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import gpu
+
+    return gpu
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_cuda_device_there_are_no_numbers():
+    command = [sys.executable, "-m", "benchmarks.gpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "there is no CUDA device here" in done.stdout
+
+
+def test_a_figure_stands_beside_what_was_asked_for(on_gpu, tmp_path, capsys):
+    timing = Timing((2e-4, 4e-4, 9e-4))
+    rows = [
+        on_gpu.row("kernels", timing, "ms", 1e3, target=0.2, note="slow"),
+        on_gpu.row("host", timing, "ms", 1e3, target=0.4),
+        on_gpu.Row("kornia", float("nan"), "ms", note="failed: no such op"),
+    ]
+    about = {"card": "a card", "date": "2026-01-01"}
+    on_gpu.write(tmp_path / "gpu.md", about, "Batch 256.", {"Time": rows})
+    text = (tmp_path / "gpu.md").read_text("utf-8")
+    lines = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()]
+    missed = ["kernels", "0.4", "ms", "44 %", "3", "0.2", "missed, 2.00× as much", "slow"]
+    assert missed in lines
+    assert ["host", "0.4", "ms", "44 %", "3", "0.4", "reached", ""] in lines
+    content = json.loads((tmp_path / "gpu.json").read_text("utf-8"))
+    assert [r["value"] for r in content["sections"]["Time"]] == [pytest.approx(0.4)] * 2 + [None]
+    on_gpu.show("Time", rows)
+    assert "missed, 2.00× as much" in capsys.readouterr().out
+
+
+def test_a_section_that_fails_or_runs_late_says_so(on_gpu):
+    def section():
+        yield on_gpu.Row("first", 1.0, "ms")
+        raise RuntimeError("out of memory")
+
+    rows = on_gpu.collected("Peers", section(), until=float("inf"))
+    assert [r.name for r in rows] == ["first", "Peers"]
+    assert rows[1].note == "failed: out of memory"
+    rows = on_gpu.collected("Peers", section(), until=0.0)
+    assert [r.note for r in rows] == ["", "left out: the time is up"]
+
+
+def test_the_floor_of_what_is_measured_on_a_gpu(on_gpu):
+    plan = on_gpu.planned(on_gpu.POLICIES[on_gpu.CROP], batch=2)
+    assert plan.shape == (2, 3, 224, 224)
+    assert plan.finish.dtype == "bfloat16"
+    # A copy of a GiB in a second moves two.
+    floor = on_gpu.floor_of(plan, Timing((1.0,)))
+    assert floor == measure.floor_bytes(plan) / 2**31
+    assert 2 * 3 * 224 * 224 * 2 / 2**31 < floor < 2 * 3 * (224 * 224 * 2 + 256 * 256) / 2**31
+
+
+def test_fresh_plans_are_compared_with_float64(on_gpu, monkeypatch):
+    from benchmarks import gpu_check
+
+    cpu = torch.device("cpu")
+    found = gpu_check.errors_of_fresh_plans(cpu, "cpu", seed=1, count=6)
+    assert len(found) == len(gpu_check.CASES)
+    assert all(f.within for f in found), [f.row(on_gpu.Row) for f in found]
+
+    right = ae.execute
+
+    def wrong(plan, sources, *, out, executor):
+        made = right(plan, sources, executor=executor)
+        made[:, :, 1:] += 1 if out.dtype == torch.uint8 else 0.05
+        out[..., 1:] = made[..., 1:]  # and a column that is not written
+        return out
+
+    monkeypatch.setattr(ae, "execute", wrong)
+    found = gpu_check.errors_of_fresh_plans(cpu, "cpu", seed=1, count=6)
+    assert not any(f.within for f in found)
+    assert all(f.unwritten > 0 and f.share > 0.1 for f in found[:1])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -15,8 +16,8 @@ from test_parity import _tolerance
 
 import augengine as ae
 from augengine import kernels
-from augengine.kernels import gpu_tables
-from augengine.plan import MATRIX
+from augengine.kernels import gpu_pack, gpu_tables
+from augengine.plan import GAUSSIAN, MATRIX, SHARPNESS
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ops = [
@@ -88,32 +89,63 @@ def test_importing_augengine_imports_no_triton():
 def test_tables_lie_in_one_buffer_at_multiples_of_16_and_hold_the_plan():
     images = patches(4, 40, 44)
     plan = plan_of(ops, images)
-    buffer, tables = gpu_tables.packed(plan)
-    assert buffer.dtype == torch.uint8
+    packed = gpu_pack.pack(plan)
+    assert packed.buffer.dtype == torch.uint8
     end = 0
-    for table in tables.values():
+    for table in packed.tables.values():
         assert table.begin % 16 == 0
         assert end <= table.begin < end + 16
         end = table.end
-    assert end <= len(buffer) < end + 16
-    views, layers = (tables[name].of(buffer).numpy() for name in ("views", "layers"))
+    assert end <= len(packed.buffer) < end + 16
+    views, layers = (
+        packed.tables[name].of(packed.buffer).numpy() for name in ("views", "layers 0")
+    )
     n = len(plan.source)
     assert np.array_equal(views[:, :9], plan.inv_matrix.reshape(n, 9))
     assert np.array_equal(views[:, gpu_tables.FILL_AT :], plan.fill)
+    assert np.array_equal(views.view(np.int32)[:, gpu_tables.SOURCE_AT], plan.source)
     assert np.array_equal(layers.view(np.int32)[..., 0], plan.view)
     assert np.array_equal(layers[..., gpu_tables.ALPHA_AT], plan.alpha)
-    assert not tables["images"].of(buffer).any()
+    assert (len(packed), packed.shape) == (len(plan), plan.shape)
+    assert np.array_equal(packed.sizes, plan.sizes)
 
 
-def test_addresses_are_filled_in_later():
-    images = patches(3, 20, 30)
-    plan = plan_of(ae.RandomHorizontalFlip(), images)
-    buffer, tables = gpu_tables.packed(plan)
-    address, stride, _ = ae.Sources.of(images).pointers()
-    gpu_tables.point(buffer, tables["images"], plan.source, address, stride)
-    table = tables["images"].of(buffer).numpy()
-    assert np.array_equal(table[:, 0], address[plan.source])
-    assert np.array_equal(table[:, 1:], stride[plan.source])
+def test_a_plan_is_packed_without_triton_and_pickled():
+    """As a DataLoader's worker does."""
+    code = "import sys; from augengine.kernels import gpu_pack; assert 'triton' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    images = patches(4, 40, 44)
+    packed = gpu_pack.pack(plan_of([ae.GaussianBlur(5), *ops], images))
+    again = pickle.loads(pickle.dumps(packed))
+    assert torch.equal(again.buffer, packed.buffer)
+    assert (again.tables, again.stages) == (packed.tables, packed.stages)
+
+
+def test_stages_of_views_of_views():
+    """Each size of picture is a stage, what looks at pictures comes after them, and images are measured
+    before the first."""
+    images = [patches(1, 40, 44)[0], patches(1, 30, 44)[0]]
+    chosen = [ae.RandomEqualize(1.0), ae.GaussianBlur(7, 2.0), ae.RandomAutocontrast(1.0)]
+    packed = gpu_pack.pack(plan_of([*chosen, ae.Resize((20, 20))], images))
+    assert [stage.size for stage in packed.stages] == [(30, 44), (40, 44), (20, 20)]
+    assert [stage.asked for stage in packed.stages] == [(0, 2), (2, 2), (2, 4)]
+    assert [stage.reach for stage in packed.stages] == [3, 3, 0]
+    assert packed.pictures == 2
+    views = packed.tables["views"].of(packed.buffer).numpy().view(np.int32)
+    assert sorted(views[:, gpu_tables.SOURCE_AT]) == [0, 1, 2, 3]
+
+
+def test_what_filters_nothing_is_a_blur_of_one_pixel():
+    filters = np.array([[GAUSSIAN, 2, 3, 9], [GAUSSIAN, 0, 5, 5], [SHARPNESS, 1.5, 0, 0]])
+    rows = np.zeros((3, gpu_tables.WEIGHTS_AT + 12), np.float32)
+    gpu_tables.fill_filters(rows, filters, (6, 2))
+    whole = rows.view(np.int32)
+    assert whole[:, gpu_tables.FILTER_AT].tolist() == [GAUSSIAN] * 3, "two pixels are not sharpened"
+    reach = whole[:, gpu_tables.REACH_AT : gpu_tables.WEIGHTS_AT]
+    assert reach.tolist() == [[5, 1], [0, 0], [0, 0]], "as far as a picture can be reflected"
+    along = rows[:, gpu_tables.WEIGHTS_AT :].reshape(3, 2, 6)
+    assert np.allclose(2 * along.sum(axis=2) - along[..., 0], 1)
+    assert (along[1:] == [1, 0, 0, 0, 0, 0]).all()
 
 
 def test_traits_say_what_a_plan_needs():
@@ -157,6 +189,7 @@ def test_the_gpu_draws_what_torch_draws(dtype, channels_last):
         ae.RandomEqualize(1.0),
         ae.RandomAutocontrast(1.0),
         ae.GaussianBlur(5),
+        ae.RandomAdjustSharpness(2.0, 1.0),
         ae.ColorJitter(contrast=0.5),
     ],
     ids=str,
@@ -178,3 +211,22 @@ def test_repetition_changes_no_bit_on_a_gpu():
     first = ae.execute(plan, images.cuda())
     for _ in range(20):
         assert torch.equal(ae.execute(plan, images.cuda()), first)
+
+
+@pytest.mark.gpu
+def test_a_captured_graph_draws_the_next_plan():
+    from augengine.kernels import gpu
+
+    images = patches(8, 90, 100).cuda()
+    sources = ae.Sources.of(images)
+    plans = [plan_of(ops[:-1], images, seed=seed) for seed in range(3)]
+    expected = [ae.execute(plan, images) for plan in plans]
+    held, out = gpu.upload(gpu.pack(plans[0]), sources), torch.empty_like(expected[0])
+    gpu.launch(held, out)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        gpu.launch(held, out)
+    for plan, wanted in zip(plans, expected, strict=True):
+        gpu.upload(gpu.pack(plan), sources, into=held)
+        graph.replay()
+        assert torch.equal(out, wanted)
