@@ -7,11 +7,14 @@ batch; `execute` draws it. `Engine` and `Collate` do both at once.
 """
 
 from . import presets
-from .engine import Batch, BatchOfViews, Engine
+from .batch import Batch, BatchOfViews, PackedBatch
+from .device import DeviceLoader
+from .engine import Engine
 from .from_timm import from_timm
 from .from_torchvision import from_torchvision
 from .kernels import Sources, execute
-from .loader import Collate, WithIds
+from .kernels.compiled import as_tensor, draw
+from .loader import Collate, WithIds, pack
 from .ops import *  # noqa: F403
 from .ops import __all__ as _ops
 from .plan import Finish, Plan, concatenate, side_by_side
@@ -25,20 +28,25 @@ __all__ = [
     "Batch",
     "BatchOfViews",
     "Collate",
+    "DeviceLoader",
     "Engine",
     "Finish",
+    "PackedBatch",
     "Plan",
     "Policy",
     "Ramp",
     "Sources",
     "Views",
     "WithIds",
+    "as_tensor",
     "boxes",
     "concatenate",
+    "draw",
     "execute",
     "from_timm",
     "from_torchvision",
     "masks",
+    "pack",
     "presets",
     "side_by_side",
     "soft_labels",

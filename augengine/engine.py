@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,49 +11,13 @@ import torch
 from torch.nn.functional import one_hot
 
 from . import kernels
+from .batch import Launch, Look, drawn, grouped, put
 from .kernels import Sources
 from .ops.op import number
-from .plan import DTYPES, Plan, side_by_side
+from .plan import DTYPES, Plan
 from .policy import Policy, whole_number
 from .targets import class_numbers, soft_labels
 from .views import Views
-
-
-@dataclass(frozen=True)
-class Batch:
-    """images (N, C, H, W); labels [N, num_classes], or what came, or None; the plan they follow."""
-
-    images: torch.Tensor
-    labels: torch.Tensor | None
-    plan: Plan
-
-    def to(self, *args: Any, **kwargs: Any) -> Batch:
-        """Move images and labels as `Tensor.to` does."""
-        labels = None if self.labels is None else self.labels.to(*args, **kwargs)
-        return Batch(self.images.to(*args, **kwargs), labels, self.plan)
-
-    def pin_memory(self) -> Batch:
-        """What a DataLoader calls with pin_memory=True."""
-        labels = None if self.labels is None else self.labels.pin_memory()
-        return Batch(self.images.pin_memory(), labels, self.plan)
-
-
-class BatchOfViews(dict):
-    """What an engine makes of `Views`: {name: Batch, or a list of them where a name has several}."""
-
-    def to(self, *args: Any, **kwargs: Any) -> BatchOfViews:
-        return self._each(lambda batch: batch.to(*args, **kwargs))
-
-    def pin_memory(self) -> BatchOfViews:
-        return self._each(Batch.pin_memory)
-
-    def _each(self, function) -> BatchOfViews:
-        return BatchOfViews(
-            {
-                name: list(map(function, batch)) if isinstance(batch, list) else function(batch)
-                for name, batch in self.items()
-            }
-        )
 
 
 class Engine:
@@ -162,7 +125,7 @@ class Engine:
         plans: dict[str, Any] = {}
         for number_, (name, at, policy) in enumerate(self.policy.each()):
             plan = policy.sample(ids, sizes, view=view + number_, **how)
-            _put(plans, name, at, plan)
+            put(plans, name, at, plan)
         return plans
 
     def __call__(
@@ -211,47 +174,40 @@ class Engine:
 
         out: a tensor to write into, or for Views a function of a plan that gives one.
         """
-        if isinstance(plan, Plan):
-            made = None if labels is None else self._labels(plan, labels)
-            out = out(plan) if callable(out) else out
-            images = kernels.execute(plan, sources, out=out, executor=self.executor)
-            assert isinstance(self.policy, Policy)
-            return _finished(self.policy, plan, images, made, out)
-        return self._draw_views(plan, sources, labels, out)
-
-    def _draw_views(self, plans, sources, labels, out) -> BatchOfViews:
-        if out is not None and not callable(out):
+        if out is not None and not callable(out) and not isinstance(plan, Plan):
             raise TypeError(
                 f"Engine: got out={type(out).__name__} with Views, expected a function of a plan that "
                 "gives a tensor, since views may differ in size. Leave it out."
             )
-        assert isinstance(self.policy, Views)
-        views = [
-            (name, at, policy, plans[name] if at is None else plans[name][at])
-            for name, at, policy in self.policy.each()
-        ]
-        # What has one finish is drawn in one launch.
-        together: dict[Any, list] = {}
-        for view in views:
-            together.setdefault(view[3].finish, []).append(view)
-        drawn: dict[int, torch.Tensor] = {}
-        for group in together.values():
-            whole = side_by_side([plan for *_, plan in group])
-            into = None if out is None else out(whole)
-            images = kernels.execute(whole, sources, out=into, executor=self.executor)
-            counts = [len(plan) for *_, plan in group]
-            drawn |= {id(v[3]): part for v, part in zip(group, images.split(counts), strict=True)}
-        batches = BatchOfViews()
-        for name, at, policy, plan in views:
-            made = None if labels is None else self._labels(plan, labels)
-            _put(batches, name, at, _finished(policy, plan, drawn[id(plan)], made))
-        return batches
+        launches = self.launches(plan, labels)
+        return drawn(launches, sources, executor=self.executor, out=out)
+
+    def launches(self, plan, labels=None) -> tuple[Launch, ...]:
+        """What there is to draw of what `plan` gave, and the labels that come with it."""
+        if isinstance(self.policy, Policy):
+            decided: list[tuple[Any, ...]] = [(None, None, self.policy, plan)]
+        else:
+            decided = [
+                (name, at, policy, plan[name] if at is None else plan[name][at])
+                for name, at, policy in self.policy.each()
+            ]
+        return grouped(
+            [
+                Look(
+                    number_,
+                    name,
+                    at,
+                    look,
+                    None if labels is None else self._labels(look, labels),
+                    policy.after,
+                )
+                for number_, (name, at, policy, look) in enumerate(decided)
+            ]
+        )
 
     def _sources(self, images, layout) -> Sources:
         sources = Sources.of(images, layout)
-        if self.device is not None and sources.device != self.device:
-            sources = sources.map(lambda image: image.to(self.device, non_blocking=True))
-        return sources
+        return sources if self.device is None else sources.to(self.device)
 
     def _ids(self, ids, n: int) -> np.ndarray:
         if ids is None:
@@ -315,20 +271,16 @@ class Engine:
         )
 
 
-def _finished(policy: Policy, plan: Plan, images, labels, out=None) -> Batch:
-    """The batch, after what is applied to it unfused."""
-    for k, stage in enumerate(policy.after):
-        images = stage.run(images, plan, k)
-    if policy.after and out is not None and images.shape == out.shape:
-        images = out.copy_(images)
-    return Batch(images, labels if labels is None else labels.to(images.device), plan)
-
-
-def _put(into: dict, name: str, at: int | None, value) -> None:
-    if at is None:
-        into[name] = value
-    else:
-        into.setdefault(name, []).append(value)
+def as_engine(where: str, policy, options: dict) -> Engine:
+    """An Engine as it is, or one of a policy and options."""
+    if not isinstance(policy, Engine):
+        return Engine(policy, **options)
+    if options:
+        raise TypeError(
+            f"{where}: got an Engine and {', '.join(options)}, expected options with a policy only, "
+            "since an engine has its own. Give them to the Engine."
+        )
+    return policy
 
 
 def _dtype_name(dtype: torch.dtype) -> str:

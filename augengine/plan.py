@@ -372,35 +372,44 @@ class Plan:
 
     def save(self, path) -> None:
         """Write a safetensors file: the arrays as they are, the rest as JSON in its header."""
-        from safetensors.numpy import save_file
+        Path(path).write_bytes(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
+        from safetensors.numpy import save
 
         arrays = {f.name: getattr(self, f.name) for f in array_fields()}
-        save_file(arrays, str(path), metadata={"augengine.plan": json.dumps(self._header())})
+        return save(arrays, metadata={"augengine.plan": json.dumps(self._header())})
 
     @classmethod
     def load(cls, path) -> Plan:
         """Read what `save` wrote. Raises ValueError if it is cut short, damaged or no plan."""
-        from safetensors import SafetensorError, safe_open
+        return cls.from_bytes(Path(path).read_bytes(), f"Plan.load: {path}")
 
-        path = Path(path)
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = "Plan.from_bytes: the data") -> Plan:
+        """Read what `to_bytes` gave. Raises ValueError as `load` does, with `where` in front."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
         fix = "expected what Plan.save wrote. Save the plan again."
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                header = (file.metadata() or {}).get("augengine.plan")
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays: dict[str, Any] = load(data)
         except SafetensorError as error:
             raise ValueError(
-                f"Plan.load: {path} is cut short or no safetensors file ({error}), {fix}"
+                f"{where} is cut short or no safetensors file ({error}), {fix}"
             ) from error
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get("augengine.plan")
         if header is None:
-            raise ValueError(f"Plan.load: {path} holds no plan, {fix}")
+            raise ValueError(f"{where} holds no plan, {fix}")
         missing = {f.name for f in array_fields()} ^ set(arrays)
         if missing:
-            raise ValueError(f"Plan.load: {path} lacks or adds {', '.join(sorted(missing))}, {fix}")
+            raise ValueError(f"{where} lacks or adds {', '.join(sorted(missing))}, {fix}")
         try:
             return cls(**arrays, **_read_header(header))
         except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"Plan.load: {path} is damaged ({error}), {fix}") from error
+            raise ValueError(f"{where} is damaged ({error}), {fix}") from error
 
     def _header(self):
         return {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from . import geometry
-from .kernels import execute
+from .kernels import execute, full_precision
 from .plan import NO_VIEW, Finish, Plan
 
 
@@ -48,7 +48,8 @@ def soft_labels(
     else:
         share = np.zeros((len(plan), len(plan.ids)), np.float32)
         np.add.at(share, (outputs, source), weight)
-        mixed = torch.from_numpy(share).to(labels.device) @ labels.to(torch.float32)
+        with full_precision(labels.device):
+            mixed = torch.from_numpy(share).to(labels.device) @ labels.to(torch.float32)
     return mixed if smoothing == 0 else mixed * (1 - smoothing) + smoothing / mixed.shape[1]
 
 

@@ -25,11 +25,14 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("__main__.py",),
     ("cli.py",),
+    ("pipelines/*.py",),
     ("demo/*.py",),
     ("__init__.py",),
     ("presets.py", "from_torchvision.py", "from_timm.py"),
+    ("device.py",),
     ("loader.py",),
     ("engine.py",),
+    ("batch.py",),
     ("views.py", "targets.py", "schedule.py"),
     ("policy.py", "kernels/*.py"),
     ("ops/*.py",),
@@ -50,10 +53,12 @@ COMPILERS = {
 
 # Imported when first needed, so not by `import augengine`.
 LAZY = {
+    "accelerate",
     "albumentations",
     "cv2",
     "kornia",
     "matplotlib",
+    "mlxtend",
     "numba",
     "rich",
     "skimage",

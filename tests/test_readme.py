@@ -17,7 +17,7 @@ def sample(i):
 
 
 def test_the_blocks_run():
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     images, labels = zip(*map(sample, range(8)), strict=True)
     names = {"dataset": [sample(i) for i in range(130)]}
     exec(BLOCKS[0], names)
@@ -25,13 +25,18 @@ def test_the_blocks_run():
     torch.testing.assert_close(names["labels"].sum(1), torch.ones(2))
     assert len(names["plan"]) == 2
 
-    names |= {"images": list(images), "labels": list(labels), "ids": np.arange(8)}
     exec(BLOCKS[1], names)
+    assert len(names["loader"]) == 3
+    assert names["images"].shape == (2, 3, 224, 224)
+    torch.testing.assert_close(names["labels"].sum(1), torch.ones(2))
+
+    names |= {"images": list(images), "labels": list(labels), "ids": np.arange(8)}
+    exec(BLOCKS[2], names)
     assert torch.equal(names["batch"].images, names["pixels"])
     assert names["batch"].plan == names["plan"]
 
-    exec(BLOCKS[2], names)
-    assert names["ae"].Policy.from_yaml(names["text"]) == names["policy"]
     exec(BLOCKS[3], names)
+    assert names["ae"].Policy.from_yaml(names["text"]) == names["policy"]
+    exec(BLOCKS[4], names)
     assert [len(names["crops"]), names["weak"].images.shape[-1]] == [6, 32]
     assert len(names["found"]) == 8
