@@ -1,4 +1,4 @@
-"""The command line: `augengine demo`, `augengine gallery`."""
+"""The command line: `augengine demo`, `augengine gallery`, `augengine train`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .pipelines.command import Pipelines
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
@@ -76,6 +77,16 @@ def gallery(
         typer.secho(f"augengine gallery: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
     typer.echo(f"written to {output}")
+
+
+app.add_typer(
+    typer.Typer(
+        cls=Pipelines,
+        no_args_is_help=True,
+        help="Transfer learning and teacher/student training, from images to a folder of results.",
+    ),
+    name="train",
+)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from cases import assert_close, each_executor
 from photos import patches
 from published import POLICIES, SAYS, SURE, drawn, sampled
 from scipy import stats
+from torchvision.transforms.v2 import functional
 
 import augengine as ae
 from augengine.plan import CURVE, NO_STATISTIC, VIEW_FIELDS
@@ -308,5 +309,17 @@ def test_bad_arguments_say_what_would_fit(op, arguments, said):
 
 
 def test_colours_need_rgb():
-    with pytest.raises(ValueError, match=r"needs RGB, the images have 1 channel"):
-        sampled(ae.RandAugment(), 64, SIZE, channels=1)
+    with pytest.raises(ValueError, match=r"needs RGB, the images have 2 channel"):
+        sampled(ae.RandAugment(), 64, SIZE, channels=2)
+
+
+def test_saturation_leaves_grey_as_torchvision_does():
+    """torchvision's adjust_saturation gives a grey image back, and so does PIL's Color."""
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (64, 1, 9, 11), np.uint8))
+    engine = ae.Engine(ae.RandAugment(1, 30), dtype=torch.uint8)
+    batch = engine(images, ids=range(64))
+    drew = [i for i in range(64) if "saturation" in batch.plan.explain(i)]
+    assert drew
+    for i in drew:
+        assert torch.equal(batch.images[i], functional.adjust_saturation(images[i], 1.9))

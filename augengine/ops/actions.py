@@ -82,6 +82,9 @@ def carry_out(draft, told) -> None:
     told = [one for one in told if len(one[1])]
     warps = [one for one in told if isinstance(one[0], Warp)]
     steps = [one for one in told if isinstance(one[0], Step)]
+    if draft.channels == 1:
+        # Grey has no colours to mix: PIL and torchvision give it back as it is.
+        steps = [one for one in steps if not one[0].rgb]
     filters = [one for one in told if isinstance(one[0], Filter)]
     if warps:
         rows = np.concatenate([rows for _, rows, _ in warps])
