@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow bench lint clean
+.PHONY: help demo test slow bench results lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -24,6 +24,9 @@ slow: $(VENV)/ready-test  ## run the slow tests only
 
 bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
 	$(BIN)/python -m benchmarks $(ARGS)
+
+results: $(VENV)/ready-train  ## train the pipelines on the digits, five seeds (some 20 minutes)
+	$(BIN)/python -m benchmarks.pipelines $(ARGS)
 
 # mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
 # build/ goes first, because setuptools would also pack what an earlier build left in it.

@@ -11,9 +11,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..batch import Batch, BatchOfViews
+from ..device import DeviceLoader
 from ..draws import Draws
 from ..engine import Engine
-from ..loader import Collate
+from ..loader import pack
 from .data import Data
 
 
@@ -94,7 +95,10 @@ class Loader:
                 f"loader: {len(samples)} samples in batches of {batch_size} for {accelerator.num_processes} "
                 "process(es), expected one in each at least. Start fewer processes, or raise batch_size."
             )
-        self.collate = Collate(Engine(policy, seed=seed, num_classes=samples.rows.shape[1]))
+        engine = Engine(
+            policy, seed=seed, num_classes=samples.rows.shape[1], device=accelerator.device
+        )
+        self.collate = pack(engine)
 
     @property
     def steps(self) -> int:
@@ -119,6 +123,7 @@ class Loader:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = [np.array_split(batch, world)[rank] for batch in whole]
         self.collate.set_epoch(epoch)
+        # Workers decide and send bytes; batches are drawn where they are wanted, ahead of the loop.
         loader = DataLoader(
             self.samples,
             batch_sampler=[positions.tolist() for positions in mine],
@@ -126,6 +131,6 @@ class Loader:
             num_workers=self.workers,
             pin_memory=self.accelerator.device.type == "cuda",
         )
-        for batch, positions, all_of_it in zip(loader, mine, whole, strict=True):
-            on_device = batch.to(self.accelerator.device, non_blocking=True)
-            yield Part(on_device, self.samples.ids[positions], world / len(all_of_it))
+        drawn = DeviceLoader(loader, device=self.accelerator.device)
+        for batch, positions, all_of_it in zip(drawn, mine, whole, strict=True):
+            yield Part(batch, self.samples.ids[positions], world / len(all_of_it))

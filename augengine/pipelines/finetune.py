@@ -23,6 +23,7 @@ from .losses import cross_entropy
 from .policies import named
 from .run import Run
 from .settings import Settings
+from .supervised import supervised
 
 KNOWN_DIGITS, NEW_DIGITS = "0-4", "5-9"
 
@@ -38,6 +39,10 @@ class Finetune(Settings):
         "pretrained:resnet50; for digits a body that learns 0-4 first.",
     ] = ""
     frozen: Annotated[bool, "Train the head alone; BatchNorm's statistics stay too."] = False
+    head_lr: Annotated[float, "The highest learning rate while the head alone is trained."] = 1e-2
+    head_epochs: Annotated[
+        int, "Passes that train the head alone before the whole model is (Kumar et al. 2022)."
+    ] = 0
     body_lr: Annotated[float, "The body's learning rate, as a share of --lr."] = 0.1
     layer_decay: Annotated[float, "What a layer has of the next one's rate. 1: all alike."] = 1.0
     body_epochs: Annotated[int, "Passes over the digits 0-4, for the default body."] = 20
@@ -47,6 +52,8 @@ class Finetune(Settings):
     def __post_init__(self):
         super().__post_init__()
         whole_number("body_epochs", self.body_epochs, 1, 2**31 - 1)
+        whole_number("head_epochs", self.head_epochs, 0, 2**31 - 1)
+        number("head_lr", self.head_lr, 0)
         for name in ("body_lr", "layer_decay", "dropout", "drop_path"):
             number(name, getattr(self, name), 0, 1)
         if self.frozen and self.model and models.is_random(self.model):
@@ -64,51 +71,65 @@ def run(settings: Finetune, *, resume: bool = False) -> dict[str, Any]:
     if not what and settings.data == "digits":
         settings = dataclasses.replace(settings, classes=settings.classes or NEW_DIGITS)
         what = _learned_body(this, settings)
+    what = what or "pretrained:resnet50"
     data = datasets.of(settings)
-    model = this.model("model", data)
-    if model is None:
-        model = _train(this, "model", settings, data, what or "pretrained:resnet50")
+    if settings.head_epochs and not settings.frozen:
+        # A new head on a whole model at once would first bend the body to its random weights.
+        _train(this, "head", settings, data, what, frozen=True, epochs=settings.head_epochs)
+        what = str(this.stage("head"))
+    model = _train(
+        this, "model", settings, data, what, frozen=settings.frozen, epochs=settings.epochs
+    )
     return this.close(model, {"accuracy": accuracy(this, model, data)})
 
 
 def _learned_body(this: Run, settings: Finetune) -> str:
     """A body that has learned other digits, from all their labels: where it lies."""
-    known = dataclasses.replace(
-        settings, classes=KNOWN_DIGITS, labels=0, epochs=settings.body_epochs, frozen=False
-    )
-    data = datasets.of(known)
-    if this.model("body", data) is None:
-        _train(this, "body", known, data, "digitnet_16")
+    data = datasets.of(dataclasses.replace(settings, classes=KNOWN_DIGITS, labels=0))
+    samples = Samples.of(data, data.labelled, data.rows(data.labelled))
+    supervised(
+        this, "body", data, "digitnet_16", samples, named(settings.policy, data),
+        epochs=settings.body_epochs,
+    )  # fmt: skip
     return str(this.stage("body"))
 
 
-def _train(this: Run, stage: str, settings: Finetune, data: datasets.Data, what: str):
+def _train(
+    this: Run, stage: str, settings: Finetune, data: datasets.Data, what: str, *,
+    frozen: bool, epochs: int,
+):  # fmt: skip
+    """A stage, unless it is finished: the head alone, or all of the model."""
+    done = this.model(stage, data)
+    if done is not None:
+        return done
     this.seed(stage)
     model = models.create(
         what, classes=len(data.classes), channels=data.channels,
         dropout=settings.dropout, drop_path=settings.drop_path,
     )  # fmt: skip
-    if settings.frozen:
+    if frozen:
         models.frozen(model)
         models.head(model).requires_grad_(True)
-    # A model from random weights has no body to be careful with.
-    body = 1.0 if models.is_random(what) else settings.body_lr
     groups = models.groups(
-        model, settings.lr, settings.weight_decay, body=body, layer_decay=settings.layer_decay
+        model,
+        settings.head_lr if frozen else settings.lr,
+        settings.weight_decay,
+        # A model from random weights has no body to be careful with.
+        body=1.0 if models.is_random(what) else settings.body_lr,
+        layer_decay=settings.layer_decay,
     )
     samples = Samples.of(data, data.labelled, data.rows(data.labelled))
-    policy = named(settings.policy, data)
     loader = Loader(
-        samples, policy, batch_size=settings.batch_size, seed=settings.seed,
+        samples, named(settings.policy, data), batch_size=settings.batch_size, seed=settings.seed,
         workers=settings.workers, accelerator=this.accelerator,
     )  # fmt: skip
     fit = Fit(
-        this, stage, model, groups, steps=loader.steps, epochs=settings.epochs,
+        this, stage, model, groups, steps=loader.steps, epochs=epochs,
         test=lambda m: accuracy(this, m, data),
     )  # fmt: skip
     for epoch in fit.epochs():
-        if settings.frozen:
-            fit.bare.eval()
+        if frozen:
+            fit.bare.eval()  # BatchNorm's statistics, dropout and stochastic depth of the body rest
         for part in loader.epoch(epoch):
             this.sheet(stage, [("seen", part.batch)])
             logits = fit.model(part.batch.images)
