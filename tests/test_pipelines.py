@@ -499,8 +499,22 @@ def test_a_run_is_not_written_over(tmp_path, body):
     settings = finetune.Finetune(output=str(body), **{**SMALL, "model": "digitnet_8"})
     with pytest.raises(ValueError, match=r"holds a run already\. Go on with it by --resume"):
         finetune.run(settings)
+    # A mistake before anything is learned does not block the folder.
+    told = {**SMALL, "model": "digitnet_8", "output": str(tmp_path / "twice")}
+    with pytest.raises(ValueError, match="expected a folder of class folders"):
+        finetune.run(finetune.Finetune(**{**told, "data": "/nowhere"}))
+    assert "accuracy" in finetune.run(finetune.Finetune(**told))
     with pytest.raises(ValueError, match=r"holds no run to go on with"):
         Run(finetune.Finetune(output=str(tmp_path / "none"), cpu=True), "finetune", resume=True)
+
+
+def test_half_precision(tmp_path, body):
+    told = {**SMALL, "teacher": str(body), "student": "digitnet_8", "precision": "bf16"}
+    distill.run(distill.Distill(output=str(tmp_path / "half"), **told))
+    distill.run(distill.Distill(output=str(tmp_path / "whole"), **{**told, "precision": "no"}))
+    half, whole = metrics(tmp_path / "half"), metrics(tmp_path / "whole")
+    assert half != whole
+    assert half[0]["loss"] == pytest.approx(whole[0]["loss"], rel=0.05)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path):

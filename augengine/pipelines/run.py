@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import is_tensorboard_available, set_seed
 
 from . import models, pictures
@@ -30,6 +31,8 @@ class Run:
     def __init__(self, settings: Settings, pipeline: str, *, resume: bool = False):
         self.settings = settings
         self.folder = Path(settings.output or f"runs/{pipeline}")
+        # Of an earlier run in this process, which may have had another precision.
+        AcceleratorState._reset_state()
         self.accelerator = Accelerator(
             cpu=settings.cpu,
             mixed_precision=settings.precision,
@@ -37,7 +40,8 @@ class Run:
             project_dir=self.folder,
         )
         config = self.folder / CONFIG
-        there, learned = config.exists(), any(self.folder.glob("*/*"))
+        there = config.exists()
+        learned = any(any(self.folder.glob(f"*/{kept}")) for kept in (models.SAVED, CHECKPOINT + "*"))
         # All processes look before the first one writes.
         self.accelerator.wait_for_everyone()
         if there and learned and not resume:
