@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..batch import Batch, BatchOfViews
 from ..device import DeviceLoader
 from ..draws import Draws
 from ..engine import Engine
@@ -27,7 +26,7 @@ class Samples(Dataset):
     [n], what a sample's draws are keyed by.
     """
 
-    images: object
+    images: Sequence[Any]
     index: np.ndarray
     rows: np.ndarray
     ids: np.ndarray
@@ -40,7 +39,7 @@ class Samples(Dataset):
         return cls(data.images, np.asarray(ids), rows, np.asarray(ids))
 
     def and_more(self, other: Samples) -> Samples:
-        parts = {
+        parts: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
             for name in ("index", "rows", "ids")
         }
@@ -68,10 +67,13 @@ def batches(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.
 
 
 class Part(NamedTuple):
-    """A process's part of a batch. ids: [n] of its samples. share: what the sum over it counts for in
-    the mean over the whole batch, once gradients are averaged over processes."""
+    """A process's part of a batch.
 
-    batch: Batch | BatchOfViews
+    batch: a Batch, or of Views a BatchOfViews. ids: [n] of its samples. share: what the sum over it
+    counts for in the mean over the whole batch, once gradients are averaged over processes.
+    """
+
+    batch: Any
     ids: np.ndarray
     share: float
 

@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -30,24 +29,27 @@ class Pipelines(TyperGroup):
     def list_commands(self, ctx) -> list[str]:
         return list(PIPELINES)
 
-    def get_command(self, ctx, name: str) -> click.Command | None:
+    def get_command(self, ctx, name: str) -> Any:
         if name not in PIPELINES:
             return None
         module, settings = PIPELINES[name]
         try:
             pipeline = import_module(f".{module}", __package__)
         except ImportError as error:
-            raise click.ClickException(
-                f"augengine train needs more packages ({error}). Get them with pip install "
-                "'augengine[train]'."
-            ) from error
+            typer.secho(
+                f"augengine train: it needs more packages ({error}). Get them with pip install "
+                "'augengine[train]'.",
+                fg="red",
+                err=True,
+            )
+            raise typer.Exit(1) from error
         return _command(name, getattr(pipeline, settings), pipeline.run, inspect.getdoc(pipeline))
 
 
-def _command(name: str, settings, run: Callable, doc: str | None) -> click.Command:
+def _command(name: str, settings, run: Callable, doc: str | None) -> Any:
     """A command with an option for each field of `settings`."""
 
-    def command(ctx: typer.Context, resume: Path | None, **told: Any) -> None:
+    def command(ctx: Any, resume: Path | None, **told: Any) -> None:
         given = [option for option in told if ctx.get_parameter_source(option).name != "DEFAULT"]
         try:
             if resume is None:
@@ -75,7 +77,7 @@ def _command(name: str, settings, run: Callable, doc: str | None) -> click.Comma
     ]  # fmt: skip
     for field in dataclasses.fields(settings):
         kind, words = get_args(hints[field.name])
-        option = Annotated[kind, typer.Option(help=words)]
+        option: Any = Annotated[kind, typer.Option(help=words)]
         parameters.append(
             inspect.Parameter(field.name, keyword, default=field.default, annotation=option)
         )

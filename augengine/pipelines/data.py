@@ -98,7 +98,7 @@ def of(settings: Settings) -> Data:
         "folder": (IMAGENET_MEAN, IMAGENET_STD),
     }.get(kind, (CIFAR_MEAN, CIFAR_STD))
     digest = hashlib.blake2b(repr((kind, names)).encode(), digest_size=16)
-    digest.update(images.digest if isinstance(images, Files) else np.ascontiguousarray(images))
+    digest.update(images.digest if isinstance(images, Files) else images.tobytes())
     return Data(
         kind, names, images, truth, labelled,
         np.setdiff1d(train, labelled), ids[test],
@@ -210,13 +210,13 @@ def _folder(folder: Path):
             truth + [UNKNOWN] * len(more),
             test + [False] * len(more),
         )
-    truth, test = np.array(truth), np.array(test)
+    truths, tested = np.array(truth), np.array(test)
     if not tests:
         for c in range(len(names)):
-            of = np.flatnonzero(truth == c)
-            test[_shuffled(of, TEST_SEED)[: max(1, round(TEST_SHARE * len(of)))]] = True
+            of = np.flatnonzero(truths == c)
+            tested[_shuffled(of, TEST_SEED)[: max(1, round(TEST_SHARE * len(of)))]] = True
     listed = [f"{path.relative_to(folder)} {path.stat().st_size}" for path in paths]
-    return Files(paths, "\n".join(listed).encode()), truth, names, test
+    return Files(paths, "\n".join(listed).encode()), truths, names, tested
 
 
 def _pictures(folder: Path) -> list[Path]:

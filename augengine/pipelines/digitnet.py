@@ -3,13 +3,13 @@ digitnet_16, digitnet_32. A CPU core trains the middle one on 5,000 images a sec
 
 from __future__ import annotations
 
+from typing import Any
+
 from timm.models import register_model
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 
 
-def _digitnet(
-    width: int, pretrained: bool, in_chans=1, pretrained_cfg=None, **arguments
-) -> ByobNet:
+def _digitnet(width: int, pretrained: bool, in_chans=1, pretrained_cfg=None, **arguments) -> Any:
     """A 3×3 stem, then a residual block of `width`, 2 · `width` and 4 · `width` channels each."""
     if pretrained:
         raise ValueError(
@@ -19,24 +19,24 @@ def _digitnet(
         arguments.pop(unused, None)
     blocks = tuple(ByoBlockCfg("basic", 1, width * 2**i, 1 if i == 0 else 2) for i in range(3))
     config = ByoModelCfg(blocks=blocks, stem_type="3x3", stem_pool="", stem_chs=width)
-    model = ByobNet(config, in_chans=in_chans, **arguments)
+    model: Any = ByobNet(config, in_chans=in_chans, **arguments)
     model.pretrained_cfg = {"classifier": "head.fc", "first_conv": "stem.conv"}
     return model
 
 
 @register_model
-def digitnet_8(pretrained: bool = False, **arguments) -> ByobNet:
+def digitnet_8(pretrained: bool = False, **arguments) -> Any:
     """20 thousand parameters."""
     return _digitnet(8, pretrained, **arguments)
 
 
 @register_model
-def digitnet_16(pretrained: bool = False, **arguments) -> ByobNet:
+def digitnet_16(pretrained: bool = False, **arguments) -> Any:
     """78 thousand parameters."""
     return _digitnet(16, pretrained, **arguments)
 
 
 @register_model
-def digitnet_32(pretrained: bool = False, **arguments) -> ByobNet:
+def digitnet_32(pretrained: bool = False, **arguments) -> Any:
     """308 thousand parameters."""
     return _digitnet(32, pretrained, **arguments)

@@ -107,7 +107,7 @@ class Fit:
         sums, self._sums = self._sums, {}
         if done % self.run.settings.evaluate_every and done != self.total:
             return
-        line = {"stage": self.stage, "epoch": done}
+        line: dict[str, Any] = {"stage": self.stage, "epoch": done}
         for name, value in sums.items():
             mean = self.run.accelerator.reduce(value, "mean") / self.steps
             line[name] = round(float(mean), 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -40,11 +41,11 @@ def create(
             "NAME@FILE, or a file or folder that a run wrote."
         )
     how = {"drop_rate": dropout, "drop_path_rate": drop_path}
-    asked = {rate: value for rate, value in how.items() if value}
+    asked: dict[str, Any] = {rate: value for rate, value in how.items() if value}
     if new_head or file is not None:
         asked["num_classes"] = classes
     try:
-        model = timm.create_model(
+        model: Any = timm.create_model(
             name, pretrained=what.startswith(PRETRAINED), in_chans=channels, **asked
         )
     except TypeError as error:
@@ -120,7 +121,7 @@ def teacher(what: str, *, classes: int, channels: int) -> nn.Module:
     return frozen(create(what, classes=classes, channels=channels, new_head=False))
 
 
-def save(model: nn.Module, file: Path) -> None:
+def save(model, file: Path) -> None:
     """The weights as safetensors, with the model's name, written whole or not at all."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     beside = file.with_suffix(".partial")

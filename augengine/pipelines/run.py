@@ -41,7 +41,8 @@ class Run:
         )
         config = self.folder / CONFIG
         there = config.exists()
-        learned = any(any(self.folder.glob(f"*/{kept}")) for kept in (models.SAVED, CHECKPOINT + "*"))
+        kept = (models.SAVED, f"{CHECKPOINT}*")
+        learned = any(any(self.folder.glob(f"*/{name}")) for name in kept)
         # All processes look before the first one writes.
         self.accelerator.wait_for_everyone()
         if there and learned and not resume:

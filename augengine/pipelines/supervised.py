@@ -6,6 +6,7 @@ loss = −Σ y · log softmax(model(x))
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from ..batch import Batch
 from ..engine import Engine
@@ -48,7 +49,7 @@ def supervised(
     )  # fmt: skip
     for epoch in fit.epochs():
         for part in loader.epoch(epoch):
-            saw = [("student" if teacher_saw else "seen", part.batch)]
+            saw: list[tuple[str, Any]] = [("student" if teacher_saw else "seen", part.batch)]
             if teacher_saw is not None:
                 clean = partial(_as_the_teacher, run, part, samples, teacher_saw)
                 saw.insert(0, ("teacher", clean))
