@@ -18,10 +18,10 @@ import torch
 
 from ..ops.op import number
 from ..policy import whole_number
-from . import data as datasets
 from . import models
 from .answers import accuracy
 from .batches import Loader, Part, Samples
+from .data import Data
 from .fit import Fit
 from .logit_cache import CacheKey, LogitCache
 from .losses import cross_entropy, distillation
@@ -75,7 +75,7 @@ class Distill(Settings):
 def run(settings: Distill, *, resume: bool = False) -> dict[str, Any]:
     """Train as told; returns what results.json holds."""
     this = Run(settings, "distill", resume=resume)
-    data = datasets.of(settings)
+    data = this.data(settings)
     teacher = None if settings.teacher in (EMA, CACHE) else _teacher(this, settings, data)
     student = this.model("student", data)
     if student is None:
@@ -86,7 +86,7 @@ def run(settings: Distill, *, resume: bool = False) -> dict[str, Any]:
     return this.close(student, results)
 
 
-def _teacher(this: Run, settings: Distill, data: datasets.Data) -> torch.nn.Module:
+def _teacher(this: Run, settings: Distill, data: Data) -> torch.nn.Module:
     if models.is_random(settings.teacher):
         made = this.model("teacher", data)
         if made is not None:
@@ -100,7 +100,7 @@ def _teacher(this: Run, settings: Distill, data: datasets.Data) -> torch.nn.Modu
     return made.to(this.accelerator.device)
 
 
-def _learn(this: Run, settings: Distill, data: datasets.Data, teacher) -> torch.nn.Module:
+def _learn(this: Run, settings: Distill, data: Data, teacher) -> torch.nn.Module:
     this.seed("student")
     student = models.create(settings.student, classes=len(data.classes), channels=data.channels)
     policy = named(settings.policy, data)
@@ -154,7 +154,7 @@ def _answers(this: Run, teacher, cache, epoch: int, part: Part) -> torch.Tensor:
     return cache.read(epoch, part.ids)[0].to(images.device)
 
 
-def _cache(this: Run, settings: Distill, data: datasets.Data, policy, teacher):
+def _cache(this: Run, settings: Distill, data: Data, policy, teacher):
     if not settings.cache:
         return nullcontext()
     if policy.mixes:

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 from ..ops.op import number
 from ..policy import whole_number
-from . import data as datasets
 from . import models
 from .answers import accuracy
 from .batches import Loader, Samples
+from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
 from .policies import named
@@ -72,7 +72,7 @@ def run(settings: Finetune, *, resume: bool = False) -> dict[str, Any]:
         settings = dataclasses.replace(settings, classes=settings.classes or NEW_DIGITS)
         what = _learned_body(this, settings)
     what = what or "pretrained:resnet50"
-    data = datasets.of(settings)
+    data = this.data(settings)
     if settings.head_epochs and not settings.frozen:
         # A new head on a whole model at once would first bend the body to its random weights.
         _train(this, "head", settings, data, what, frozen=True, epochs=settings.head_epochs)
@@ -85,7 +85,7 @@ def run(settings: Finetune, *, resume: bool = False) -> dict[str, Any]:
 
 def _learned_body(this: Run, settings: Finetune) -> str:
     """A body that has learned other digits, from all their labels: where it lies."""
-    data = datasets.of(dataclasses.replace(settings, classes=KNOWN_DIGITS, labels=0))
+    data = this.data(dataclasses.replace(settings, classes=KNOWN_DIGITS, labels=0))
     samples = Samples.of(data, data.labelled, data.rows(data.labelled))
     supervised(
         this, "body", data, "digitnet_16", samples, named(settings.policy, data),
@@ -95,7 +95,7 @@ def _learned_body(this: Run, settings: Finetune) -> str:
 
 
 def _train(
-    this: Run, stage: str, settings: Finetune, data: datasets.Data, what: str, *,
+    this: Run, stage: str, settings: Finetune, data: Data, what: str, *,
     frozen: bool, epochs: int,
 ):  # fmt: skip
     """A stage, unless it is finished: the head alone, or all of the model."""

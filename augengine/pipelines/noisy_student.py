@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 from ..ops.op import number
 from ..policy import whole_number
-from . import data as datasets
 from . import models
 from .answers import accuracy
 from .batches import Samples
+from .data import Data
 from .policies import named, plain
 from .pseudo import labelled_by
 from .run import Run
@@ -52,7 +52,7 @@ class NoisyStudent(Settings):
 def run(settings: NoisyStudent, *, resume: bool = False) -> dict[str, Any]:
     """Train as told; returns what results.json holds."""
     this = Run(settings, "noisy-student", resume=resume)
-    data = datasets.of(settings)
+    data = this.data(settings)
     names = [name.strip() for name in settings.student.split(",")]
     _check_growth([settings.teacher, *names], data)
     labelled = Samples.of(data, data.labelled, data.rows(data.labelled))
@@ -79,7 +79,7 @@ def run(settings: NoisyStudent, *, resume: bool = False) -> dict[str, Any]:
     return this.close(teacher, results)
 
 
-def _check_growth(names: list[str], data: datasets.Data) -> None:
+def _check_growth(names: list[str], data: Data) -> None:
     sizes = []
     for name in names:
         model = models.create(name, classes=len(data.classes), channels=data.channels)

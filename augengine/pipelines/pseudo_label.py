@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 from ..ops.op import number
 from ..policy import whole_number
-from . import data as datasets
 from . import fixmatch
 from .answers import accuracy
 from .batches import Samples
@@ -48,7 +47,7 @@ class PseudoLabel(Settings):
 def run(settings: PseudoLabel, *, resume: bool = False) -> dict[str, Any]:
     """Train as told; returns what results.json holds."""
     this = Run(settings, "pseudo-label", resume=resume)
-    data = datasets.of(settings)
+    data = this.data(settings)
     if settings.online:
         model = fixmatch.train(this, "fixmatch", settings, data)
         return this.close(model, {"accuracy": accuracy(this, model, data)})

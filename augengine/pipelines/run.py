@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import is_tensorboard_available, set_seed
 
+from . import data as datasets
 from . import models, pictures
 from .data import Data
 from .settings import Settings
@@ -65,6 +66,11 @@ class Run:
 
     def say(self, text: str) -> None:
         self.accelerator.print(text)
+
+    def data(self, settings: Settings) -> Data:
+        """The data that the settings name; one process looks first, since it may have to download."""
+        with self.accelerator.main_process_first():
+            return datasets.of(settings)
 
     def seed(self, stage: str) -> None:
         """What torch draws in a stage (weights, dropout) depends on the seed and the stage alone."""
