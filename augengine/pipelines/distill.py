@@ -115,7 +115,7 @@ def _learn(this: Run, settings: Distill, data: Data, teacher) -> torch.nn.Module
         this, "student", student, models.groups(student, settings.lr, settings.weight_decay),
         steps=loader.steps, test=lambda m: accuracy(this, m, data),
     )  # fmt: skip
-    with _cache(this, settings, data, policy, teacher) as cache:
+    with _cache(this, settings, data, policy, teacher, samples.ids) as cache:
         if settings.teacher == EMA:
             teacher = fit.answering
         for epoch in fit.epochs():
@@ -142,19 +142,17 @@ def _answers(this: Run, teacher, cache, epoch: int, part: Part) -> torch.Tensor:
     answers, there = cache.read(epoch, part.ids)
     if there.all():
         return answers.to(images.device)
-    if teacher is None:
-        raise ValueError(
-            f"distill: the cache lacks {int((~there).sum())} of {len(there)} answers of a batch of epoch "
-            f"{epoch}, and there is no teacher to ask. Pass --teacher, or as many --epochs as it holds."
-        )
+    assert teacher is not None, "_cache has looked whether all are there"
+    # The whole part, so that a run which was killed amid its rows asks for the same once more; and read
+    # back, so that the first student too learns from what is kept.
     with this.accelerator.autocast():
-        new = teacher(images[torch.from_numpy(~there).to(images.device)])
-    cache.write(epoch, part.ids[~there], new)
-    # Read back, so that the first student too learns from what is kept.
+        cache.write(epoch, part.ids, teacher(images))
     return cache.read(epoch, part.ids)[0].to(images.device)
 
 
-def _cache(this: Run, settings: Distill, data: Data, policy, teacher):
+def _cache(this: Run, settings: Distill, data: Data, policy, teacher, ids):
+    """The cache that the settings name, as a context; of None if they name none. Without a teacher it
+    must hold the answers for all `ids` and epochs."""
     if not settings.cache:
         return nullcontext()
     if policy.mixes:
@@ -182,4 +180,9 @@ def _cache(this: Run, settings: Distill, data: Data, policy, teacher):
         cache = LogitCache(Path(settings.cache), key)
     if cache.torn:
         this.say(f"cache: {cache.torn} rows were torn by a kill and are computed anew")
+    if teacher is None and (lacking := cache.missing(settings.epochs, ids)):
+        raise ValueError(
+            f"distill: the cache lacks {lacking:,} of the {settings.epochs * len(ids):,} answers that the run "
+            "will ask for, and there is no teacher. Pass --teacher, or as many --epochs as it holds."
+        )
     return cache

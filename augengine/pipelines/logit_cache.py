@@ -32,9 +32,9 @@ class CacheKey:
     """What the answers depend on, besides epoch, sample id and view.
 
     teacher: models.fingerprint. policy: Policy.fingerprint. data: a hash of the images by id. seed: of
-    the engine. size: the input's. classes, samples: how many; ids lie in [0, samples). top: classes
-    kept of each answer. temperature: at which the classes that are not kept have the right share
-    (without meaning if all are kept, and then 0).
+    the engine. classes, samples: how many; ids lie in [0, samples). top: classes kept of each answer.
+    temperature: at which the classes that are not kept have the right share (without meaning if all
+    are kept, and then 0).
     """
 
     teacher: str
