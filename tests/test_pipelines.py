@@ -523,6 +523,11 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
         finetune.run(finetune.Finetune(output=str(tmp_path / "run"), **told))
 
 
+def test_any_seed_that_the_settings_take(tmp_path):
+    told = {**SMALL, "model": "digitnet_8", "seed": 2**31 - 1}
+    assert "accuracy" in finetune.run(finetune.Finetune(output=str(tmp_path / "run"), **told))
+
+
 # The command line
 
 

@@ -47,7 +47,7 @@ TOLD = {
 @pytest.mark.parametrize("pipeline", TOLD)
 def test_two_processes_do_what_one_does(tmp_path, pipeline):
     """The same plans and samples are proven in test_pipelines_data; here the whole run holds together:
-    as many steps, one folder, pseudo-labels once each, a model that has learned as much."""
+    as many steps, one folder, a first epoch that loses as much, pseudo-labels once each."""
     told = TOLD[pipeline]
     cache = [f"--cache={tmp_path / 'answers'}"] if pipeline == "distill" else []
     one = train(pipeline, tmp_path / "one", *told)

@@ -50,7 +50,7 @@ class Pipelines(TyperGroup):
 
 def _leave() -> None:
     """End one of several processes at once: all is written, and on a loaded machine the threads of
-    torch.distributed may outlast the interpreter, which C++ answers by an abort (1 run in 8)."""
+    torch.distributed may outlast the interpreter, which C++ answers by an abort now and then."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -20,7 +20,7 @@ from ..ops.op import number
 from ..policy import whole_number
 from . import models
 from .answers import accuracy
-from .batches import Loader, Part, Samples
+from .batches import Part, Samples
 from .data import Data
 from .fit import Fit
 from .logit_cache import CacheKey, LogitCache
@@ -107,10 +107,7 @@ def _learn(this: Run, settings: Distill, data: Data, teacher) -> torch.nn.Module
     samples = Samples.of(data, data.labelled, data.rows(data.labelled)).and_more(
         Samples.of(data, data.unlabelled)
     )
-    loader = Loader(
-        samples, policy, batch_size=settings.batch_size, seed=settings.seed,
-        workers=settings.workers, accelerator=this.accelerator,
-    )  # fmt: skip
+    loader = this.loader(samples, policy)
     fit = Fit(
         this, "student", student, models.groups(student, settings.lr, settings.weight_decay),
         steps=loader.steps, test=lambda m: accuracy(this, m, data),

@@ -16,7 +16,7 @@ from ..ops.op import number
 from ..policy import whole_number
 from . import models
 from .answers import accuracy
-from .batches import Loader, Samples
+from .batches import Samples
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
@@ -119,10 +119,7 @@ def _train(
         layer_decay=settings.layer_decay,
     )
     samples = Samples.of(data, data.labelled, data.rows(data.labelled))
-    loader = Loader(
-        samples, named(settings.policy, data), batch_size=settings.batch_size, seed=settings.seed,
-        workers=settings.workers, accelerator=this.accelerator,
-    )  # fmt: skip
+    loader = this.loader(samples, named(settings.policy, data))
     fit = Fit(
         this, stage, model, groups, steps=loader.steps, epochs=epochs,
         test=lambda m: accuracy(this, m, data),

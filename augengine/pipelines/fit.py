@@ -1,7 +1,7 @@
 """What every training has besides its loss: optimiser, schedule, averaged weights, progress, checkpoints.
 
 for epoch in fit.epochs():
-    for part in fit.parts(loader.epoch(epoch)):
+    for part in loader.epoch(epoch):
         fit.step(part.mean(losses))
 model = fit.finish()
 """
@@ -45,6 +45,7 @@ class Fit:
         optimizer = torch.optim.AdamW(groups)
         self.schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, self.total * steps))
         accelerator = run.accelerator
+        # An earlier stage's models and schedules are not to come into this one's checkpoints.
         accelerator.free_memory()
         accelerator._custom_objects.clear()
         self.model, self.optimizer = accelerator.prepare(model, optimizer)

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from . import models
 from .answers import accuracy
-from .batches import Loader, Samples
+from .batches import Samples
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
@@ -28,24 +28,19 @@ def train(run: Run, stage: str, settings, data: Data):
         return done
     run.seed(stage)
     model = models.create(settings.model, classes=len(data.classes), channels=data.channels)
-    how = {"seed": settings.seed, "workers": settings.workers, "accelerator": run.accelerator}
-    labelled = Loader(
-        Samples.of(data, data.labelled, data.rows(data.labelled)),
-        named(settings.policy, data), batch_size=settings.batch_size, **how,
-    )  # fmt: skip
-    unlabelled = Loader(
-        Samples.of(data, data.unlabelled),
-        weak_and_strong(data), batch_size=settings.ratio * settings.batch_size, **how,
-    )  # fmt: skip
+    known = Samples.of(data, data.labelled, data.rows(data.labelled))
+    labelled = run.loader(known, named(settings.policy, data))
+    unknown = Samples.of(data, data.unlabelled)
+    unlabelled = run.loader(unknown, weak_and_strong(data), times=settings.ratio)
     fit = Fit(
         run, stage, model, models.groups(model, settings.lr, settings.weight_decay),
         steps=unlabelled.steps, test=lambda m: accuracy(run, m, data),
     )  # fmt: skip
     for epoch in fit.epochs():
         parts = zip(labelled.during(epoch, unlabelled.steps), unlabelled.epoch(epoch), strict=True)
-        for known, unknown in parts:
-            x, y = known.batch.images, known.batch.labels
-            weak, strong = unknown.batch["weak"], unknown.batch["strong"]
+        for of_known, of_unknown in parts:
+            x, y = of_known.batch.images, of_known.batch.labels
+            weak, strong = of_unknown.batch["weak"], of_unknown.batch["strong"]
             run.sheet(stage, [("teacher: weak", weak), ("student: strong", strong)])
 
             # One pass, so that BatchNorm sees all three alike.
@@ -57,9 +52,9 @@ def train(run: Run, stage: str, settings, data: Data):
             confidence, found = torch.softmax(of_weak.detach().float(), dim=1).max(dim=1)
             kept = (confidence >= settings.threshold).float()
 
-            supervised = known.mean(cross_entropy(of_x, y))
+            supervised = of_known.mean(cross_entropy(of_x, y))
             target = one_hot(found, len(data.classes)).float()
-            consistent = unknown.mean(kept * cross_entropy(of_strong, target))
+            consistent = of_unknown.mean(kept * cross_entropy(of_strong, target))
             loss = supervised + settings.unlabelled_weight * consistent
-            fit.step(loss, labelled=supervised, unlabelled=consistent, kept=unknown.mean(kept))
+            fit.step(loss, labelled=supervised, unlabelled=consistent, kept=of_unknown.mean(kept))
     return fit.finish()

@@ -17,7 +17,7 @@ from .answers import accuracy
 from .batches import Samples
 from .data import Data
 from .policies import named, plain
-from .pseudo import labelled_by
+from .pseudo import with_labels_of
 from .run import Run
 from .settings import Settings
 from .supervised import supervised
@@ -63,17 +63,12 @@ def run(settings: NoisyStudent, *, resume: bool = False) -> dict[str, Any]:
     results: dict[str, Any] = {"generation-0": {"accuracy": accuracy(this, teacher, data)}}
     for generation, name in enumerate(names, 1):
         stage = f"generation-{generation}"
-        pseudo = labelled_by(
-            this, stage, teacher, data,
-            threshold=settings.threshold, balance=settings.balance, soft=settings.soft,
-        )  # fmt: skip
-        this.say(f"{stage}: {pseudo.told(data)}")
-        both = labelled.repeated(settings.repeat, len(data.truth)).and_more(pseudo.samples(data))
+        both, told = with_labels_of(this, stage, teacher, data, settings)
         student = supervised(
             this, stage, data, name, both, named(settings.policy, data),
             dropout=settings.dropout, drop_path=settings.drop_path, teacher_saw=plain(data),
         )  # fmt: skip
-        results[stage] = {"accuracy": accuracy(this, student, data), **pseudo.told(data)}
+        results[stage] = {"accuracy": accuracy(this, student, data), **told}
         teacher = student
     results["accuracy"] = results[stage]["accuracy"]
     return this.close(teacher, results)

@@ -75,6 +75,21 @@ def choose(
     return PseudoLabels(ids[picked], copy, rows.astype(np.float32), confidence[picked])
 
 
+def with_labels_of(
+    run: Run, stage: str, teacher, data: Data, settings
+) -> tuple[Samples, dict[str, Any]]:
+    """(the labelled images, and the unlabelled ones with a teacher's labels; what to tell of those).
+
+    settings: threshold, balance and soft of `choose`, and how often labelled images are repeated.
+    """
+    how = {name: getattr(settings, name) for name in ("threshold", "balance", "soft")}
+    pseudo = labelled_by(run, stage, teacher, data, **how)
+    run.say(f"{stage}: {pseudo.told(data)}")
+    labelled = Samples.of(data, data.labelled, data.rows(data.labelled))
+    repeated = labelled.repeated(settings.repeat, len(data.truth))
+    return repeated.and_more(pseudo.samples(data)), pseudo.told(data)
+
+
 def labelled_by(run: Run, stage: str, teacher, data: Data, **how) -> PseudoLabels:
     """The teacher's labels for the unlabelled images, seen without noise; asked for once a stage.
 
@@ -87,7 +102,7 @@ def labelled_by(run: Run, stage: str, teacher, data: Data, **how) -> PseudoLabel
         )
     file = run.stage(stage) / "pseudo.safetensors"
     if file.exists():
-        return _loaded(file)
+        return PseudoLabels(**load_file(file))
     logits = answers(run, teacher, Samples.of(data, data.unlabelled), plain(data))
     made = choose(logits, data.unlabelled, **how)
     if not len(made.ids):
@@ -106,7 +121,3 @@ def _save(made: PseudoLabels, file: Path) -> None:
     beside = file.with_suffix(".partial")
     save_file({name: np.ascontiguousarray(value) for name, value in vars(made).items()}, beside)
     beside.replace(file)
-
-
-def _loaded(file: Path) -> PseudoLabels:
-    return PseudoLabels(**load_file(file))

@@ -17,7 +17,7 @@ from . import fixmatch
 from .answers import accuracy
 from .batches import Samples
 from .policies import named
-from .pseudo import labelled_by
+from .pseudo import with_labels_of
 from .run import Run
 from .settings import Settings
 from .supervised import supervised
@@ -59,13 +59,8 @@ def run(settings: PseudoLabel, *, resume: bool = False) -> dict[str, Any]:
     results: dict[str, Any] = {"labelled_only": accuracy(this, model, data)}
     for number_ in range(1, settings.rounds + 1):
         stage = f"round-{number_}"
-        pseudo = labelled_by(
-            this, stage, model, data,
-            threshold=settings.threshold, balance=settings.balance, soft=settings.soft,
-        )  # fmt: skip
-        this.say(f"{stage}: {pseudo.told(data)}")
-        both = labelled.repeated(settings.repeat, len(data.truth)).and_more(pseudo.samples(data))
+        both, told = with_labels_of(this, stage, model, data, settings)
         model = supervised(this, stage, data, settings.model, both, policy)
-        results[stage] = {"accuracy": accuracy(this, model, data), **pseudo.told(data)}
+        results[stage] = {"accuracy": accuracy(this, model, data), **told}
     results["accuracy"] = accuracy(this, model, data)
     return this.close(model, results)

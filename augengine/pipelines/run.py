@@ -15,6 +15,7 @@ from accelerate.utils import is_tensorboard_available, set_seed
 
 from . import data as datasets
 from . import models, pictures
+from .batches import Loader, Samples
 from .data import Data
 from .settings import Settings
 
@@ -72,9 +73,20 @@ class Run:
         with self.accelerator.main_process_first():
             return datasets.of(settings)
 
+    def loader(self, samples: Samples, policy, *, times: int = 1) -> Loader:
+        """This process's part of the samples' batches, which are `times` as large as the settings say."""
+        return Loader(
+            samples,
+            policy,
+            batch_size=times * self.settings.batch_size,
+            seed=self.settings.seed,
+            workers=self.settings.workers,
+            accelerator=self.accelerator,
+        )
+
     def seed(self, stage: str) -> None:
         """What torch draws in a stage (weights, dropout) depends on the seed and the stage alone."""
-        set_seed(self.settings.seed * 1000 + sum(stage.encode()) % 1000)
+        set_seed((self.settings.seed * 1000 + sum(stage.encode()) % 1000) % 2**32)
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""

@@ -13,7 +13,7 @@ from ..engine import Engine
 from ..policy import Policy
 from . import models
 from .answers import accuracy
-from .batches import Loader, Part, Samples
+from .batches import Part, Samples
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
@@ -38,13 +38,9 @@ def supervised(
         what, classes=len(data.classes), channels=data.channels,
         dropout=dropout, drop_path=drop_path,
     )  # fmt: skip
-    settings = run.settings
-    loader = Loader(
-        samples, policy, batch_size=settings.batch_size, seed=settings.seed,
-        workers=settings.workers, accelerator=run.accelerator,
-    )  # fmt: skip
+    loader = run.loader(samples, policy)
     fit = Fit(
-        run, stage, model, models.groups(model, settings.lr, settings.weight_decay),
+        run, stage, model, models.groups(model, run.settings.lr, run.settings.weight_decay),
         steps=loader.steps, epochs=epochs, test=lambda m: accuracy(run, m, data),
     )  # fmt: skip
     for epoch in fit.epochs():
