@@ -6,22 +6,22 @@
 batch; `execute` draws it. `Engine` and `Collate` do both at once.
 """
 
-from . import presets
-from .batch import Batch, BatchOfViews, PackedBatch
-from .device import DeviceLoader
-from .engine import Engine
-from .from_timm import from_timm
-from .from_torchvision import from_torchvision
 from .kernels import Sources, execute
-from .kernels.compiled import as_tensor, draw
-from .loader import Collate, WithIds, pack
-from .ops import *  # noqa: F403
-from .ops import __all__ as _ops
+from .kernels.operator import as_tensor, draw
+from .loading.batch import Batch, BatchOfViews, PackedBatch
+from .loading.collate import Collate, WithIds, pack
+from .loading.device_loader import DeviceLoader
+from .loading.engine import Engine
+from .loading.targets import boxes, masks, soft_labels
 from .plan import Finish, Plan, concatenate, side_by_side
-from .policy import Policy
-from .schedule import Ramp
-from .targets import boxes, masks, soft_labels
-from .views import Views
+from .policy.ops import *  # noqa: F403
+from .policy.ops import __all__ as _ops
+from .policy.policy import Policy
+from .policy.schedule import Ramp
+from .policy.views import Views
+from .recipes import presets
+from .recipes.from_timm import from_timm
+from .recipes.from_torchvision import from_torchvision
 
 __version__ = "0.1.0"
 __all__ = [

@@ -9,7 +9,7 @@ import torch
 
 import augengine as ae
 from augengine.demo import measure, peers
-from augengine.kernels.fresh import empty
+from augengine.kernels.allocate import empty
 
 from .workloads import OUTPUT, POLICIES
 

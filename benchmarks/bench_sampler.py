@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import augengine as ae
-from augengine.draws import Draws
+from augengine.policy.keyed import Draws
 
 from .bench_policies import engine_call, sizes_of
 from .workloads import POLICIES

@@ -103,7 +103,7 @@ def bandwidth() -> Timing:
 
 def floors(copy: Timing) -> Iterator[Row]:
     """Kernels as multiples of what memory allows, and the host's part."""
-    from augengine.kernels import gpu
+    from augengine.kernels.gpu import executor as gpu
 
     yield Row("copy bandwidth", 2 * COPY_BYTES / copy.median / 1e9, "GB/s", copy.spread, len(copy))
     for name, policy in POLICIES.items():
@@ -129,7 +129,7 @@ def floors(copy: Timing) -> Iterator[Row]:
 
 def variants() -> Iterator[Row]:
     """Each tile, and the pixels of a thread in fours or one by one."""
-    from augengine.kernels import gpu
+    from augengine.kernels.gpu import executor as gpu
 
     for name, policy in POLICIES.items():
         batch = prepared(policy)[0]
@@ -278,7 +278,7 @@ def planned(policy: ae.Policy, epoch: int = 0, batch: int = BATCH) -> ae.Plan:
 
 def prepared(policy: ae.Policy) -> list[Prepared]:
     """Batches to be drawn in turn, each from memory of its own."""
-    from augengine.kernels import gpu_pack
+    from augengine.kernels.gpu import lower as gpu_pack
 
     images = torch.from_numpy(workloads.crops(BATCH)).cuda()
     made = []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import augengine as ae
-from augengine.kernels import reference
+from augengine.kernels.reference import executor as reference
 
 from . import workloads
 

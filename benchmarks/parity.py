@@ -18,7 +18,7 @@ import torch
 
 import augengine as ae
 from augengine.demo import measure, shipped_photographs
-from augengine.ops import spaces
+from augengine.policy.ops import spaces
 
 RESULT = Path(__file__).parent.parent / "docs" / "parity.md"
 SIDE = 224

@@ -58,7 +58,8 @@ def compiled(
 ):  # fmt: skip
     """Compile `draw` for a device that is not here: sm_80 … or gfx942. needs: of FLAGS, which hold.
     As the executor compiles it for a contiguous output whose width is a multiple of 16."""
-    from augengine.kernels import gpu, gpu_draw
+    from augengine.kernels.gpu import draw as gpu_draw
+    from augengine.kernels.gpu import executor as gpu
 
     stride_of_1 = "stride_c" if channels_last else "stride_x"
     constants = {
@@ -80,7 +81,8 @@ def compiled(
 
 def compiled_statistics(device, source="uint8", channels=3):
     """Compile `complete` for packed images."""
-    from augengine.kernels import gpu, gpu_statistics
+    from augengine.kernels.gpu import executor as gpu
+    from augengine.kernels.gpu import statistics as gpu_statistics
 
     constants = {
         "SOURCE": gpu.SOURCE_TYPES[getattr(torch, source)],
@@ -97,7 +99,7 @@ def compiled_statistics(device, source="uint8", channels=3):
 
 def compiled_filters(device, dtype="u8", channels=3):
     """Compile `filter_rows`."""
-    from augengine.kernels import gpu_filter
+    from augengine.kernels.gpu import filter as gpu_filter
 
     pointers = {"out": f"*{dtype}", "pictures": f"*{dtype}", "rows": "*fp32", "filters": "*fp32"}
     constants = {"CHANNELS": channels, "BLOCK": gpu_filter.BLOCK}
@@ -113,7 +115,7 @@ def _counted(function, device, pointers, constants, aligned, pixels, warps=4):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from augengine.kernels import gpu
+    from augengine.kernels.gpu import executor as gpu
 
     tables = dict.fromkeys(("views", "steps", "curves", "layers", "finish"), "*fp32")
     known = {"images": "*i64", **tables, **pointers, **dict.fromkeys(constants, "constexpr")}

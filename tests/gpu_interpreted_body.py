@@ -33,7 +33,7 @@ from test_parity import (
 )
 
 import augengine as ae
-from augengine.kernels import gpu
+from augengine.kernels.gpu import executor as gpu
 from augengine.plan import (
     CONSTANT,
     CURVE,

@@ -14,7 +14,7 @@ from timm.data import auto_augment as timm
 from torchvision.transforms import v2
 
 import augengine as ae
-from augengine.ops import spaces
+from augengine.policy.ops import spaces
 
 SURE = 1e-4  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
 

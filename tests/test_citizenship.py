@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.data import DataLoader, DistributedSampler
 
 import augengine as ae
-from augengine.kernels.gpu_pack import pack
+from augengine.kernels.gpu.lower import pack
 
 IMAGES = patches(6, 40, 44)
 POLICY = [
@@ -226,7 +226,7 @@ def test_autocast_on_a_gpu():
 
 
 def test_a_plans_tensor_is_the_plan():
-    from augengine.kernels.compiled import _plan_of
+    from augengine.kernels.operator import _plan_of
 
     (plan,) = plans(1)
     assert _plan_of(ae.as_tensor(plan)) == plan

@@ -12,9 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import augengine as ae
-from augengine import demo
+from augengine import demo, sheet
 from augengine.cli import app
-from augengine.demo import sheet
 from augengine.plan import Finish
 
 SIZES = {"a.png": (60, 90), "b.jpg": (120, 70), "sub/c.png": (64, 64)}

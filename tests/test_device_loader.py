@@ -161,10 +161,10 @@ def test_a_plan_is_packed_for_a_gpu_unless_the_cpu_is_named(monkeypatch):
             launch.packed is not None for launch in ae.pack(POLICY, **HOW, **how)(samples).launches
         ]
 
-    monkeypatch.setattr("augengine.loader.has_triton", lambda: True)
+    monkeypatch.setattr("augengine.loading.collate.has_triton", lambda: True)
     assert packed() == packed(executor="gpu") == packed(device="cuda") == [True]
     assert packed(device="cpu") == packed(executor="torch") == packed(executor="cpu") == [False]
-    monkeypatch.setattr("augengine.loader.has_triton", lambda: False)
+    monkeypatch.setattr("augengine.loading.collate.has_triton", lambda: False)
     assert packed() == [False]
 
 
@@ -568,14 +568,14 @@ def test_out_of_memory_for_the_images_names_their_bytes(monkeypatch):
 
 INTERPRETED = """
 import torch, augengine as ae, numpy as np
-from augengine.kernels import gpu
+from augengine.kernels.gpu import executor as gpu, lower
 policy = [ae.RandomResizedCrop(16), ae.RandomAutocontrast(1), ae.GaussianBlur(3), ae.CutMix()]
 samples = [(np.arange(30 * w * 3, dtype=np.uint8).reshape(30, w, 3), 0, w) for w in (20, 21, 22)]
 batch = ae.pack(policy, num_classes=2, executor="gpu")(samples)
 assert batch.launches[0].packed is not None
 gpu.pack = None  # not again
 drawn = batch.draw().images
-gpu.pack = ae.kernels.gpu_pack.pack
+gpu.pack = lower.pack
 assert torch.equal(drawn, ae.Collate(policy, num_classes=2, executor="gpu")(samples).images)
 """
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from augengine.draws import Draws, below, beta_variate, gamma_draws, log_gamma_variate, philox4x32
+from augengine.policy.keyed import (
+    Draws,
+    below,
+    beta_variate,
+    gamma_draws,
+    log_gamma_variate,
+    philox4x32,
+)
 
 SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
 

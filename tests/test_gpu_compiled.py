@@ -91,7 +91,7 @@ def pretended(monkeypatch):
     """The executor with a GPU that compiles and does not draw: its kernels."""
     from triton.runtime import driver
 
-    from augengine.kernels import gpu
+    from augengine.kernels.gpu import executor as gpu
 
     monkeypatch.setattr(driver, "_active", Pretended())
     monkeypatch.setattr(gpu, "INTERPRETED", True)  # CPU tensors stand for those of the GPU

@@ -16,7 +16,8 @@ from test_parity import _tolerance
 
 import augengine as ae
 from augengine import kernels
-from augengine.kernels import gpu_pack, gpu_tables
+from augengine.kernels.gpu import lower as gpu_pack
+from augengine.kernels.gpu import tables as gpu_tables
 from augengine.plan import GAUSSIAN, MATRIX, SHARPNESS
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -112,7 +113,7 @@ def test_tables_lie_in_one_buffer_at_multiples_of_16_and_hold_the_plan():
 
 def test_a_plan_is_packed_without_triton_and_pickled():
     """As a DataLoader's worker does."""
-    code = "import sys; from augengine.kernels import gpu_pack; assert 'triton' not in sys.modules"
+    code = "import sys; from augengine.kernels.gpu import lower; assert 'triton' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     images = patches(4, 40, 44)
     packed = gpu_pack.pack(plan_of([ae.GaussianBlur(5), *ops], images))
@@ -215,7 +216,7 @@ def test_repetition_changes_no_bit_on_a_gpu():
 
 @pytest.mark.gpu
 def test_a_captured_graph_draws_the_next_plan():
-    from augengine.kernels import gpu
+    from augengine.kernels.gpu import executor as gpu
 
     images = patches(8, 90, 100).cuda()
     sources = ae.Sources.of(images)

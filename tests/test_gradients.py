@@ -9,7 +9,8 @@ from cases import as_float, assert_close, plan_of, with_steps
 from photos import patches
 
 import augengine as ae
-from augengine.kernels import Sources, reference
+from augengine.kernels import Sources
+from augengine.kernels.reference import executor as reference
 from augengine.plan import HUE, NOISE, SYMMETRIC
 
 NORMALIZE = ae.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

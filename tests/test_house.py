@@ -1,55 +1,42 @@
 """The rules of the house: which way imports point, what an import costs, what is shipped."""
 
 import ast
+import graphlib
 import json
-import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import setuptools
 
 import augengine
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# From the top down. A file imports from the rows below its own, and from its own room (its
-# pattern, where that is a folder). A new file must be given a place here.
-LAYERS = (
-    ("__main__.py",),
-    ("cli.py",),
-    ("pipelines/*.py",),
-    ("demo/*.py",),
-    ("__init__.py",),
-    ("presets.py", "from_torchvision.py", "from_timm.py"),
-    ("device.py",),
-    ("loader.py",),
-    ("engine.py",),
-    ("batch.py",),
-    ("views.py", "targets.py", "schedule.py"),
-    ("policy.py", "kernels/*.py"),
-    ("ops/*.py",),
-    ("draft.py",),
-    ("geometry.py", "colour.py", "draws.py", "layers.py"),
-    ("plan.py",),
+# The wings, from the top down: a file imports from the rows below its own and from its own wing.
+# Wings of one row are strangers to each other, so policy and kernels meet in plan only.
+HOUSE = (
+    {"__main__"},
+    {"cli"},
+    {"pipelines", "demo"},
+    {"sheet", "__init__"},
+    {"recipes"},
+    {"loading"},
+    {"policy", "kernels"},
+    {"plan"},
+    {"checks"},
 )
+# The executors inside kernels: strangers to each other.
+EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}
 
-# Kernels decide nothing: all that they know of augengine is the plan.
-KERNELS_MAY_IMPORT = ("plan.py", "kernels/*.py")
-
-# The only files that may import a compiler.
-COMPILERS = {
-    "numba": ("kernels/cpu.py", "kernels/cpu_*.py", "kernels/memory.py", "kernels/bind.py"),
-    "llvmlite": ("kernels/memory.py",),
-    "triton": ("kernels/gpu.py", "kernels/gpu_*.py"),
-}
+# The only rooms that may import a compiler.
+COMPILERS = {"numba": "kernels/cpu/", "llvmlite": "kernels/cpu/memory.py", "triton": "kernels/gpu/"}
 
 # Imported when first needed, so not by `import augengine`.
 LAZY = {
@@ -71,15 +58,9 @@ LAZY = {
 
 
 def package_files():
-    """The package's files by their path inside it; kernels/ is reached through its symlink."""
+    """The package's files by their path inside it."""
     package = ROOT / "augengine"
-    files = (
-        Path(folder, name)
-        for folder, _, names in os.walk(package, followlinks=True)
-        for name in names
-        if name.endswith(".py")
-    )
-    return {file.relative_to(package).as_posix(): file for file in sorted(files)}
+    return {file.relative_to(package).as_posix(): file for file in sorted(package.rglob("*.py"))}
 
 
 FILES = package_files()
@@ -113,31 +94,34 @@ def own_imports(file):
     return {target for name in imported_names(file) if (target := file_of(name))}
 
 
-def matches(file, patterns):
-    return any(fnmatch(file, pattern) for pattern in patterns)
-
-
-def place(file):
-    """(row, pattern) of a file in LAYERS."""
-    places = [(r, p) for r, row in enumerate(LAYERS) for p in row if fnmatch(file, p)]
-    assert len(places) == 1, f"{file}: give it one place in LAYERS (tests/test_house.py)"
-    return places[0]
+def row_of(file):
+    """(row in HOUSE, wing) of a file."""
+    wing = file.split("/")[0].removesuffix(".py")
+    rows = [row for row, wings in enumerate(HOUSE) if wing in wings]
+    assert len(rows) == 1, f"{file}: give its wing a place in HOUSE (tests/test_house.py)"
+    return rows[0], wing
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_imports_point_down(file):
-    row, room = place(file)
+    row, wing = row_of(file)
     for target in own_imports(file):
-        target_row, target_room = place(target)
-        assert target_row > row or target_room == room != target, (
-            f"{file} imports {target}, which is not below it"
-        )
+        target_row, target_wing = row_of(target)
+        assert target_row > row or target_wing == wing, f"{file} imports {target}, not below it"
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if f.startswith("kernels/")])
-def test_kernels_import_only_the_plan(file):
-    strangers = {f for f in own_imports(file) if not matches(f, KERNELS_MAY_IMPORT)}
-    assert not strangers
+@pytest.mark.parametrize("file", [f for f in FILES if f.rpartition("/")[0] in EXECUTORS])
+def test_executors_are_strangers(file):
+    own = file.rpartition("/")[0]
+    assert not {f for f in own_imports(file) if f.rpartition("/")[0] in EXECUTORS - {own}}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {file: own_imports(file) - {file} for file in FILES}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_the_pixel_imports_nothing():
@@ -148,13 +132,13 @@ def test_the_pixel_imports_nothing():
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_compilers_are_imported_in_one_place(compiler):
     users = {f for f in FILES if compiler in {n.partition(".")[0] for n in imported_names(f)}}
-    assert not {f for f in users if not matches(f, COMPILERS[compiler])}
+    assert users
+    assert not {f for f in users if not f.startswith(COMPILERS[compiler])}
 
 
 def test_every_folder_is_packaged():
     folders = {Path("augengine", file).parent.as_posix().replace("/", ".") for file in FILES}
-    with open(ROOT / "pyproject.toml", "rb") as file:
-        assert set(tomllib.load(file)["tool"]["setuptools"]["packages"]) == folders
+    assert set(setuptools.find_packages(ROOT, include=["augengine*"])) == folders
 
 
 IMPORT_AFTER_TORCH = """

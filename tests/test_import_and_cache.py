@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from augengine.kernels import cpu
+from augengine.kernels.cpu import executor as cpu
 
 FIRST_CALL = """
 import json, sys, time, torch, augengine as ae

@@ -328,7 +328,7 @@ def test_with_ids_under_a_subset_keeps_the_whole_datasets_ids():
 
 
 def test_a_worker_samples_each_plan_once(monkeypatch):
-    monkeypatch.setattr("augengine.loader.get_worker_info", lambda: object())
+    monkeypatch.setattr("augengine.loading.collate.get_worker_info", lambda: object())
     calls = []
     sample = ae.Policy.sample
     monkeypatch.setattr(ae.Policy, "sample", lambda *a, **how: calls.append(1) or sample(*a, **how))

@@ -201,7 +201,7 @@ def test_mixup_after_anything_is_op_by_op(executor, first):
 
 
 def test_cells_are_disjoint_and_cover():
-    from augengine.layers import Layers, cells
+    from augengine.policy.layers import Layers, cells
 
     random = np.random.default_rng(0)
     for _ in range(50):

@@ -12,15 +12,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import augengine as ae
-from augengine.plan import (
-    CURVE,
-    HISTOGRAM,
-    MEAN,
-    NO_VIEW,
-    PLAIN_COLOUR,
-    array_fields,
-    concatenate,
-)
+from augengine.plan import CURVE, HISTOGRAM, MEAN, NO_VIEW, PLAIN_COLOUR, array_fields, concatenate
 
 EVERYTHING = [
     ae.RandomResizedCrop(24),

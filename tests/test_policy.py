@@ -10,9 +10,9 @@ import yaml
 from scipy import stats
 
 import augengine as ae
-from augengine import ops
-from augengine.ops.op import Op
 from augengine.plan import CURVE, MATRIX, NO_VIEW
+from augengine.policy import ops
+from augengine.policy.ops.op import Op
 
 SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
 

@@ -6,7 +6,7 @@ import torch
 from photos import photos
 
 import augengine as ae
-from augengine import presets
+from augengine.recipes import presets
 
 POLICIES = {
     "imagenet": presets.imagenet(64),

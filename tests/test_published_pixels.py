@@ -33,8 +33,8 @@ from scipy.ndimage import gaussian_filter
 from torchvision.transforms import v2
 
 import augengine as ae
-from augengine.ops import spaces
-from augengine.ops.op import Op
+from augengine.policy.ops import spaces
+from augengine.policy.ops.op import Op
 
 PHOTO = patch("astronaut", 64, 80)
 HEIGHT, WIDTH = PHOTO.shape[1:]

@@ -6,7 +6,7 @@ import torch
 from published import TORCHVISION, given, plain, timm, timm_arguments
 from torchvision.transforms import v2
 
-from augengine.ops import actions, spaces
+from augengine.policy.ops import actions, spaces
 
 FRAMES = [(224, 224), (331, 331), (151, 97), (32, 640), (1, 3)]
 

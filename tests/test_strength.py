@@ -102,7 +102,7 @@ def test_strength_reaches_workers_that_run(workers):
 
 
 def test_nothing_is_compiled_for_another_strength():
-    from augengine.kernels import cpu
+    from augengine.kernels.cpu import executor as cpu
 
     images, engine = patches(6, 33, 41), ae.Engine([ae.RandomAffine(20), ae.RandAugment()])
     engine(images, ids=IDS)

@@ -20,9 +20,9 @@ from torchvision.models import ResNet50_Weights
 from torchvision.transforms import InterpolationMode
 
 import augengine as ae
-from augengine.from_timm import from_timm
-from augengine.from_torchvision import from_torchvision
-from augengine.ops import spaces
+from augengine.policy.ops import spaces
+from augengine.recipes.from_timm import from_timm
+from augengine.recipes.from_torchvision import from_torchvision
 
 BILINEAR = InterpolationMode.BILINEAR
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -21,8 +21,9 @@ from .. import (
     RandomHorizontalFlip,
     RandomResizedCrop,
     execute,
+    sheet,
 )
-from . import measure, peers, sheet
+from . import measure, peers
 from .measure import Timing
 
 SHOWN, VERSIONS = 6, 4  # photographs on the sheet, and augmented versions of each

@@ -26,8 +26,9 @@ from .. import (
     TrivialAugmentWide,
     UniformAugment,
     from_timm,
+    sheet,
 )
-from . import sheet, shipped_photographs
+from . import shipped_photographs
 
 SHOWN: dict[str, list[Op]] = {
     "RandAugment(2, 9)": [RandAugment()],

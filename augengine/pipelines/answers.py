@@ -7,8 +7,8 @@ import torch
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 
-from ..engine import Engine
-from ..loader import Collate
+from ..loading.collate import Collate
+from ..loading.engine import Engine
 from .batches import Samples
 from .data import Data
 from .policies import plain

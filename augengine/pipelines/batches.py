@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..device import DeviceLoader
-from ..draws import Draws
-from ..engine import Engine
-from ..loader import pack
+from ..loading.collate import pack
+from ..loading.device_loader import DeviceLoader
+from ..loading.engine import Engine
+from ..policy.keyed import Draws
 from .data import Data
 
 

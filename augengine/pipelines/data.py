@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..draws import Draws
-from ..presets import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
+from ..policy.keyed import Draws
+from ..recipes.presets import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from .settings import Settings
 
 DIGITS_MEAN, DIGITS_STD = (0.1307,), (0.3081,)

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 import torch
 
-from ..ops.op import number
-from ..policy import whole_number
+from ..policy.ops.op import number
+from ..policy.policy import whole_number
 from . import models
 from .answers import accuracy
 from .batches import Part, Samples

@@ -12,8 +12,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..ops.op import number
-from ..policy import whole_number
+from ..policy.ops.op import number
+from ..policy.policy import whole_number
 from . import models
 from .answers import accuracy
 from .batches import Samples

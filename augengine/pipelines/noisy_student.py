@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..ops.op import number
-from ..policy import whole_number
+from ..policy.ops.op import number
+from ..policy.policy import whole_number
 from . import models
 from .answers import accuracy
 from .batches import Samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..demo.sheet import PAPER, Tile, displayed, draw
+from ..sheet import PAPER, Tile, displayed, draw
 
 SHOWN, TILE = 8, 112
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..ops import (
+from ..policy.ops import (
     CenterCrop,
     Cutout,
     FixMatchAugment,
@@ -18,8 +18,8 @@ from ..ops import (
     Resize,
     TrivialAugmentWide,
 )
-from ..policy import Policy
-from ..views import Views
+from ..policy.policy import Policy
+from ..policy.views import Views
 from .data import Data
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..ops.op import number
-from ..policy import whole_number
+from ..policy.ops.op import number
+from ..policy.policy import whole_number
 from . import fixmatch
 from .answers import accuracy
 from .batches import Samples

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from ..ops.op import number
-from ..policy import whole_number
+from ..policy.ops.op import number
+from ..policy.policy import whole_number
 
 PRECISIONS = ("no", "bf16", "fp16")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ..batch import Batch
-from ..engine import Engine
-from ..policy import Policy
+from ..loading.batch import Batch
+from ..loading.engine import Engine
+from ..policy.policy import Policy
 from . import models
 from .answers import accuracy
 from .batches import Part, Samples

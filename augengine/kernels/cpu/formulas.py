@@ -1,0 +1,122 @@
+"""`pixel`'s formulas compiled by numba, and the decorator that the CPU kernel shares."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..bind import FLOATS, WORDS, bind
+
+# No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
+jit = njit(nogil=True, error_model="numpy", forceinline=True)
+# For long loops that want all registers to themselves.
+apart = njit(nogil=True, error_model="numpy")
+f32 = np.float32
+ZERO, ONE, TWO, HALF = f32(0), f32(1), f32(2), f32(0.5)
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+@jit
+def _where(condition, yes, no):
+    return yes if condition else no
+
+
+@jit
+def _minimum(a, b):
+    return a if a < b else b
+
+
+@jit
+def _maximum(a, b):
+    return a if a > b else b
+
+
+@jit
+def _divide(a, b):
+    return a / b
+
+
+@jit
+def _floor(a):
+    return np.floor(a)
+
+
+@jit
+def _absolute(a):
+    return abs(a)
+
+
+@jit
+def _sqrt(a):
+    return f32(math.sqrt(a))
+
+
+@jit
+def _log(a):
+    return f32(math.log(a))
+
+
+@jit
+def _cos(a):
+    return f32(math.cos(a))
+
+
+@jit
+def _sin(a):
+    return f32(math.sin(a))
+
+
+@jit
+def _to_float(word):
+    return f32(word)
+
+
+@jit
+def _mul_hi(a, b):
+    return np.uint32((np.uint64(a) * np.uint64(b)) >> np.uint64(32))
+
+
+@jit
+def _mul_lo(a, b):
+    return np.uint32((np.uint64(a) * np.uint64(b)) & _LOW)
+
+
+@jit
+def _xor(a, b):
+    return np.uint32(a ^ b)
+
+
+px = bind(
+    {
+        **{name: f32(value) for name, value in FLOATS.items()},
+        **{name: np.uint32(value) for name, value in WORDS.items()},
+        "floor": _floor,
+        "where": _where,
+        "minimum": _minimum,
+        "maximum": _maximum,
+        "absolute": _absolute,
+        "divide": _divide,
+        "sqrt": _sqrt,
+        "log": _log,
+        "cos": _cos,
+        "sin": _sin,
+        "to_float": _to_float,
+        "mul_hi": _mul_hi,
+        "mul_lo": _mul_lo,
+        "xor": _xor,
+    },
+    jit,
+)
+
+# numba resolves a module's names, not a namespace's attributes.
+project, seen_from, inside, edge, fold = px.project, px.seen_from, px.inside, px.edge, px.fold
+first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
+gain_offset, matrix_row = px.gain_offset, px.matrix_row
+curve_entry, from_byte = px.curve_entry, px.from_byte
+solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
+hue_angle, hue_channel = px.hue_angle, px.hue_channel
+philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
+smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
+blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

@@ -1,0 +1,128 @@
+"""`pixel`'s formulas compiled by Triton: for blocks of pixels, or for scalars."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from ..bind import FLOATS, WORDS, bind
+
+INTERPRETED = triton.knobs.runtime.interpret  # set by TRITON_INTERPRET=1 before the import
+
+
+def constant(value):
+    """A number that kernels may read from a module. (To the interpreter a constexpr times a block
+    is another constexpr, which it then cannot use.)"""
+    return value if INTERPRETED else tl.constexpr(value)
+
+
+@triton.jit
+def _floor(a):
+    return tl.floor(a)
+
+
+@triton.jit
+def _where(condition, yes, no):
+    return tl.where(condition, yes, no)
+
+
+@triton.jit
+def _minimum(a, b):
+    return tl.minimum(a, b)
+
+
+@triton.jit
+def _maximum(a, b):
+    return tl.maximum(a, b)
+
+
+@triton.jit
+def _absolute(a):
+    return tl.abs(a)
+
+
+@triton.jit
+def _divide(a, b):
+    return tl.div_rn(a, b)  # `/` is not correctly rounded
+
+
+@triton.jit
+def _quotient(a, b):
+    return a // b  # of whole numbers
+
+
+@triton.jit
+def _sqrt(a):
+    return tl.sqrt_rn(a)
+
+
+@triton.jit
+def _log(a):
+    return tl.log(a)
+
+
+@triton.jit
+def _cos(a):
+    return tl.cos(a)
+
+
+@triton.jit
+def _sin(a):
+    return tl.sin(a)
+
+
+@triton.jit
+def _to_float(word):
+    return word.to(tl.float32)
+
+
+@triton.jit
+def _mul_hi(a, b):
+    return tl.umulhi(tl.full([1], a, tl.uint32), b)
+
+
+@triton.jit
+def _mul_lo(a, b):
+    return tl.full([1], a, tl.uint32) * b
+
+
+@triton.jit
+def _xor(a, b):
+    return a ^ b
+
+
+px = bind(
+    {
+        "tl": tl,
+        **{name: constant(value) for name, value in (FLOATS | WORDS).items()},
+        "floor": _floor,
+        "where": _where,
+        "minimum": _minimum,
+        "maximum": _maximum,
+        "absolute": _absolute,
+        "divide": _divide,
+        "quotient": _quotient,
+        "sqrt": _sqrt,
+        "log": _log,
+        "cos": _cos,
+        "sin": _sin,
+        "to_float": _to_float,
+        "mul_hi": _mul_hi,
+        "mul_lo": _mul_lo,
+        "xor": _xor,
+    },
+    triton.jit,
+)
+
+# Triton resolves a module's names, not a namespace's attributes.
+project, seen_from, inside, edge, fold = px.project, px.seen_from, px.inside, px.edge, px.fold
+first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
+clamp, gain_offset, matrix_row = px.clamp, px.gain_offset, px.matrix_row
+curve_entry, from_byte = px.curve_entry, px.from_byte
+solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
+hue_angle, hue_channel = px.hue_angle, px.hue_channel
+philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
+stretch_gain, stretch_offset = px.stretch_gain, px.stretch_offset
+stretch_low, stretch_scale, equalized = px.stretch_low, px.stretch_scale, px.equalized
+smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
+blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

@@ -1,0 +1,1 @@
+"""The torch executor: the readable definition, for any device and with gradients."""

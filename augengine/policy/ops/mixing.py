@@ -1,0 +1,334 @@
+"""Ops that layer one output over another, or erase a part of it.
+
+CutMix, MixUp and Mosaic draw λ, box and partner for every sample; same_on_batch=True gives what
+torchvision and timm publish: one λ and box for the batch, the partner being the one before. λ and box
+are keyed by the sample; the partner is the one draw that depends on the batch at hand, though not on
+its order. A batch of one has no partner: a mix leaves it as it is, and says so in the plan. With a
+second batch at hand (`partners=` of the engine) partners come from there.
+Labels follow from the layers' weights: `soft_labels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..keyed import below, beta_variate, gamma_draws
+from .op import LAYER, Op, acting, colour, interval, number, one_or_interval, several, whole
+
+
+@dataclass(frozen=True)
+class CutMix(Op):
+    """Paste a box of another sample (Yun et al. 2019).
+
+    λ ~ Beta(alpha, alpha); the box has half sides int(0.5·√(1−λ)·size) about a uniform centre and
+    is clipped to the frame; the labels' shares follow the clipped area. p: how many samples mix.
+    """
+
+    alpha: float = 1.0
+    p: float = 1.0
+    same_on_batch: bool = False
+    stages = (LAYER, LAYER)
+
+    def __post_init__(self):
+        self._set(
+            alpha=number("CutMix.alpha", self.alpha, 1e-3, 1e3), p=number("CutMix.p", self.p, 0, 1)
+        )
+
+    def sample(self, draft, rows, place):
+        count = 2 + 2 * gamma_draws(self.alpha)
+        rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
+        _cut(draft, rows, partner, uniform, self.alpha)
+
+
+@dataclass(frozen=True)
+class MixUp(Op):
+    """Blend with another sample: λ·own + (1 − λ)·other, λ ~ Beta(alpha, alpha) (Zhang et al. 2018).
+
+    p: how many samples mix. A partner that already has boxes is blended box by box.
+    """
+
+    alpha: float = 1.0
+    p: float = 1.0
+    same_on_batch: bool = False
+    stages = (LAYER, LAYER)
+
+    def __post_init__(self):
+        self._set(
+            alpha=number("MixUp.alpha", self.alpha, 1e-3, 1e3), p=number("MixUp.p", self.p, 0, 1)
+        )
+
+    def sample(self, draft, rows, place):
+        count = 2 + 2 * gamma_draws(self.alpha)
+        rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
+        _mix(draft, rows, partner, uniform, self.alpha)
+
+
+@dataclass(frozen=True)
+class MixUpOrCutMix(Op):
+    """Either of them (timm's Mixup): CutMix with probability switch_prob, otherwise MixUp.
+
+    p: how many samples mix at all.
+    """
+
+    mixup_alpha: float = 0.8
+    cutmix_alpha: float = 1.0
+    switch_prob: float = 0.5
+    p: float = 1.0
+    same_on_batch: bool = False
+    stages = (LAYER, LAYER)
+
+    def __post_init__(self):
+        where = "MixUpOrCutMix"
+        self._set(
+            mixup_alpha=number(f"{where}.mixup_alpha", self.mixup_alpha, 1e-3, 1e3),
+            cutmix_alpha=number(f"{where}.cutmix_alpha", self.cutmix_alpha, 1e-3, 1e3),
+            switch_prob=number(f"{where}.switch_prob", self.switch_prob, 0, 1),
+            p=number(f"{where}.p", self.p, 0, 1),
+        )
+
+    def sample(self, draft, rows, place):
+        count = 3 + 2 * max(map(gamma_draws, (self.mixup_alpha, self.cutmix_alpha)))
+        rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
+        cuts, uniform = uniform[:, 0] < self.switch_prob, uniform[:, 1:]
+        # Who blends must see its partner as it was before that one pasted.
+        before = draft.layers.copy()
+        _cut(draft, rows[cuts], partner[cuts], uniform[cuts], self.cutmix_alpha, before)
+        _mix(draft, rows[~cuts], partner[~cuts], uniform[~cuts], self.mixup_alpha, before)
+
+
+@dataclass(frozen=True)
+class Mosaic(Op):
+    """Four samples around a point, each at its full size, its inner corner on the point; what
+    reaches over the edge is cut (Bochkovskiy et al. 2020, YOLOv4). Labels follow the areas.
+
+    center: (lowest, highest) place of the point, as a share of height and of width. p: how many
+    samples become a mosaic. Goes before other mixes.
+    """
+
+    p: float = 1.0
+    center: tuple[float, float] = (0.25, 0.75)
+    stages = (LAYER, LAYER)
+
+    def __post_init__(self):
+        self._set(
+            p=number("Mosaic.p", self.p, 0, 1), center=interval("Mosaic.center", self.center, 0, 1)
+        )
+
+    def sample(self, draft, rows, place):
+        rows, first, uniform = _mixing(draft, rows, place, self.p, 4, False)
+        others = [first, *(_partner(draft, rows, uniform[:, k]) for k in range(2))]
+        low, high = self.center
+        share = low + uniform[:, 2:] * (high - low)
+        centre = np.round(share * draft.output_size()).astype(np.int64)
+        draft.tile(rows, np.stack(others, axis=1), centre)
+
+
+@dataclass(frozen=True)
+class RandomErasing(Op):
+    """Erase a box, or several, with probability p (Zhong et al. 2020).
+
+    scale: share of the area. ratio: height / width, log-uniform. Ten tries, as torchvision; none
+    fits: nothing is erased. value: a number or one for each channel, in [0, 1]; after Normalize in
+    a policy, in normalised units (so that 0 is the mean). "random": normal noise for each value,
+    "color": one normal colour a box; with mean 0 and deviation 1 in normalised units, or about
+    mid-grey with deviation 1/4, and within [0, 1] (torchvision's and timm's noise leaves it).
+    count: boxes, one number or (lowest, highest); the area is shared among them, as in timm. The
+    labels stay.
+    """
+
+    p: float = 0.5
+    scale: tuple[float, float] = (0.02, 0.33)
+    ratio: tuple[float, float] = (0.3, 3.3)
+    value: Any = 0.0
+    count: Any = 1
+    stages = (LAYER, LAYER)
+
+    def __post_init__(self):
+        value = self.value
+        if isinstance(value, str):
+            if value not in ("random", "color"):
+                raise ValueError(
+                    f"RandomErasing.value: got {value!r}, expected 'random', 'color' or numbers. Pass "
+                    "one of these."
+                )
+        else:
+            value = tuple(number("RandomErasing.value", v) for v in several(value))
+            value = value if isinstance(self.value, Iterable) else value[0]
+        count = several(self.count)
+        if (
+            len(count) > 2
+            or not all(whole(n) and 1 <= n <= 64 for n in count)
+            or count[0] > count[-1]
+        ):
+            raise ValueError(
+                f"RandomErasing.count: got {self.count!r}, expected a whole number 1 … 64, or (lowest, "
+                "highest). Pass one of these."
+            )
+        self._set(
+            p=number("RandomErasing.p", self.p, 0, 1),
+            scale=interval("RandomErasing.scale", self.scale, 0, 1),
+            ratio=interval("RandomErasing.ratio", self.ratio, 1e-6),
+            value=value,
+            count=(int(count[0]), int(count[-1])) if len(count) == 2 else int(count[0]),
+        )
+
+    def sample(self, draft, rows, place):
+        kinds = isinstance(self.value, str)
+        if not kinds and len(several(self.value)) not in (1, draft.channels):
+            raise ValueError(
+                f"RandomErasing.value: got {self.value}, the images have {draft.channels} channel(s). "
+                f"Pass {draft.channels} or one."
+            )
+        least, most = several(self.count)[0], several(self.count)[-1]
+        rows = _outputs(draft, rows)
+        # The draws of a box are 22 and a colour's; the first has its own from before, then p and count.
+        each = 22 + 2 * draft.channels
+        uniform = draft.uniform(place, 4 + each * most, rows)
+        acts = uniform[:, 0] < self.p * draft.strength[rows]
+        rows, uniform = rows[acts], uniform[acts]
+        count = least + below(uniform[:, 1], most - least + 1)
+        boxes, drawn = [], []
+        for k in range(most):
+            part = uniform[:, 4 + each * k : 4 + each * (k + 1)]
+            box, found = self._box(draft.frame[rows], part, count)
+            boxes.append(box)
+            drawn.append(found & (k < count))
+        mean = np.array(draft.mean or [0.5] * draft.channels)
+        std = np.array(draft.std or [0.25] * draft.channels)
+        if self.value == "random":
+            any_ = np.logical_or.reduce(drawn)
+            words = np.floor(uniform[any_, 2:4] * 2.0**32)
+            view = np.full(len(rows), -1)
+            view[any_] = draft.noise_view(rows[any_], mean, std, words)
+        for k, (box, now) in enumerate(zip(boxes, drawn, strict=True)):
+            if not now.any():
+                continue
+            if self.value == "random":
+                draft.cover(rows[now], view[now], box[now])
+                continue
+            if self.value == "color":
+                normal = _normal(uniform[now, 4 + each * k + 22 : 4 + each * (k + 1)])
+                colours = np.clip(mean + std * normal, 0, 1)
+            else:
+                colours = np.asarray(self.value, float)
+                colours = np.broadcast_to(colours, (int(now.sum()), draft.channels))
+                if draft.mean:
+                    colours = colours * draft.std + draft.mean
+            draft.erase(rows[now], box[now], colours)
+
+    def _box(self, frame, uniform, count):
+        """A box [n, 4], and for which rows one of the ten tries fitted."""
+        at, tries = uniform[:, :2], uniform[:, 2:22]
+        log_ratio = np.log(self.ratio)
+        area = self.scale[0] + tries[:, 0::2] * (self.scale[1] - self.scale[0])
+        area = area * (frame.prod(axis=1) / count)[:, None]
+        aspect = np.exp(log_ratio[0] + tries[:, 1::2] * (log_ratio[1] - log_ratio[0]))
+        heights = np.round(np.sqrt(area * aspect)).astype(np.int64)
+        widths = np.round(np.sqrt(area / aspect)).astype(np.int64)
+        fits = (heights < frame[:, :1]) & (widths < frame[:, 1:])
+        first = (np.arange(len(frame)), fits.argmax(axis=1))
+        size = np.minimum(np.stack([heights[first], widths[first]], axis=1), frame)
+        low = below(at, frame - size + 1)
+        return np.concatenate([low, low + size], axis=1), fits.any(axis=1)
+
+
+@dataclass(frozen=True)
+class Cutout(Op):
+    """Cover a square about a uniform place, cut at the edges, with probability p (DeVries and Taylor
+    2017; as in FixMatch).
+
+    size: side as a share of the width, one number or (lowest, highest). color: 0 … 255, one number
+    or one a channel; None is ImageNet's mean. The labels stay.
+    """
+
+    size: Any = (0.0, 0.5)
+    color: Any = None
+    p: float = 1.0
+    stages = (LAYER, LAYER)
+
+    def __post_init__(self):
+        self._set(
+            size=one_or_interval("Cutout.size", self.size, 0, 1),
+            color=colour("Cutout.color", self.color),
+            p=number("Cutout.p", self.p, 0, 1),
+        )
+
+    def sample(self, draft, rows, place):
+        rows, uniform = acting(draft, _outputs(draft, rows), place, self.p, 3)
+        low, high = self.size
+        frame = draft.frame[rows]
+        side = draft.strength[rows] * (low + uniform[:, 0] * (high - low)) * frame[:, 1]
+        start = np.maximum(uniform[:, 1:] * frame - side[:, None] / 2, 0).astype(np.int64)
+        stop = np.minimum(np.ceil(start + side[:, None]).astype(np.int64), frame)
+        shade = self.color
+        if shade is None:
+            shade = (125, 123, 114) if draft.channels == 3 else 122
+        if len(several(shade)) not in (1, draft.channels):
+            raise ValueError(
+                f"Cutout.color: got {self.color}, the images have {draft.channels} channel(s). Pass "
+                f"{draft.channels} or one."
+            )
+        shades = np.broadcast_to(np.asarray(shade, float) / 255, (len(rows), draft.channels))
+        draft.erase(rows, np.concatenate([start, stop], axis=1), shades)
+
+
+def _cut(draft, rows, partner, uniform, alpha, theirs=None):
+    """CutMix for rows that mix; uniform: [n, 2 + 2 · gamma_draws(alpha) or more]."""
+    lam = 1 - draft.strength[rows] * (1 - beta_variate(uniform[:, 2:], alpha))
+    size = draft.frame[rows]
+    centre = below(uniform[:, :2], size)
+    half = (0.5 * np.sqrt(1 - lam)[:, None] * size).astype(np.int64)
+    low, high = np.maximum(centre - half, 0), np.minimum(centre + half, size)
+    draft.paste(rows, partner, np.concatenate([low, high], axis=1), theirs)
+
+
+def _mix(draft, rows, partner, uniform, alpha, theirs=None):
+    """MixUp for rows that mix."""
+    lam = beta_variate(uniform[:, 2:], alpha)
+    draft.blend(rows, partner, draft.strength[rows] * (1 - lam), theirs)
+
+
+def _outputs(draft, rows):
+    """Those of the rows that are outputs, and not only there to be mixed in."""
+    return rows[rows < len(draft) - draft.pool]
+
+
+def _mixing(draft, rows, place, p, count, same_on_batch):
+    """(rows that mix, their partners, `count` uniform numbers for each)."""
+    rows, outputs = _outputs(draft, rows), len(draft) - draft.pool
+    if outputs == 1 and not draft.pool:
+        draft.log(rows, "no partner in a batch of one")
+        rows = rows[:0]
+    if same_on_batch:
+        # Keyed by the batch's smallest id, so that its order does not matter.
+        first = np.array([np.argmin(draft.draws.ids[:outputs])])
+        uniform = np.repeat(draft.uniform(place, 2 + count, first), len(rows), axis=0)
+        before = (rows - 1) % outputs
+        partner = outputs + rows % draft.pool if draft.pool else before
+    else:
+        uniform = draft.uniform(place, 2 + count, rows)
+        partner = _partner(draft, rows, uniform[:, 1])
+    acts = uniform[:, 0] < p
+    return rows[acts], partner[acts], uniform[acts, 2:]
+
+
+def _partner(draft, rows, uniform):
+    """Another sample for each row, uniformly; independent of the batch's order."""
+    n = len(draft) - draft.pool
+    if draft.pool:
+        order = n + np.argsort(draft.draws.ids[n : len(draft)], kind="stable")
+        return order[below(uniform, draft.pool)]
+    order = np.argsort(draft.draws.ids[:n], kind="stable")
+    rank = np.empty(n, np.int64)
+    rank[order] = np.arange(n)
+    return order[(rank[rows] + 1 + below(uniform, n - 1)) % n] if n > 1 else rows
+
+
+def _normal(uniform):
+    """[n, c] standard normal numbers from [n, 2c] uniform ones."""
+    radius, angle = uniform[:, 0::2], uniform[:, 1::2]
+    return np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)

@@ -1,0 +1,127 @@
+"""The contact sheet: photographs, what the engine made of them, and the plan's own words below."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .plan import Finish
+
+# In pixels of the sheet, which is meant to be seen one to one.
+MARGIN, GAP, ROW_GAP, CAPTION_GAP = 32, 16, 22, 7
+TEXT, TITLE, LINE, TITLE_LINE = 13, 22, 17, 32
+PAPER, INK, SOFT, TILE = "#fbfaf8", "#26262b", "#6f6f78", "#efedea"
+
+# A word for the purpose of wrapping: "(12, 40)", "26 %" and "(+3, −8) px" stay whole.
+_WORD = re.compile(r"(?:\([^()]*\)|(?<=[\d)]) (?=%|px)|\S)+")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """pixels: uint8 (H, W, 3). caption: what stands below, wrapped to the tile's width."""
+
+    pixels: np.ndarray
+    caption: str
+    heading: str = ""  # one emphasised line above the caption
+
+
+def displayed(images: torch.Tensor, finish: Finish) -> np.ndarray:
+    """uint8 (N, H, W, 3) of a batch (N, C, H, W), with its normalisation undone."""
+    pixels = images.detach().cpu().to(torch.float32)
+    if finish.dtype == "uint8":
+        pixels = pixels / 255
+    if finish.mean:
+        shape = (1, -1, 1, 1)
+        pixels = pixels * torch.tensor(finish.std).view(shape)
+        pixels = pixels + torch.tensor(finish.mean).view(shape)
+    made = pixels.clamp(0, 1).mul(255).add(0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return made if made.shape[-1] == 3 else made[..., :1].repeat(3, -1)
+
+
+def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224):
+    """A PIL image: the title, some lines about it, and the rows of tiles, `tile` pixels wide each."""
+    from PIL import Image, ImageDraw
+
+    text, bold = _fonts(TEXT)
+    columns = max(len(row) for row in rows)
+    width = 2 * MARGIN + columns * tile + (columns - 1) * GAP
+    head = [part for line in lines for part in wrap(line, text, width - 2 * MARGIN)]
+    captions = [[wrap(cell.caption, text, tile) for cell in row] for row in rows]
+    headings = [[wrap(cell.heading, bold, tile) for cell in row] for row in rows]
+    heights = [
+        CAPTION_GAP
+        + LINE * max(len(h) + len(c) for h, c in zip(*row, strict=True))
+        + max(_fitted(cell.pixels.shape, tile)[0] for cell in cells)
+        for row, cells in zip(zip(headings, captions, strict=True), rows, strict=True)
+    ]
+    top = MARGIN + TITLE_LINE + LINE * len(head) + ROW_GAP
+    height = top + sum(heights) + ROW_GAP * (len(rows) - 1) + MARGIN
+    sheet = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN, MARGIN), title, INK, _fonts(TITLE)[1], anchor="lt")
+    _write(pen, head, (MARGIN, MARGIN + TITLE_LINE), text, SOFT)
+
+    for row, cells in enumerate(rows):
+        place = max(_fitted(cell.pixels.shape, tile)[0] for cell in cells)
+        for column, cell in enumerate(cells):
+            left = MARGIN + column * (tile + GAP)
+            h, w = _fitted(cell.pixels.shape, tile)
+            pen.rectangle((left, top, left + tile - 1, top + place - 1), TILE)
+            picture = Image.fromarray(cell.pixels)
+            if picture.size != (w, h):
+                picture = picture.resize((w, h), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (left + (tile - w) // 2, top + (place - h) // 2))
+            y = top + place + CAPTION_GAP
+            y = _write(pen, headings[row][column], (left, y), bold, INK)
+            _write(pen, captions[row][column], (left, y), text, SOFT)
+        top += heights[row] + ROW_GAP
+    return sheet
+
+
+def wrap(text: str, font, width: float) -> list[str]:
+    """Lines no wider than `width` pixels, broken between words, and inside a word that is wider."""
+    lines: list[str] = []
+    line = ""
+    for word in _WORD.findall(text):
+        longer = f"{line} {word}" if line else word
+        if font.getlength(longer) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = ""
+        for letter in word:
+            if line and font.getlength(line + letter) > width:
+                lines.append(line)
+                line = ""
+            line += letter
+    return [*lines, line] if line else lines
+
+
+def _write(pen, lines, at, font, colour) -> int:
+    """The y below the last line."""
+    x, y = at
+    for line in lines:
+        pen.text((x, y), line, colour, font)
+        y += LINE
+    return y
+
+
+def _fitted(shape, tile) -> tuple[int, int]:
+    """Height and width of a picture of this shape in a square of `tile` pixels."""
+    scale = tile / max(shape[:2])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _fonts(size: int):
+    """Regular and bold; DejaVu comes with matplotlib and has the signs of a plan: × → − °."""
+    import matplotlib
+    from PIL import ImageFont
+
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    names = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
+    return tuple(ImageFont.truetype(folder / name, size) for name in names)
