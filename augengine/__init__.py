@@ -7,7 +7,7 @@ batch; `execute` draws it. `Engine` and `Collate` do both at once.
 """
 
 from .kernels import Sources, execute
-from .kernels.operator import as_tensor, draw
+from .kernels.operator import as_tensor, execute_compiled
 from .loading.batch import Batch, BatchOfViews, PackedBatch
 from .loading.collate import Collate, WithIds, pack
 from .loading.device_loader import DeviceLoader
@@ -41,8 +41,8 @@ __all__ = [
     "as_tensor",
     "boxes",
     "concatenate",
-    "draw",
     "execute",
+    "execute_compiled",
     "from_timm",
     "from_torchvision",
     "masks",

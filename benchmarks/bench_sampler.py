@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import augengine as ae
-from augengine.policy.keyed import Draws
+from augengine.policy.keyed import Keyed
 
 from .bench_policies import engine_call, sizes_of
 from .workloads import POLICIES
@@ -31,6 +31,6 @@ def test_sampler(benchmark, policy, images, race, record):
 def test_draws(benchmark, race, record):
     """256 samples × 32 uniform numbers; judged: well under a millisecond."""
     benchmark.group = "draws"
-    draws = Draws(seed=0, epoch=0, ids=np.arange(256))
+    draws = Keyed(seed=0, epoch=0, ids=np.arange(256))
     times = race(lambda: draws.uniform(0, 32), rounds=100)
     record(name="256 × 32 Philox draws", seconds=times["work"].seconds)

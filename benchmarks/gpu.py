@@ -109,14 +109,14 @@ def floors(copy: Timing) -> Iterator[Row]:
     for name, policy in POLICIES.items():
         batches = prepared(policy)
         floor = floor_of(batches[0].plan, copy)
-        held = [gpu.upload(b.packed, b.sources) for b in batches]
+        held = [gpu.upload(b.lowered, b.sources) for b in batches]
         kernel = on_the_card(lambda i, h=held, b=batches: gpu.launch(h[i % ROTATED], b[0].out))
         note = f"{1e6 * kernel.median:.0f} µs, floor {1e6 * floor:.0f} µs"
         yield row(f"{name}: kernels", kernel, "× floor", 1 / floor, FLOORS[name], note)
 
         def draw(i, batches=batches):
             batch = batches[i % ROTATED]
-            return gpu.draw(batch.packed, batch.sources, batch.out)
+            return gpu.draw(batch.lowered, batch.sources, batch.out)
 
         yield row(f"{name}: host, packed elsewhere", on_the_host(draw), "ms", 1e3, 0.2)
 
@@ -133,7 +133,7 @@ def variants() -> Iterator[Row]:
 
     for name, policy in POLICIES.items():
         batch = prepared(policy)[0]
-        held = gpu.upload(batch.packed, batch.sources)
+        held = gpu.upload(batch.lowered, batch.sources)
         for order, kernel in (("in fours", gpu.draw_in_fours), ("one by one", gpu.draw_one_by_one)):
             for tile in gpu.TILES:
                 with replaced(
@@ -266,7 +266,7 @@ def steps(step, batches, warm: int = 10, count: int = 25) -> Timing:
 @dataclass(frozen=True)
 class Prepared:
     plan: ae.Plan
-    packed: object
+    lowered: object
     sources: ae.Sources
     out: torch.Tensor
 
@@ -278,7 +278,7 @@ def planned(policy: ae.Policy, epoch: int = 0, batch: int = BATCH) -> ae.Plan:
 
 def prepared(policy: ae.Policy) -> list[Prepared]:
     """Batches to be drawn in turn, each from memory of its own."""
-    from augengine.kernels.gpu import lower as gpu_pack
+    from augengine.kernels.gpu.lower import lower
 
     images = torch.from_numpy(workloads.crops(BATCH)).cuda()
     made = []
@@ -286,7 +286,7 @@ def prepared(policy: ae.Policy) -> list[Prepared]:
         plan = planned(policy, epoch)
         out = torch.empty(plan.shape, dtype=torch.bfloat16, device="cuda")
         sources = ae.Sources.of(images.clone(), "NHWC")
-        made.append(Prepared(plan, gpu_pack.pack(plan), sources, out))
+        made.append(Prepared(plan, lower(plan), sources, out))
     return made
 
 

@@ -68,7 +68,7 @@ class AtLevels(ae.Op):
     signs: tuple[float, ...]
     bins: int | None
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         if self.entry.act is None:
             return
         if self.entry.value is None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import augengine as ae
-from augengine.kernels import EXECUTORS
+from augengine.kernels import CPU_EXECUTORS
 
-each_executor = pytest.mark.parametrize("executor", EXECUTORS)
+each_executor = pytest.mark.parametrize("executor", CPU_EXECUTORS)
 
 
 def plan_of(ops, images, *, ids=None, layout=None, **how):

@@ -34,7 +34,7 @@ from test_parity import (
 
 import augengine as ae
 from augengine.kernels.gpu import executor as gpu
-from augengine.plan import (
+from augengine.plan.kinds import (
     CONSTANT,
     CURVE,
     EDGE,
@@ -309,15 +309,15 @@ def test_an_upload_is_drawn_again_and_refilled():
 
 def test_a_packed_plan_is_not_written():
     images = patches(3, 12, 14)
-    packed = gpu.pack(plan_of([ae.RandomEqualize(1.0), ae.GaussianBlur(5)], images))
-    before = packed.buffer.clone()
+    lowered = gpu.lower(plan_of([ae.RandomEqualize(1.0), ae.GaussianBlur(5)], images))
+    before = lowered.buffer.clone()
     outs = [
-        gpu.draw(packed, ae.Sources.of(given), torch.empty(packed.shape))
+        gpu.draw(lowered, ae.Sources.of(given), torch.empty(lowered.shape))
         for given in (images, images.flip(0), images)
     ]
     assert torch.equal(outs[0], outs[2])
     assert not torch.equal(outs[0], outs[1])
-    assert torch.equal(packed.buffer, before)
+    assert torch.equal(lowered.buffer, before)
 
 
 def test_repetition_changes_no_bit():

@@ -48,7 +48,7 @@ def test_the_operator_keeps_torchs_rules(dtype, channels_last):
     (plan,) = plans(1, ops, dtype=dtype, channels_last=channels_last)
     arguments = (IMAGES, ae.as_tensor(plan), 3, 24, 24, dtype, channels_last)
     torch.library.opcheck(torch.ops.augengine.draw.default, arguments)
-    got = ae.draw(*arguments[:2], plan.finish)
+    got = ae.execute_compiled(*arguments[:2], plan.finish)
     assert torch.equal(got, ae.execute(plan, IMAGES))
     assert got.stride() == ae.execute(plan, IMAGES).stride()
 
@@ -57,7 +57,7 @@ def test_the_operator_takes_what_execute_takes():
     plan = plan_of([ae.CenterCrop(20), ae.MixUp()], IMAGES)
     several = ae.side_by_side([plan, plan])
     for images in (IMAGES, IMAGES.movedim(1, -1), IMAGES.movedim(1, -1).contiguous(), IMAGES / 255):
-        got = ae.draw(images, ae.as_tensor(several), several.finish)
+        got = ae.execute_compiled(images, ae.as_tensor(several), several.finish)
         assert torch.equal(got, ae.execute(several, images))
 
 
@@ -73,7 +73,7 @@ def test_augmentation_and_model_compile_as_one_graph(model, backend):
 
     @torch.compile(fullgraph=True, backend=counter)
     def step(images, plan, finish):
-        return model(ae.draw(images, plan, finish))
+        return model(ae.execute_compiled(images, plan, finish))
 
     for plan in plans(5):
         expected = model(ae.execute(plan, IMAGES))
@@ -86,19 +86,19 @@ def test_augmentation_and_model_compile_as_one_graph(model, backend):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ({"finish": ae.Finish((24, 25))}, r"draw: the plan makes Finish\(.*, expected size \(24, 25\)"),
+        ({"finish": ae.Finish((24, 25))}, r"_compiled: the plan makes Finish\(.*, expected size \(24, 25\)"),
         ({"images": IMAGES[:5]}, r"execute: the plan has 6 sources, 5 images came\. Sample"),
-        ({"images": (IMAGES / 255).requires_grad_()}, r"draw: the images require a gradient, .*\. Pass"),
-        ({"plan": torch.zeros(6, 8)}, r"draw: got a plan of torch\.float32 \(6, 8\) on cpu, .*\. Pass"),
-        ({"plan": torch.zeros(6, 8, dtype=torch.uint8)}, r"draw: the plan's tensor is cut short .*\. Save"),
-        ({"plan": torch.zeros(6, 0, dtype=torch.uint8)}, r"draw: the plan's tensor is cut short .*\. Save"),
+        ({"images": (IMAGES / 255).requires_grad_()}, r"_compiled: the images require a gradient, .*\. Pass"),
+        ({"plan": torch.zeros(6, 8)}, r"_compiled: got a plan of torch\.float32 \(6, 8\) on cpu, .*\. Pass"),
+        ({"plan": torch.zeros(6, 8, dtype=torch.uint8)}, r"_compiled: the plan's tensor is cut short .*Save"),
+        ({"plan": torch.zeros(6, 0, dtype=torch.uint8)}, r"_compiled: the plan's tensor is cut short .*Save"),
     ],
 )  # fmt: skip
 def test_what_the_operator_refuses(what, said):
     (plan,) = plans(1)
     arguments = {"images": IMAGES, "plan": ae.as_tensor(plan), "finish": plan.finish} | what
     with pytest.raises(ValueError, match=said):
-        ae.draw(**arguments)
+        ae.execute_compiled(**arguments)
 
 
 # Modes
@@ -109,7 +109,7 @@ def test_autocast_changes_nothing():
     policy = [*POLICY[:3], ae.GaussianBlur(3), ae.RandomPerspective(p=1), *POLICY[3:]]
     soft = torch.rand(6, 7)
     for images in (IMAGES, IMAGES / 255):
-        for executor in ae.kernels.EXECUTORS:
+        for executor in ae.kernels.CPU_EXECUTORS:
             engine = ae.Engine(policy, executor=executor)
             expected = engine(images, soft, ids=range(6))
             with torch.autocast("cpu", torch.bfloat16):
@@ -118,7 +118,7 @@ def test_autocast_changes_nothing():
             assert torch.equal(got.labels, expected.labels)
     (plan,) = plans(1)
     with torch.autocast("cpu", torch.bfloat16):
-        got = ae.draw(IMAGES, ae.as_tensor(plan), plan.finish)
+        got = ae.execute_compiled(IMAGES, ae.as_tensor(plan), plan.finish)
     assert torch.equal(got, ae.execute(plan, IMAGES))
 
 
@@ -131,7 +131,7 @@ def test_without_gradients(mode):
         images = IMAGES.clone()
         assert torch.equal(engine(images, range(6), ids=range(6)).images, expected)
         assert torch.equal(
-            ae.draw(images, ae.as_tensor(plan), plan.finish), ae.execute(plan, IMAGES)
+            ae.execute_compiled(images, ae.as_tensor(plan), plan.finish), ae.execute(plan, IMAGES)
         )
         batches = [(images, range(6), range(6))]
         (batch,) = ae.DeviceLoader(batches, engine, device="cpu")
@@ -208,7 +208,7 @@ def test_the_operator_on_a_gpu(model):
 
     @torch.compile(fullgraph=True, backend=counter)
     def step(images, plan, finish):
-        drawn = ae.draw(images, plan, finish)
+        drawn = ae.execute_compiled(images, plan, finish)
         return drawn, model(drawn)
 
     for plan in plans(3):

@@ -158,7 +158,7 @@ def test_a_plan_is_packed_for_a_gpu_unless_the_cpu_is_named(monkeypatch):
 
     def packed(**how):
         return [
-            launch.packed is not None for launch in ae.pack(POLICY, **HOW, **how)(samples).launches
+            launch.lowered is not None for launch in ae.pack(POLICY, **HOW, **how)(samples).launches
         ]
 
     monkeypatch.setattr("augengine.loading.collate.has_triton", lambda: True)
@@ -572,10 +572,10 @@ from augengine.kernels.gpu import executor as gpu, lower
 policy = [ae.RandomResizedCrop(16), ae.RandomAutocontrast(1), ae.GaussianBlur(3), ae.CutMix()]
 samples = [(np.arange(30 * w * 3, dtype=np.uint8).reshape(30, w, 3), 0, w) for w in (20, 21, 22)]
 batch = ae.pack(policy, num_classes=2, executor="gpu")(samples)
-assert batch.launches[0].packed is not None
-gpu.pack = None  # not again
+assert batch.launches[0].lowered is not None
+gpu.lower = None  # not again
 drawn = batch.draw().images
-gpu.pack = lower.pack
+gpu.lower = lower.lower
 assert torch.equal(drawn, ae.Collate(policy, num_classes=2, executor="gpu")(samples).images)
 """
 

@@ -179,7 +179,7 @@ def test_epoch_seed_and_view_change_the_draws(engine):
     base = engine.plan([(H, W)] * N, IDS)
     others = [
         engine.plan([(H, W)] * N, IDS, 1),
-        engine.plan([(H, W)] * N, IDS, view=1),
+        engine.plan([(H, W)] * N, IDS, look=1),
         ae.Engine(POLICY, seed=4).plan([(H, W)] * N, IDS),
     ]
     for plan in others:

@@ -200,7 +200,7 @@ def test_numbers_that_do_not_fit(engine):
     ):
         engine(BYTES, ids=IDS, epoch=-1)
     with pytest.raises(ValueError, match=r"view: got -1, expected .*The nearest is 0"):
-        engine.plan([(20, 20)] * 4, IDS, view=-1)
+        engine.plan([(20, 20)] * 4, IDS, look=-1)
     with pytest.raises(
         ValueError, match=r"Engine: seed: got \d+, expected a whole number in .*The nearest"
     ):

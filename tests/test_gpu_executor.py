@@ -16,9 +16,9 @@ from test_parity import _tolerance
 
 import augengine as ae
 from augengine import kernels
-from augengine.kernels.gpu import lower as gpu_pack
-from augengine.kernels.gpu import tables as gpu_tables
-from augengine.plan import GAUSSIAN, MATRIX, SHARPNESS
+from augengine.kernels.gpu import tables
+from augengine.kernels.gpu.lower import lower
+from augengine.plan.kinds import GAUSSIAN, MATRIX, SHARPNESS
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ops = [
@@ -90,25 +90,25 @@ def test_importing_augengine_imports_no_triton():
 def test_tables_lie_in_one_buffer_at_multiples_of_16_and_hold_the_plan():
     images = patches(4, 40, 44)
     plan = plan_of(ops, images)
-    packed = gpu_pack.pack(plan)
-    assert packed.buffer.dtype == torch.uint8
+    lowered = lower(plan)
+    assert lowered.buffer.dtype == torch.uint8
     end = 0
-    for table in packed.tables.values():
+    for table in lowered.tables.values():
         assert table.begin % 16 == 0
         assert end <= table.begin < end + 16
         end = table.end
-    assert end <= len(packed.buffer) < end + 16
+    assert end <= len(lowered.buffer) < end + 16
     views, layers = (
-        packed.tables[name].of(packed.buffer).numpy() for name in ("views", "layers 0")
+        lowered.tables[name].of(lowered.buffer).numpy() for name in ("views", "layers 0")
     )
     n = len(plan.source)
     assert np.array_equal(views[:, :9], plan.inv_matrix.reshape(n, 9))
-    assert np.array_equal(views[:, gpu_tables.FILL_AT :], plan.fill)
-    assert np.array_equal(views.view(np.int32)[:, gpu_tables.SOURCE_AT], plan.source)
+    assert np.array_equal(views[:, tables.FILL_AT :], plan.fill)
+    assert np.array_equal(views.view(np.int32)[:, tables.SOURCE_AT], plan.source)
     assert np.array_equal(layers.view(np.int32)[..., 0], plan.view)
-    assert np.array_equal(layers[..., gpu_tables.ALPHA_AT], plan.alpha)
-    assert (len(packed), packed.shape) == (len(plan), plan.shape)
-    assert np.array_equal(packed.sizes, plan.sizes)
+    assert np.array_equal(layers[..., tables.ALPHA_AT], plan.alpha)
+    assert (len(lowered), lowered.shape) == (len(plan), plan.shape)
+    assert np.array_equal(lowered.sizes, plan.sizes)
 
 
 def test_a_plan_is_packed_without_triton_and_pickled():
@@ -116,35 +116,35 @@ def test_a_plan_is_packed_without_triton_and_pickled():
     code = "import sys; from augengine.kernels.gpu import lower; assert 'triton' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     images = patches(4, 40, 44)
-    packed = gpu_pack.pack(plan_of([ae.GaussianBlur(5), *ops], images))
-    again = pickle.loads(pickle.dumps(packed))
-    assert torch.equal(again.buffer, packed.buffer)
-    assert (again.tables, again.stages) == (packed.tables, packed.stages)
+    lowered = lower(plan_of([ae.GaussianBlur(5), *ops], images))
+    again = pickle.loads(pickle.dumps(lowered))
+    assert torch.equal(again.buffer, lowered.buffer)
+    assert (again.tables, again.passes) == (lowered.tables, lowered.passes)
 
 
 def test_stages_of_views_of_views():
-    """Each size of picture is a stage, what looks at pictures comes after them, and images are measured
+    """Each size of picture is a pass_, what looks at pictures comes after them, and images are measured
     before the first."""
     images = [patches(1, 40, 44)[0], patches(1, 30, 44)[0]]
     chosen = [ae.RandomEqualize(1.0), ae.GaussianBlur(7, 2.0), ae.RandomAutocontrast(1.0)]
-    packed = gpu_pack.pack(plan_of([*chosen, ae.Resize((20, 20))], images))
-    assert [stage.size for stage in packed.stages] == [(30, 44), (40, 44), (20, 20)]
-    assert [stage.asked for stage in packed.stages] == [(0, 2), (2, 2), (2, 4)]
-    assert [stage.reach for stage in packed.stages] == [3, 3, 0]
-    assert packed.pictures == 2
-    views = packed.tables["views"].of(packed.buffer).numpy().view(np.int32)
-    assert sorted(views[:, gpu_tables.SOURCE_AT]) == [0, 1, 2, 3]
+    lowered = lower(plan_of([*chosen, ae.Resize((20, 20))], images))
+    assert [pass_.size for pass_ in lowered.passes] == [(30, 44), (40, 44), (20, 20)]
+    assert [pass_.asked for pass_ in lowered.passes] == [(0, 2), (2, 2), (2, 4)]
+    assert [pass_.reach for pass_ in lowered.passes] == [3, 3, 0]
+    assert lowered.pictures == 2
+    views = lowered.tables["views"].of(lowered.buffer).numpy().view(np.int32)
+    assert sorted(views[:, tables.SOURCE_AT]) == [0, 1, 2, 3]
 
 
 def test_what_filters_nothing_is_a_blur_of_one_pixel():
     filters = np.array([[GAUSSIAN, 2, 3, 9], [GAUSSIAN, 0, 5, 5], [SHARPNESS, 1.5, 0, 0]])
-    rows = np.zeros((3, gpu_tables.WEIGHTS_AT + 12), np.float32)
-    gpu_tables.fill_filters(rows, filters, (6, 2))
+    rows = np.zeros((3, tables.WEIGHTS_AT + 12), np.float32)
+    tables.fill_filters(rows, filters, (6, 2))
     whole = rows.view(np.int32)
-    assert whole[:, gpu_tables.FILTER_AT].tolist() == [GAUSSIAN] * 3, "two pixels are not sharpened"
-    reach = whole[:, gpu_tables.REACH_AT : gpu_tables.WEIGHTS_AT]
+    assert whole[:, tables.FILTER_AT].tolist() == [GAUSSIAN] * 3, "two pixels are not sharpened"
+    reach = whole[:, tables.REACH_AT : tables.WEIGHTS_AT]
     assert reach.tolist() == [[5, 1], [0, 0], [0, 0]], "as far as a picture can be reflected"
-    along = rows[:, gpu_tables.WEIGHTS_AT :].reshape(3, 2, 6)
+    along = rows[:, tables.WEIGHTS_AT :].reshape(3, 2, 6)
     assert np.allclose(2 * along.sum(axis=2) - along[..., 0], 1)
     assert (along[1:] == [1, 0, 0, 0, 0, 0]).all()
 
@@ -152,7 +152,7 @@ def test_what_filters_nothing_is_a_blur_of_one_pixel():
 def test_traits_say_what_a_plan_needs():
     images = patches(3, 20, 30)
     flip = plan_of(ae.RandomHorizontalFlip(), images)
-    assert not any(gpu_tables.traits(flip))
+    assert not any(tables.traits(flip))
     for op, needs in [
         (ae.RandomPerspective(0.5, p=1), "projective"),
         (ae.Resize((9, 9)), "wide"),
@@ -161,10 +161,10 @@ def test_traits_say_what_a_plan_needs():
         (ae.RandomBrightness((0.1, 0.2)), "steps"),
         (ae.RandomCrop((20, 30), padding=4, padding_mode="reflect"), "borders"),
     ]:
-        has = gpu_tables.traits(plan_of(op, images))._asdict()
+        has = tables.traits(plan_of(op, images))._asdict()
         assert [name for name in has if has[name]] == [needs]
     empty = dataclasses.replace(flip, clip=np.zeros_like(flip.clip))
-    assert not gpu_tables.traits(empty).wide
+    assert not tables.traits(empty).wide
 
 
 # On a GPU

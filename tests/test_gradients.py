@@ -11,7 +11,7 @@ from photos import patches
 import augengine as ae
 from augengine.kernels import Sources
 from augengine.kernels.reference import executor as reference
-from augengine.plan import HUE, NOISE, SYMMETRIC
+from augengine.plan.kinds import HUE, NOISE, SYMMETRIC
 
 NORMALIZE = ae.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 POLICIES = {

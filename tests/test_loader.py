@@ -15,7 +15,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 import augengine as ae
-from augengine.plan import NO_VIEW, VIEW_FIELDS
+from augengine.plan import VIEW_FIELDS
+from augengine.plan.kinds import NO_VIEW
 
 # As many ops as fit, and small images: what counts here is the plan.
 VIEWS = [

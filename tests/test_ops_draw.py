@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 import augengine as ae
-from augengine.plan import HUE, MATRIX, MEAN, NO_VIEW, PLAIN_COLOUR
+from augengine.plan.kinds import HUE, MATRIX, MEAN, NO_VIEW, PLAIN_COLOUR
 from augengine.policy import geometry
 
 SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck

@@ -19,7 +19,7 @@ from scipy.ndimage import binary_erosion
 from torchvision.transforms import InterpolationMode
 
 import augengine as ae
-from augengine.plan import CONSTANT, EDGE, REFLECT, SYMMETRIC
+from augengine.plan.kinds import CONSTANT, EDGE, REFLECT, SYMMETRIC
 
 BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from photos import NAMES, patches, photo
 
 import augengine as ae
-from augengine.plan import CONSTANT, CURVE, EDGE, HISTOGRAM, HUE, MATRIX, NOISE, RANGE, SYMMETRIC
+from augengine.plan.kinds import (
+    CONSTANT,
+    CURVE,
+    EDGE,
+    HISTOGRAM,
+    HUE,
+    MATRIX,
+    NOISE,
+    RANGE,
+    SYMMETRIC,
+)
 
 SIZES = (1, 2, 3, 7, 16, 31, 64, 129, 151)
 FLOATS = ("float32", "float16", "bfloat16")

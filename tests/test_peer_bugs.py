@@ -13,7 +13,7 @@ from scipy import stats
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 import augengine as ae
-from augengine.plan import NO_VIEW
+from augengine.plan.kinds import NO_VIEW
 
 
 def only(name, magnitude, **how):

@@ -12,7 +12,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import augengine as ae
-from augengine.plan import CURVE, HISTOGRAM, MEAN, NO_VIEW, PLAIN_COLOUR, array_fields, concatenate
+from augengine.plan import concatenate
+from augengine.plan.fields import array_fields
+from augengine.plan.kinds import CURVE, HISTOGRAM, MEAN, NO_VIEW, PLAIN_COLOUR
 
 EVERYTHING = [
     ae.RandomResizedCrop(24),

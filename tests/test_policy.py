@@ -10,7 +10,7 @@ import yaml
 from scipy import stats
 
 import augengine as ae
-from augengine.plan import CURVE, MATRIX, NO_VIEW
+from augengine.plan.kinds import CURVE, MATRIX, NO_VIEW
 from augengine.policy import ops
 from augengine.policy.ops.op import Op
 
@@ -461,7 +461,7 @@ def test_strength_0_is_the_image_itself():
         (ae.RandomAffine(0, scale=(0.5, 0.9), center=(0, 0)), lambda p: 1 / p[0, 0], 1),
         (ae.RandomAffine(0, shear=30, center=(0, 0)), lambda p: np.degrees(np.arctan(p[0, 1])), 0),
     ],
-    ids=repr,
+    ids=["rotation", "scale", "shear"],
 )
 def test_strength_pulls_geometry_towards_neutral_in_proportion(op, magnitude, neutral):
     full, half = (
@@ -752,7 +752,7 @@ def test_an_op_is_a_base_for_ones_own():
 
     @dataclasses.dataclass(frozen=True)
     class Nudge(Op):
-        def sample(self, draft, rows, place):
+        def _decide(self, draft, rows, place):
             draft.step(
                 rows, MATRIX, np.tile([1, 0, 0, 0.1, 0, 1, 0, 0.1, 0, 0, 1, 0.1], (len(rows), 1))
             )

@@ -32,7 +32,7 @@ from timm.data import create_transform
 from torchvision.transforms import v2
 
 import augengine as ae
-from augengine.plan import NO_VIEW
+from augengine.plan.kinds import NO_VIEW
 
 SIZE = (224, 224)
 

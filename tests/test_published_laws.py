@@ -14,7 +14,8 @@ from scipy import stats
 from torchvision.transforms.v2 import functional
 
 import augengine as ae
-from augengine.plan import CURVE, NO_STATISTIC, VIEW_FIELDS
+from augengine.plan import VIEW_FIELDS
+from augengine.plan.kinds import CURVE, NO_STATISTIC
 
 N, SIZE = 48, (64, 80)
 each_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=list(POLICIES))

@@ -56,7 +56,7 @@ class Applied(Op):
     interpolation: str | None = None
     fill: float | None = None
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         entry = SPACES[self.space][self.name]
         if entry.value is None:
             entry.act(draft, rows)

@@ -12,7 +12,17 @@ from photos import patch, patches, photo, photos
 from scipy import stats
 
 import augengine as ae
-from augengine.plan import CURVE, HISTOGRAM, HUE, MATRIX, MEAN, NO_STATISTIC, NOISE, NONE, RANGE
+from augengine.plan.kinds import (
+    CURVE,
+    HISTOGRAM,
+    HUE,
+    MATRIX,
+    MEAN,
+    NO_STATISTIC,
+    NOISE,
+    NONE,
+    RANGE,
+)
 
 KEEP = ae.RandomHorizontalFlip(p=0)
 HALF_AS_BRIGHT = (MATRIX, [0.5, 0, 0, 0.2, 0, 0.5, 0, 0.2, 0, 0, 0.5, 0.2])

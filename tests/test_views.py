@@ -32,7 +32,7 @@ def test_each_view_is_what_its_policy_makes_alone(executor):
     batches = [made["weak"], made["strong"], *made["crops"]]
     for number, (policy, batch) in enumerate(zip(alone, batches, strict=True)):
         one = ae.Engine(policy, seed=3, num_classes=5, executor=executor)
-        plan = one.plan([(96, 128)] * 6, IDS, 2, view=number)
+        plan = one.plan([(96, 128)] * 6, IDS, 2, look=number)
         assert batch.plan == plan
         expected = one.draw(plan, ae.Sources.of(images), labels)
         assert torch.equal(batch.images, expected.images)

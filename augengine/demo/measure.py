@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .. import Plan
-from ..plan import NO_STATISTIC, NO_VIEW, PLAIN_COLOUR
+from ..plan.kinds import NO_STATISTIC, NO_VIEW, PLAIN_COLOUR
 
 # Each way, and larger than the last-level caches of most machines.
 COPY_BYTES = 64 << 20

@@ -20,8 +20,8 @@ from ..plan import Plan
 from .allocate import empty, explained
 from .sources import Sources
 
-EXECUTORS = ("cpu", "torch")  # those that draw CPU images
-EVERY = (*EXECUTORS, "gpu")
+CPU_EXECUTORS = ("cpu", "torch")  # those that draw CPU images
+EXECUTORS = (*CPU_EXECUTORS, "gpu")
 
 
 def execute(
@@ -31,7 +31,7 @@ def execute(
     out: torch.Tensor | None = None,
     executor: str | None = None,
     layout: str | None = None,
-    packed=None,
+    lowered=None,
 ) -> torch.Tensor:
     """Draw what the plan says.
 
@@ -40,7 +40,7 @@ def execute(
     out: a tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
     into; reused memory is several times faster to write than fresh memory.
     executor: "cpu", "gpu" or "torch"; None takes what `choose` does. One asked for by name never
-    falls back. packed: what `gpu_pack.pack` made of this plan, so that the gpu executor need not.
+    falls back. lowered: what `gpu.lower.lower` made of this plan, so that the gpu executor need not.
     Returns `out`, or a new tensor; with gradients, always a new one.
     Raises ValueError or TypeError if the images are not those that the plan was made for, and
     torch.OutOfMemoryError with the bytes that were asked for.
@@ -52,9 +52,9 @@ def execute(
     sources = Sources.of(images, layout)
     _check_images(plan, sources)
     chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
-    if chosen not in EVERY:
+    if chosen not in EXECUTORS:
         raise ValueError(
-            f"execute: got executor {executor!r}, expected one of {', '.join(EVERY)}. Leave it "
+            f"execute: got executor {executor!r}, expected one of {', '.join(EXECUTORS)}. Leave it "
             "out to have the fastest that fits."
         )
     if chosen == "cpu" and (sources.device.type != "cpu" or sources.requires_grad):
@@ -79,10 +79,10 @@ def execute(
     with explained(what, size, sources.device, more):
         out = _checked_out(plan, sources, out)
         if chosen == "gpu":
-            from .gpu.executor import draw as draw_packed
-            from .gpu.lower import pack
+            from .gpu.executor import draw as draw_lowered
+            from .gpu.lower import lower
 
-            return draw_packed(pack(plan) if packed is None else packed, sources, out)
+            return draw_lowered(lower(plan) if lowered is None else lowered, sources, out)
         if chosen == "cpu":
             from .cpu.executor import execute as draw
 
@@ -172,4 +172,12 @@ def _checked_out(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torc
     return out
 
 
-__all__ = ["EVERY", "EXECUTORS", "Sources", "choose", "execute", "full_precision", "has_triton"]
+__all__ = [
+    "CPU_EXECUTORS",
+    "EXECUTORS",
+    "Sources",
+    "choose",
+    "execute",
+    "full_precision",
+    "has_triton",
+]

@@ -1,4 +1,4 @@
-"""Compile `pixel` for an executor: the same formulas, with that executor's names given."""
+"""Compile `pixel` and `random_numbers` for an executor: the same formulas, with its own names given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from types import FunctionType, SimpleNamespace
 
 import numpy as np
 
+from .. import random_numbers
 from . import pixel
 
 # To numba a literal such as 255.0 is float64, which makes a float32 loop three times slower: the
@@ -19,7 +20,7 @@ FLOATS = {
     "SIX": 6.0,
     "SIXTH": 1 / 6,
     "THIRTEENTH": 1 / 13,
-    "MINUS_TWO": -2.0,
+    "MINUS_TWO": random_numbers.MINUS_TWO,
     "MAX_BYTE": 255.0,
     "PER_BYTE": 1 / 255,
     "TINY": 1e-6,
@@ -27,13 +28,24 @@ FLOATS = {
     "TO_UNIT": 2.0**-32,
     "TO_TURN": 2 * np.pi * 2.0**-32,
 }
-WORDS = {"PHILOX_M0": 0xD2511F53, "PHILOX_M1": 0xCD9E8D57}
+WORDS = {
+    "PHILOX_M0": random_numbers.PHILOX_M0,
+    "PHILOX_M1": random_numbers.PHILOX_M1,
+    "PHILOX_W0": random_numbers.PHILOX_W0,
+    "PHILOX_W1": random_numbers.PHILOX_W1,
+}
 
 
 def bind(names: dict, compiled=lambda function: function) -> SimpleNamespace:
-    """Every function of `pixel`, over `names`, passed through `compiled` (a jit decorator)."""
+    """The functions of `random_numbers` and `pixel` over `names`, which come first, each passed through
+    `compiled` (a jit decorator)."""
+    formulas = {
+        name: function
+        for module in (random_numbers, pixel)
+        for name, function in vars(module).items()
+        if isinstance(function, FunctionType) and name not in names
+    }
     namespace = {"__name__": pixel.__name__, **names}
-    for name, function in vars(pixel).items():
-        if isinstance(function, FunctionType):
-            namespace[name] = compiled(FunctionType(function.__code__, namespace, name))
-    return SimpleNamespace(**{k: v for k, v in namespace.items() if hasattr(pixel, k)})
+    for name, function in formulas.items():
+        namespace[name] = compiled(FunctionType(function.__code__, namespace, name))
+    return SimpleNamespace(**{name: namespace[name] for name in formulas})

@@ -1,4 +1,4 @@
-"""Drawing as an operator of torch, `augengine::draw`, which torch.compile takes without a break.
+"""Drawing as an operator of torch, `augengine::execute`, which torch.compile takes without a break.
 
 What is random happens before it, in NumPy: a plan goes in as a tensor, and is no constant of what is
 compiled. The output's shape is known from the arguments' shapes and the plan's finish.
@@ -15,7 +15,7 @@ _LENGTH_BYTES = 8
 
 
 def as_tensor(plan: Plan) -> torch.Tensor:
-    """The plan as `draw` takes it: uint8 [N, bytes] in main memory, N being the number of outputs.
+    """The plan as `execute_compiled` takes it: uint8 [N, bytes] in main memory, N being the number of outputs.
 
     The width is rounded up to a power of two, so that plans of one policy and batch size mostly have
     one shape, and nothing is compiled for another.
@@ -30,7 +30,7 @@ def as_tensor(plan: Plan) -> torch.Tensor:
     return torch.from_numpy(made)
 
 
-def draw(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -> torch.Tensor:
+def execute_compiled(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -> torch.Tensor:
     """`execute` as an operator, for functions that torch.compile compiles.
 
     images: a batch (B, C, H, W) or (B, H, W, C), on any device. plan: what `as_tensor` made of one;
@@ -41,15 +41,17 @@ def draw(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -> torch.Tens
     """
     if images.requires_grad:
         raise ValueError(
-            "draw: the images require a gradient, and the operator carries none, expected images "
+            "execute_compiled: the images require a gradient, and the operator carries none, expected images "
             "without. Pass images.detach(), or call execute(plan, images) outside of what is compiled."
         )
     height, width = finish.size
-    return _draw(images, plan, finish.channels, height, width, finish.dtype, finish.channels_last)
+    return _execute(
+        images, plan, finish.channels, height, width, finish.dtype, finish.channels_last
+    )
 
 
-@torch.library.custom_op("augengine::draw", mutates_args=())
-def _draw(
+@torch.library.custom_op("augengine::execute", mutates_args=())
+def _execute(
     images: torch.Tensor,
     plan: torch.Tensor,
     channels: int,
@@ -65,13 +67,13 @@ def _draw(
     expected = ((height, width), channels, dtype, channels_last)
     if (finish.size, finish.channels, finish.dtype, finish.channels_last) != expected:
         raise ValueError(
-            f"draw: the plan makes {finish}, expected size {(height, width)}, {channels} channel(s), "
-            f"{dtype}, channels_last={channels_last}. Pass the finish of the plan itself."
+            f"execute_compiled: the plan makes {finish}, expected size {(height, width)}, {channels} "
+            f"channel(s), {dtype}, channels_last={channels_last}. Pass the finish of the plan itself."
         )
     return execute(decided, images)
 
 
-@_draw.register_fake
+@_execute.register_fake
 def _(images, plan, channels, height, width, dtype, channels_last):
     layout = torch.channels_last if channels_last else torch.contiguous_format
     shape = (plan.shape[0], channels, height, width)
@@ -83,9 +85,11 @@ def _(images, plan, channels, height, width, dtype, channels_last):
 def _plan_of(tensor: torch.Tensor) -> Plan:
     if tensor.device.type != "cpu" or tensor.dtype != torch.uint8 or tensor.ndim != 2:
         raise ValueError(
-            f"draw: got a plan of {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, expected "
-            "uint8 [N, bytes] in main memory. Pass as_tensor(plan) as it is."
+            f"execute_compiled: got a plan of {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}, "
+            "expected uint8 [N, bytes] in main memory. Pass as_tensor(plan) as it is."
         )
     data = tensor.numpy().tobytes()
     length = int(np.frombuffer(data, np.int64, 1)[0]) if len(data) >= _LENGTH_BYTES else 0
-    return Plan.from_bytes(data[_LENGTH_BYTES : _LENGTH_BYTES + length], "draw: the plan's tensor")
+    return Plan.from_bytes(
+        data[_LENGTH_BYTES : _LENGTH_BYTES + length], "execute_compiled: the plan's tensor"
+    )

@@ -16,10 +16,10 @@ from ..plan import VIEW_FIELDS, Finish, Plan
 from .sources import Sources
 
 
-class Stage(NamedTuple):
-    """Pictures of one size that are drawn together, filtered, and then sources for later stages."""
+class Pass(NamedTuple):
+    """Pictures of one size that are drawn together, filtered, and then sources for later passes."""
 
-    plan: Plan  # whose outputs they are, over the sources and the pictures of the stages before
+    plan: Plan  # whose outputs they are, over the sources and the pictures of the passes before
     filters: np.ndarray  # [n, 4], a plan's: what is done to each
 
 
@@ -33,8 +33,8 @@ def with_filtered(plan: Plan, sources: Sources, draw, apply) -> tuple[Plan, Sour
         return plan, sources
     if sources.dtype in (torch.float16, torch.bfloat16):
         sources = sources.map(torch.Tensor.float)
-    stages, plan = staged(plan, "uint8" if sources.dtype == torch.uint8 else "float32")
-    for inner, filters in stages:
+    passes, plan = passes_of(plan, "uint8" if sources.dtype == torch.uint8 else "float32")
+    for inner, filters in passes:
         pictures = torch.empty(
             (len(inner), *inner.finish.size, sources.channels),
             dtype=getattr(torch, inner.finish.dtype),
@@ -49,13 +49,13 @@ def looks_at_views(plan: Plan) -> bool:
     return bool(plan.source.max(initial=0) >= len(plan.ids))
 
 
-def staged(plan: Plan, dtype: str) -> tuple[list[Stage], Plan]:
+def passes_of(plan: Plan, dtype: str) -> tuple[list[Pass], Plan]:
     """(what is drawn first, in order; the plan over the sources and all those pictures). No view of
     either looks at another. dtype: of the pictures, "uint8" or "float32"."""
     if not looks_at_views(plan):
         return [], plan
     images, needed = len(plan.ids), _looked_at(plan)
-    stages, sizes = [], plan.sizes
+    passes, sizes = [], plan.sizes
     # Where a view of a view finds its picture among the sources, once that is drawn.
     place = np.full(len(plan.source), -1)
     while (left := needed[place[needed] < 0]).size:
@@ -65,10 +65,10 @@ def staged(plan: Plan, dtype: str) -> tuple[list[Stage], Plan]:
         for size in sorted(set(map(tuple, plan.frame[ready].tolist()))):
             views = ready[(plan.frame[ready] == size).all(axis=1)]
             inner = _outputs_of(_over(plan, sizes, place), views, size, dtype)
-            stages.append(Stage(inner, plan.filter[views]))
+            passes.append(Pass(inner, plan.filter[views]))
             place[views] = len(sizes) + np.arange(len(views))
             sizes = np.concatenate([sizes, plan.frame[views]])
-    return stages, _used(_over(plan, sizes, place))
+    return passes, _used(_over(plan, sizes, place))
 
 
 def _looked_at(plan: Plan) -> np.ndarray:
@@ -88,7 +88,7 @@ def _over(plan: Plan, sizes, place) -> Plan:
     behind = np.maximum(plan.source - images, 0)
     source = np.where(plan.source < images, plan.source, np.maximum(place[behind], 0))
     more = np.zeros(len(sizes) - images, np.int64)
-    return Plan.made(
+    return Plan._trusted(
         **{
             **vars(plan),
             "ids": np.concatenate([plan.ids, more]),
@@ -105,7 +105,9 @@ def _used(plan: Plan) -> Plan:
     used, number = np.unique(plan.view, return_inverse=True)
     special = np.count_nonzero(used < 0)
     view = np.where(plan.view < 0, plan.view, number.reshape(plan.view.shape) - special)
-    return Plan.made(**{**vars(plan), **_rows(plan, used[special:]), "view": view.astype(np.int32)})
+    return Plan._trusted(
+        **{**vars(plan), **_rows(plan, used[special:]), "view": view.astype(np.int32)}
+    )
 
 
 def _rows(plan: Plan, views) -> dict[str, np.ndarray]:
@@ -116,7 +118,7 @@ def _outputs_of(plan: Plan, views, size, dtype: str) -> Plan:
     """The plan whose outputs are these views, as they are."""
     n, (height, width) = len(views), (int(side) for side in size)
     ones = np.ones((n, 1), np.float32)
-    return Plan.made(
+    return Plan._trusted(
         **{
             **vars(plan),
             **_rows(plan, views),

@@ -1,8 +1,8 @@
 """What a pixel is: every formula of the engine, once.
 
 This module imports nothing. `bind` compiles it for each executor with the names that it uses
-(`floor`, `where`, `minimum`, `maximum`, `absolute`, `sqrt`, `log`, `cos`, `sin`, `divide`, `quotient`,
-`mul_hi`, `mul_lo`, `xor`, `to_float`, and the float32 constants in capitals) bound to that executor's
+(`floor`, `where`, `minimum`, `maximum`, `absolute`, `cos`, `sin`, `divide`, `quotient`, `to_float`,
+`normal_radius`, and the float32 constants in capitals) bound to that executor's
 own: torch tensors, NumPy arrays, numba scalars, Triton blocks. Values are in [0, 1]; points are
 continuous, (x + 0.5, y + 0.5) being a pixel's centre. No function branches on a value: `where`
 serves scalars and blocks alike.
@@ -127,18 +127,9 @@ def hue_channel(r, g, b, turned, offset):
     return high - spread * clamp(minimum(k, FOUR - k))
 
 
-def philox_round(c0, c1, c2, c3, k0, k1):
-    """One round of Philox4x32 (Salmon et al., SC 2011)."""
-    high0 = mul_hi(PHILOX_M0, c0)
-    low0 = mul_lo(PHILOX_M0, c0)
-    high1 = mul_hi(PHILOX_M1, c2)
-    low1 = mul_lo(PHILOX_M1, c2)
-    return xor(xor(high1, c1), k0), low1, xor(xor(high0, c3), k1), low0
-
-
 def normal_pair(word_radius, word_angle):
     """Box and Muller: two independent standard normal numbers from two 32-bit words."""
-    radius = sqrt(MINUS_TWO * log((to_float(word_radius) + HALF) * TO_UNIT))
+    radius = normal_radius((to_float(word_radius) + HALF) * TO_UNIT)
     angle = (to_float(word_angle) + HALF) * TO_TURN
     return radius * cos(angle), radius * sin(angle)
 

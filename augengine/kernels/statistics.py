@@ -2,7 +2,7 @@
 
 An executor measures (a mean, a range, a histogram of each view's window, after the view's earlier
 steps); what the measurement means is said here for those that measure in memory, by the formulas
-that `gpu_statistics` has too. PIL's definitions.
+that `gpu.statistics` has too. PIL's definitions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..plan import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, TONE, Plan
+from ..plan import Plan
+from ..plan.kinds import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, TONE
 from .bind import FLOATS, bind
 
 px = bind(
@@ -84,7 +85,7 @@ def completed(plan: Plan, measure, byte: bool) -> Plan:
         "statistic": np.zeros_like(plan.statistic),
         "curves": steps.curves,
     }
-    return Plan.made(**{**vars(plan), **changed})
+    return Plan._trusted(**{**vars(plan), **changed})
 
 
 def window_pixels(window):

@@ -11,7 +11,7 @@ import torch
 
 from .. import kernels
 from ..kernels import Sources
-from ..kernels.gpu.lower import Packed, pack
+from ..kernels.gpu.lower import Lowered, lower
 from ..plan import Plan, side_by_side
 from ..policy.ops import Stage
 
@@ -69,7 +69,7 @@ class Launch(NamedTuple):
 
     plan: Plan  # of all their outputs
     looks: tuple[Look, ...]
-    packed: Packed | None = None  # the same plan for the gpu executor
+    lowered: Lowered | None = None  # the same plan for the gpu executor
 
 
 def _pinned(tensor: torch.Tensor) -> torch.Tensor:
@@ -98,7 +98,7 @@ def grouped(looks: Sequence[Look]) -> tuple[Launch, ...]:
     )
 
 
-def drawn(
+def draw_launches(
     launches: Sequence[Launch],
     sources: Sources,
     *,
@@ -110,7 +110,7 @@ def drawn(
     for launch in launches:
         into = out(launch.plan) if callable(out) else out
         images = kernels.execute(
-            launch.plan, sources, out=into, executor=executor, packed=launch.packed
+            launch.plan, sources, out=into, executor=executor, lowered=launch.lowered
         )
         counts = [len(look.plan) for look in launch.looks]
         parts = [images] if len(counts) == 1 else images.split(counts)
@@ -159,7 +159,7 @@ class PackedBatch:
         """
         device = self.device if device is None else torch.device(device)
         sources = self.sources if device is None else self.sources.to(device)
-        return drawn(self.launches, sources, executor=self.executor, out=out)
+        return draw_launches(self.launches, sources, executor=self.executor, out=out)
 
     def pin_memory(self) -> PackedBatch:
         """What a DataLoader calls with pin_memory=True."""
@@ -176,5 +176,5 @@ class PackedBatch:
 
     def for_gpu(self) -> PackedBatch:
         """The same, with all that the gpu executor would otherwise form as it draws."""
-        packed = tuple(launch._replace(packed=pack(launch.plan)) for launch in self.launches)
-        return dataclasses.replace(self, launches=packed)
+        launches = tuple(launch._replace(lowered=lower(launch.plan)) for launch in self.launches)
+        return dataclasses.replace(self, launches=launches)

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from ..checks import number, whole_number
 from ..kernels import Sources, has_triton
 from ..kernels.flat import Flat
-from ..policy.ops.op import number
-from ..policy.policy import whole_number
 from .batch import PackedBatch
 from .engine import as_engine
 

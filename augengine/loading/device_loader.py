@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..checks import whole_number
 from ..kernels import Sources
 from ..kernels.flat import Flat
-from ..policy.policy import whole_number
 from .batch import Batch, BatchOfViews, PackedBatch
 from .collate import Collate, Packing
 from .engine import as_engine

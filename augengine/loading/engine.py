@@ -11,12 +11,13 @@ import torch
 from torch.nn.functional import one_hot
 
 from .. import kernels
+from ..checks import number, whole_number
 from ..kernels import Sources
-from ..plan import DTYPES, Plan
-from ..policy.ops.op import number
-from ..policy.policy import Policy, whole_number
+from ..plan import Plan
+from ..plan.kinds import DTYPES
+from ..policy.policy import Policy
 from ..policy.views import Views
-from .batch import Launch, Look, drawn, grouped, put
+from .batch import Launch, Look, draw_launches, grouped, put
 from .targets import class_numbers, soft_labels
 
 
@@ -73,9 +74,9 @@ class Engine:
                 f"Engine: got {memory_format}, expected torch.contiguous_format or torch.channels_last. "
                 "Leave it out for NCHW."
             )
-        if executor not in (None, *kernels.EVERY):
+        if executor not in (None, *kernels.EXECUTORS):
             raise ValueError(
-                f"Engine: got executor {executor!r}, expected one of {', '.join(kernels.EVERY)}. "
+                f"Engine: got executor {executor!r}, expected one of {', '.join(kernels.EXECUTORS)}. "
                 "Leave it out to have one chosen."
             )
 
@@ -93,7 +94,7 @@ class Engine:
         ids=None,
         epoch: int = 0,
         *,
-        view: int = 0,
+        look: int = 0,
         channels: int = 3,
         strength=None,
         partners=None,
@@ -102,7 +103,7 @@ class Engine:
 
         sizes: [n, 2] heights and widths. ids: [n] ints; without them samples are counted. epoch: int.
         strength: a number or [n], instead of the engine's. partners: (sizes, ids) of a second batch.
-        Returns a Plan; for Views {name: Plan, or a list of them}, whose first view is number `view`.
+        Returns a Plan; for Views {name: Plan, or a list of them}, the first of which is look number `look`.
         """
         ids = self._ids(ids, len(sizes))
         if strength is None:
@@ -121,10 +122,10 @@ class Engine:
             "channels_last": self.memory_format == torch.channels_last,
         }
         if isinstance(self.policy, Policy):
-            return self.policy.sample(ids, sizes, view=view, **how)
+            return self.policy.sample(ids, sizes, look=look, **how)
         plans: dict[str, Any] = {}
         for number_, (name, at, policy) in enumerate(self.policy.each()):
-            plan = policy.sample(ids, sizes, view=view + number_, **how)
+            plan = policy.sample(ids, sizes, look=look + number_, **how)
             put(plans, name, at, plan)
         return plans
 
@@ -180,7 +181,7 @@ class Engine:
                 "gives a tensor, since views may differ in size. Leave it out."
             )
         launches = self.launches(plan, labels)
-        return drawn(launches, sources, executor=self.executor, out=out)
+        return draw_launches(launches, sources, executor=self.executor, out=out)
 
     def launches(self, plan, labels=None) -> tuple[Launch, ...]:
         """What there is to draw of what `plan` gave, and the labels that come with it."""

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ..kernels import execute, full_precision
-from ..plan import NO_VIEW, Finish, Plan
+from ..plan import Finish, Plan
+from ..plan.kinds import NO_VIEW
 from ..policy import geometry
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..loading.collate import pack
 from ..loading.device_loader import DeviceLoader
 from ..loading.engine import Engine
-from ..policy.keyed import Draws
+from ..policy.keyed import Keyed
 from .data import Data
 
 
@@ -62,7 +62,7 @@ def batches(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.
     """The epoch's batches, as positions in `ids`: each once, shuffled by keyed draws, in batches of at
     most batch_size that are as equal as can be."""
     # A sample's place in the shuffle has a view of its own, away from its augmentation's.
-    shuffled = np.argsort(Draws(seed, epoch, ids, view=2**31).uniform(0, 1)[:, 0], kind="stable")
+    shuffled = np.argsort(Keyed(seed, epoch, ids, look=2**31).uniform(0, 1)[:, 0], kind="stable")
     return np.array_split(shuffled, -(-len(ids) // batch_size))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..policy.keyed import Draws
+from ..policy.keyed import Keyed
 from ..recipes.presets import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from .settings import Settings
 
@@ -107,7 +107,7 @@ def of(settings: Settings) -> Data:
 
 
 def _shuffled(ids: np.ndarray, seed: int) -> np.ndarray:
-    return ids[np.argsort(Draws(seed, 0, ids).uniform(0, 1)[:, 0], kind="stable")]
+    return ids[np.argsort(Keyed(seed, 0, ids).uniform(0, 1)[:, 0], kind="stable")]
 
 
 def _numbers(text: str, classes: int) -> list[int]:

@@ -16,8 +16,7 @@ from typing import Annotated, Any
 
 import torch
 
-from ..policy.ops.op import number
-from ..policy.policy import whole_number
+from ..checks import number, whole_number
 from . import models
 from .answers import accuracy
 from .batches import Part, Samples

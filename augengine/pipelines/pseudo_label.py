@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..policy.ops.op import number
-from ..policy.policy import whole_number
+from ..checks import number, whole_number
 from . import fixmatch
 from .answers import accuracy
 from .batches import Samples

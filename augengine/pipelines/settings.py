@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from ..policy.ops.op import number
-from ..policy.policy import whole_number
+from ..checks import number, whole_number
 
 PRECISIONS = ("no", "bf16", "fp16")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plan import GREY
+from ..plan.kinds import GREY
 
 _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 

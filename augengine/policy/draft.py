@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..plan import (
+from ..plan import Finish, Plan
+from ..plan.kinds import (
     CONSTANT,
     CURVE,
     FILTER_ARGS,
@@ -25,11 +26,9 @@ from ..plan import (
     NONE,
     PLAIN_COLOUR,
     STEP_ARGS,
-    Finish,
-    Plan,
 )
 from . import geometry
-from .keyed import Draws
+from .keyed import Keyed
 from .layers import Layers
 
 UNCHANGED = "unchanged"
@@ -62,7 +61,7 @@ class Draft:
     draws. pool: how many samples at the end only lend themselves to the others' mixes.
     """
 
-    draws: Draws
+    keyed: Keyed
     sizes: np.ndarray
     channels: int = 3
     strength: np.ndarray | None = None
@@ -108,11 +107,11 @@ class Draft:
 
     def uniform(self, place: int, count: int, rows) -> np.ndarray:
         """[len(rows), count] in (0, 1), drawn by the rows' keys for the op at `place`."""
-        return self.draws.uniform(place, count, rows, self.stratify)
+        return self.keyed.uniform(place, count, rows, self.stratify)
 
     def timeless(self, place: int, count: int, rows) -> np.ndarray:
         """As `uniform`, the same in every epoch."""
-        return (self.draws.words(place, count, rows, timeless=True) + 0.5) * 2.0**-32
+        return (self.keyed.words(place, count, rows, timeless=True) + 0.5) * 2.0**-32
 
     def fork(self, rows) -> np.ndarray:
         """New rows that stand where `rows` stand now, steps and log included. Returns them."""
@@ -120,8 +119,8 @@ class Draft:
         for name in _ROW_FIELDS:
             value = getattr(self, name)
             setattr(self, name, np.concatenate([value, value[rows]]))
-        self.draws = dataclasses.replace(
-            self.draws, ids=np.concatenate([self.draws.ids, self.draws.ids[rows]])
+        self.keyed = dataclasses.replace(
+            self.keyed, ids=np.concatenate([self.keyed.ids, self.keyed.ids[rows]])
         )
         self._steps.append((rows, new, False))
         self._log.append((rows, new))
@@ -227,8 +226,8 @@ class Draft:
         if len(different):
             (h, w), (h2, w2) = self.frame[0], self.frame[different[0]]
             raise ValueError(
-                f"policy: sample {self.draws.ids[0]} is {h}×{w} at the end and sample "
-                f"{self.draws.ids[different[0]]} is {h2}×{w2}, expected one size for the batch. Add "
+                f"policy: sample {self.keyed.ids[0]} is {h}×{w} at the end and sample "
+                f"{self.keyed.ids[different[0]]} is {h2}×{w2}, expected one size for the batch. Add "
                 "an op that sets it, such as RandomResizedCrop(224) or Resize((224, 224)), before "
                 "any mix."
             )
@@ -362,8 +361,8 @@ class Draft:
         boxes = self.layers.box.copy()
         boxes[:, 0] = [0, 0, *finish.size]
         curves = self._curves or [np.zeros((0, 3, 256), np.float32)]
-        plan = Plan.made(
-            ids=self.draws.ids[: len(self)].astype(np.int64),
+        plan = Plan._trusted(
+            ids=self.keyed.ids[: len(self)].astype(np.int64),
             sizes=self.sizes.astype(np.int32),
             strength=self.given_strength.astype(np.float32),
             source=self.source.astype(np.int32),
@@ -385,9 +384,9 @@ class Draft:
             colour=self.layers.colour.astype(np.float32),
             finish=finish,
             log_text=tuple(self._log_text),
-            seed=self.draws.seed,
-            epoch=self.draws.epoch,
-            look=self.draws.view,
+            seed=self.keyed.seed,
+            epoch=self.keyed.epoch,
+            look=self.keyed.look,
             policy=policy,
         )
         return plan.select(slice(len(self) - self.pool)) if self.pool else plan

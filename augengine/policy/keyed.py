@@ -1,6 +1,6 @@
 """Keyed randomness: every draw is a pure function of where it is needed.
 
-    draw = Philox4x32-10(key from (seed, epoch, view), counter (block, place, sample id))
+    draw = Philox4x32-10(key from (seed, epoch, look), counter (block, place, sample id))
 
 `place` is the op's number in its policy. No state is kept and no global generator is touched, so
 a sample meets the same draws in any batch, order, process, device or resumed run.
@@ -15,9 +15,9 @@ from functools import cache, cached_property
 
 import numpy as np
 
-_M0, _M1 = 0xD2511F53, 0xCD9E8D57
-_W0, _W1 = 0x9E3779B9, 0xBB67AE85
-_WORD, _WORD64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+from ..random_numbers import PHILOX_ROUNDS, WORD, normal_radius, philox_round
+
+_WORD64 = 0xFFFFFFFFFFFFFFFF
 
 
 def philox4x32(counter, key):
@@ -27,31 +27,23 @@ def philox4x32(counter, key):
     key: two 32-bit ints.
     Returns four 32-bit words as ints or uint64 arrays; equal to the Random123 known answers.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(10):
-        product0, product1 = c0 * _M0, c2 * _M1
-        c0, c1, c2, c3 = (
-            (product1 >> 32) ^ c1 ^ k0,
-            product1 & _WORD,
-            (product0 >> 32) ^ c3 ^ k1,
-            product0 & _WORD,
-        )
-        k0, k1 = (k0 + _W0) & _WORD, (k1 + _W1) & _WORD
-    return c0, c1, c2, c3
+    state = (*counter, *key)
+    for _ in range(PHILOX_ROUNDS):
+        state = philox_round(*state)
+    return state[:4]
 
 
 @dataclass(frozen=True)
-class Draws:
-    """The draws of some samples, in one epoch, for one view.
+class Keyed:
+    """The draws of some samples, in one epoch, for one look.
 
-    seed: any int of 64 bits. epoch: int ≥ 0. ids: [n] int64, the samples' identities. view: int.
+    seed: any int of 64 bits. epoch: int ≥ 0. ids: [n] int64, the samples' identities. look: int.
     """
 
     seed: int
     epoch: int
     ids: np.ndarray
-    view: int = 0
+    look: int = 0
     # Only for speed: what was asked for all samples, {place: blocks}, and what has been worked out
     # ahead, {place: words [4 · blocks, n]}. Philox costs by the call, not by the number.
     asked: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
@@ -70,15 +62,15 @@ class Draws:
     @cached_property
     def _key(self) -> tuple[int, int]:
         epoch = self.epoch & _WORD64
-        return self._keyed((epoch & _WORD, epoch >> 32, self.view, 0))
+        return self._keyed((epoch & WORD, epoch >> 32, self.look, 0))
 
     @cached_property
     def _timeless_key(self) -> tuple[int, int]:
-        return self._keyed((0, 0, self.view, 1))
+        return self._keyed((0, 0, self.look, 1))
 
     def _keyed(self, counter) -> tuple[int, int]:
         seed = self.seed & _WORD64
-        return philox4x32(counter, (seed & _WORD, seed >> 32))[:2]
+        return philox4x32(counter, (seed & WORD, seed >> 32))[:2]
 
     def words(self, place: int, count: int, rows=slice(None), timeless=False) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
@@ -107,7 +99,7 @@ class Draws:
         together, so that NumPy rounds log and exp alike whatever n is."""
         ids = ids.astype(np.uint64)
         block, place = (array.astype(np.uint64)[:, None] for array in (blocks, places))
-        words = philox4x32((block, place, ids & _WORD, ids >> 32), key)
+        words = philox4x32((block, place, ids & WORD, ids >> 32), key)
         return np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))
 
     def uniform(self, place: int, count: int, rows=slice(None), stratify=False) -> np.ndarray:
@@ -141,6 +133,11 @@ def below(uniform, bound):
     return np.minimum(np.floor(uniform * bound), np.asarray(bound) - 1).astype(np.int64)
 
 
+def normal(uniform_radius, uniform_turn):
+    """A standard normal number from two uniform ones in (0, 1), by Box and Muller."""
+    return normal_radius(uniform_radius) * np.cos(2 * np.pi * uniform_turn)
+
+
 GAMMA_TRIES = 8
 
 
@@ -162,10 +159,10 @@ def log_gamma_variate(uniform, alpha: float):
     d = shape - 1 / 3
     c = 1 / np.sqrt(9 * d)
     radius, angle, accept = uniform[:, :-1].reshape(len(uniform), GAMMA_TRIES, 3).transpose(2, 0, 1)
-    normal = np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
-    v = np.maximum(1 + c * normal, 1e-90) ** 3
-    accepted = np.log(accept) < 0.5 * normal**2 + d * (1 - v + np.log(v))
-    accepted &= 1 + c * normal > 0
+    deviate = normal(radius, angle)
+    v = np.maximum(1 + c * deviate, 1e-90) ** 3
+    accepted = np.log(accept) < 0.5 * deviate**2 + d * (1 - v + np.log(v))
+    accepted &= 1 + c * deviate > 0
     first = accepted.argmax(axis=1)
     chosen = v[np.arange(len(v)), first]
     log_value = np.log(d) + np.log(np.where(accepted.any(axis=1), chosen, 1.0))

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..plan import NO_VIEW
+from ..plan.kinds import NO_VIEW
 
 
 @dataclass

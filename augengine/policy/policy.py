@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import operator
 from functools import cached_property
 
 import numpy as np
 
-from ..plan import DTYPES, Finish, Plan
-from . import ops
+from ..checks import whole_number
+from ..plan import Finish, Plan
+from ..plan.kinds import DTYPES
+from . import ops, yaml
 from .draft import Draft
-from .keyed import Draws
+from .keyed import Keyed
+from .ops.arguments import ops as checked_ops
 from .ops.choosing import check_order
 from .ops.op import Op
-from .ops.op import ops as checked_ops
 from .ops.sizing import PADDING_MODES
-
-YAML_VERSION = 1
 
 
 class Policy:
@@ -93,7 +91,7 @@ class Policy:
         *,
         seed: int = 0,
         epoch: int = 0,
-        view: int = 0,
+        look: int = 0,
         channels: int = 3,
         strength=None,
         partners=None,
@@ -103,11 +101,11 @@ class Policy:
         """Decide what happens to each of n samples.
 
         ids: [n] ints, the samples' identities. sizes: [n, 2] heights and widths of the images.
-        view: which look at the samples this is; other views draw other numbers.
+        look: which of several looks at the samples this is; each look has draws of its own.
         strength: a number in [0, 1], or [n] of them, pulls all magnitudes towards neutral; None is 1.
         partners: (ids, sizes) of a second batch, which mixes then take their partners from; its
         images come after the first's among the plan's sources.
-        A sample's part of the plan depends on (policy, seed, epoch, id, view, size) alone, but for
+        A sample's part of the plan depends on (policy, seed, epoch, id, look, size) alone, but for
         its partners in mixes.
         """
         ids, sizes = _checked_samples(ids, sizes)
@@ -132,19 +130,19 @@ class Policy:
             ids, sizes = np.concatenate([ids, more_ids]), np.concatenate([sizes, more_sizes])
             if strength is not None:
                 strength = np.concatenate([strength, np.ones(pool)])
-        draws = Draws(
+        keyed = Keyed(
             whole_number("Policy.sample: seed", seed, -(2**63), 2**64 - 1),
             whole_number("Policy.sample: epoch", epoch, 0, 2**63 - 1),
             ids,
-            whole_number("Policy.sample: view", view, 0, 2**32 - 1),
+            whole_number("Policy.sample: look", look, 0, 2**32 - 1),
         )
-        draws.work_out(self._asked)
-        draft = Draft(draws, sizes, channels, strength, pool)
+        keyed.work_out(self._asked)
+        draft = Draft(keyed, sizes, channels, strength, pool)
         place = 0
         for op in self.transforms:
             op.decide(draft, draft.rows, place)
             place += op.places
-        self._asked = dict(draws.asked)
+        self._asked = dict(keyed.asked)
         if dtype == "uint8" and draft.mean:
             raise ValueError(
                 "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
@@ -177,7 +175,7 @@ class Policy:
     def fingerprint(self) -> str:
         """16 hex digits that name the policy: equal exactly for equal ops and arguments. A Stage's
         module goes by its repr."""
-        said = _yaml(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
+        said = yaml.write(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
         said += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
@@ -189,26 +187,12 @@ class Policy:
                 f"Policy.to_yaml: got {self.after[0]!r}, expected ops that YAML can say, which code is "
                 "not. Write the policy without it, and append the Stage after reading."
             )
-        return _yaml(self.transforms)
+        return yaml.write(self.transforms)
 
     @classmethod
     def from_yaml(cls, text: str) -> Policy:
         """Read `to_yaml`'s text. It names ops of this package and their arguments; never code."""
-        import yaml
-
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(
-                f"Policy.from_yaml: got text that is not plain YAML ({error}), expected what to_yaml "
-                "writes. Mend the place that is named."
-            ) from error
-        if not isinstance(content, dict) or content.get("augengine") != YAML_VERSION:
-            raise ValueError(
-                f"Policy.from_yaml: got no policy of version {YAML_VERSION}, expected a mapping "
-                f"'augengine: {YAML_VERSION}' and 'policy: [...]'. Write one with to_yaml."
-            )
-        return cls(_built_all("policy", content.get("policy")))
+        return cls(yaml.read(text))
 
     def __repr__(self):
         lines = "".join(f"    {op!r},\n" for op in self.transforms)
@@ -219,13 +203,6 @@ class Policy:
 
     def __hash__(self):
         return hash(self.transforms)
-
-
-def _yaml(transforms) -> str:
-    import yaml
-
-    content = {"augengine": YAML_VERSION, "policy": [_described(op) for op in transforms]}
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def _all_ops(op):
@@ -256,78 +233,3 @@ def _checked_samples(ids, sizes):
             "for each image. Pass the samples' indices in the dataset."
         )
     return ids.astype(np.int64), sizes.astype(np.int64)
-
-
-def whole_number(where: str, value, low: int, high: int) -> int:
-    """An int in [low, high], or TypeError / ValueError."""
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{where}: got {value!r}, expected a whole number. Pass an int.") from None
-    if not low <= value <= high:
-        raise ValueError(
-            f"{where}: got {value}, expected a whole number in [{low}, {high}]. The nearest is "
-            f"{min(max(value, low), high)}."
-        )
-    return value
-
-
-def _described(op: Op):
-    """{name: arguments that are not the default}; nested ops likewise."""
-    arguments = {}
-    for field in dataclasses.fields(op):
-        value = getattr(op, field.name)
-        if field.default is dataclasses.MISSING or value != field.default:
-            arguments[field.name] = _plain(value)
-    return {type(op).__name__: arguments}
-
-
-def _plain(value):
-    if isinstance(value, Op):
-        return _described(value)
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    # An argument of somebody's own op that is no plain value still has a part in the fingerprint.
-    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
-
-
-def _built_all(where, entries):
-    if not isinstance(entries, (list, type(None))):
-        raise ValueError(
-            f"Policy.from_yaml: {where}: got {entries!r}, expected a list of ops. Write "
-            "'- Name: {arguments}' for each."
-        )
-    return [_built(entry) for entry in entries or []]
-
-
-def _built(entry):
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise ValueError(
-            f"Policy.from_yaml: got {entry!r}, expected one op as 'Name: {{arguments}}'. Write one "
-            "for each item of the list."
-        )
-    ((name, arguments),) = entry.items()
-    known = [op for op in ops.__all__ if op not in ("Op", "Stage")]
-    if name not in known:
-        import difflib
-
-        near = difflib.get_close_matches(str(name), known, 1, 0)
-        raise ValueError(
-            f"Policy.from_yaml: got the op {name!r}, which is unknown. The nearest is {near[0]}."
-        )
-    if not isinstance(arguments, (dict, type(None))):
-        raise ValueError(
-            f"Policy.from_yaml: {name}: got {arguments!r}, expected arguments by name. Write "
-            f"'{name}: {{argument: value}}'."
-        )
-    arguments = dict(arguments or {})
-    if "transforms" in arguments:
-        arguments["transforms"] = _built_all(name, arguments["transforms"])
-    try:
-        return getattr(ops, name)(**{k: _tupled(v) for k, v in arguments.items()})
-    except TypeError as error:
-        raise TypeError(f"Policy.from_yaml: {name}: {error}") from error
-
-
-def _tupled(value):
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .ops.op import interval, number, several
+from ..checks import interval, number, several
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..checks import several
 from ..policy import ops
-from ..policy.ops.op import Op, several
+from ..policy.ops.op import Op
 from ..policy.policy import Policy
 
 # The steps that have an op of their name: which of their attributes are its arguments.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...plan import CONSTANT
+from ...plan.kinds import CONSTANT
 from .formulas import (
     HALF,
     ONE,

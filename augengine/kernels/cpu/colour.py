@@ -1,7 +1,7 @@
 """Colour steps and the finish over float32 rows of values in [0, 1], in numba.
 
 The branch on what a step is, is taken once a row; each loop writes one row, so LLVM vectorises it.
-`rows` and `spare` are addresses of rows that lie `pitch` bytes apart, as in `cpu_sample`.
+`rows` and `spare` are addresses of rows that lie `pitch` bytes apart, as in `sample`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from ...plan import CURVE, HUE, MATRIX, NOISE, TONE
+from ...plan.kinds import CURVE, HUE, MATRIX, NOISE, TONE
+from ...random_numbers import PHILOX_ROUNDS
 from .formulas import (
     ONE,
     ZERO,
@@ -41,7 +42,6 @@ Out = namedtuple("Out", "address stride_n stride_c stride_y stride_x kind item p
 F32, F16, BF16, U8 = range(4)
 OUT_KINDS = {"float32": F32, "float16": F16, "bfloat16": BF16, "uint8": U8}
 MAX_BYTE = f32(255)
-WEYL0, WEYL1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 
 @apart
@@ -94,9 +94,8 @@ def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
                 c0, c1 = np.uint32(number + x), np.uint32(first)
                 c2, c3 = np.uint32(0), np.uint32(0)
                 k0, k1 = np.uint32(arg[2]), np.uint32(arg[3])
-                for _ in range(10):
-                    c0, c1, c2, c3 = philox_round(c0, c1, c2, c3, k0, k1)
-                    k0, k1 = np.uint32(k0 + WEYL0), np.uint32(k1 + WEYL1)
+                for _ in range(PHILOX_ROUNDS):
+                    c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
                 deviates = normal_pair(c0, c1) + normal_pair(c2, c3)
                 for c in range(first, min(first + 4, channels)):
                     row = floats(rows + c * pitch, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ...plan import CONSTANT, NO_VIEW, NONE, PLAIN_COLOUR
+from ...plan.kinds import CONSTANT, NO_VIEW, NONE, PLAIN_COLOUR
 from .aligned import blend_rows, copy_pixels, moves_whole_pixels, prepare_columns, take_columns
 from .colour import apply_step, blend_row, fill_row, finish_row
 from .formulas import HALF, ONE, TWO, ZERO, f32, jit, project

@@ -18,13 +18,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from ... import plan as plan_module
-from ...plan import Plan
+from ... import random_numbers
+from ...plan import Plan, kinds
+from .. import bind, pixel
 from ..passes import with_filtered
 from ..sources import Sources
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
-_ALSO_COMPILED = ("bind.py", "pixel.py")
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _kernels: list[SimpleNamespace] = []
 _announced: set[str] = set()
@@ -115,9 +115,9 @@ def _compiled(dtype: str):
 
 
 def _cache_folder() -> Path:
-    digest = hashlib.sha256(Path(plan_module.__file__).read_bytes())
-    here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *map(here.parent.joinpath, _ALSO_COMPILED)]):
+    digest, here = hashlib.sha256(), Path(__file__).parent
+    also = [str(module.__file__) for module in (kinds, random_numbers, bind, pixel)]
+    for path in [*sorted(here.glob("*.py")), *map(Path, also)]:
         digest.update(path.read_bytes())
     root = (
         os.environ.get("NUMBA_CACHE_DIR")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from ...plan import GAUSSIAN, SHARPNESS
+from ...plan.kinds import GAUSSIAN, SHARPNESS
 from .formulas import HALF, ONE, ZERO, apart, f32, half_up, sharpened, smoothed
 from .memory import address_of, floats, keep, values
 

@@ -74,13 +74,14 @@ def _to_float(word):
 
 
 @jit
-def _mul_hi(a, b):
-    return np.uint32((np.uint64(a) * np.uint64(b)) >> np.uint64(32))
+def _wide_product(a, b):
+    product = np.uint64(a) * np.uint64(b)
+    return np.uint32(product >> np.uint64(32)), np.uint32(product & _LOW)
 
 
 @jit
-def _mul_lo(a, b):
-    return np.uint32((np.uint64(a) * np.uint64(b)) & _LOW)
+def _add_word(a, b):
+    return np.uint32(a + b)
 
 
 @jit
@@ -103,8 +104,8 @@ px = bind(
         "cos": _cos,
         "sin": _sin,
         "to_float": _to_float,
-        "mul_hi": _mul_hi,
-        "mul_lo": _mul_lo,
+        "wide_product": _wide_product,
+        "add_word": _add_word,
         "xor": _xor,
     },
     jit,

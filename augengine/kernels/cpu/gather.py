@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...plan import CONSTANT, EDGE
+from ...plan.kinds import CONSTANT, EDGE
 from .formulas import (
     HALF,
     ONE,

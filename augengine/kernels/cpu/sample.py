@@ -1,7 +1,7 @@
 """Sampling a row of a view into float32 rows of values in [0, 1], one for each channel: what its two
 paths share.
 
-An axis-aligned view (crop, resize, flip) goes by `cpu_aligned`, any other by `cpu_gather`. Both cut the
+An axis-aligned view (crop, resize, flip) goes by `aligned`, any other by `gather`. Both cut the
 taps to the clip by shifting the first tap, so that no load is out of bounds and no loop needs a check;
 weights come from the taps' true places, so shifted ones weigh nothing.
 
@@ -15,7 +15,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ...plan import CONSTANT, EDGE, REFLECT
+from ...plan.kinds import CONSTANT, EDGE, REFLECT
 from .formulas import HALF, ONE, TWO, ZERO, apart, edge, first_tap, fold, jit
 from .memory import floats, split_eight, values
 

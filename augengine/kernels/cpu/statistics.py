@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ...plan import CURVE, GREY, HISTOGRAM, MATRIX, MEAN, NONE, RANGE, TONE
+from ...plan.kinds import CURVE, GREY, HISTOGRAM, MATRIX, MEAN, NONE, RANGE, TONE
 from ..statistics import Measured, completed
 from .colour import apply_step
 from .formulas import ZERO, apart, curve_entry, f32, jit

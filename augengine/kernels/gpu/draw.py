@@ -10,8 +10,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ... import plan
-from . import tables as tables
+from ...plan import kinds
+from ...random_numbers import PHILOX_ROUNDS
+from . import tables
 from .formulas import (
     add_noise,
     blend,
@@ -39,11 +40,11 @@ from .formulas import (
     to_byte,
 )
 
-NO_VIEW, PLAIN_COLOUR = constant(plan.NO_VIEW), constant(plan.PLAIN_COLOUR)
-CONSTANT, EDGE, REFLECT = constant(plan.CONSTANT), constant(plan.EDGE), constant(plan.REFLECT)
-NONE, MATRIX, CURVE = constant(plan.NONE), constant(plan.MATRIX), constant(plan.CURVE)
-HUE, NOISE, TONE = constant(plan.HUE), constant(plan.NOISE), constant(plan.TONE)
-WEYL0, WEYL1 = constant(0x9E3779B9), constant(0xBB67AE85)
+NO_VIEW, PLAIN_COLOUR = constant(kinds.NO_VIEW), constant(kinds.PLAIN_COLOUR)
+CONSTANT, EDGE, REFLECT = constant(kinds.CONSTANT), constant(kinds.EDGE), constant(kinds.REFLECT)
+NONE, MATRIX, CURVE = constant(kinds.NONE), constant(kinds.MATRIX), constant(kinds.CURVE)
+HUE, NOISE, TONE = constant(kinds.HUE), constant(kinds.NOISE), constant(kinds.TONE)
+ROUNDS = constant(PHILOX_ROUNDS)
 
 MATRIX_AT, CLIP_AT = constant(tables.MATRIX_AT), constant(tables.CLIP_AT)
 SOURCE_AT, ADDRESS_WORDS = constant(tables.SOURCE_AT), constant(tables.ADDRESS_WORDS)
@@ -185,10 +186,8 @@ def _noise(number, channel, k0, k1, RGB: tl.constexpr):
     zero = number & 0
     first = channel // 4 * 4
     c0, c1, c2, c3 = number, zero + first.to(tl.uint32), zero, zero
-    for _ in tl.static_range(10):
-        c0, c1, c2, c3 = philox_round(c0, c1, c2, c3, k0, k1)
-        k0 += WEYL0
-        k1 += WEYL1
+    for _ in tl.static_range(ROUNDS):
+        c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
     r, g = normal_pair(c0, c1)
     b, last = normal_pair(c2, c3)
     if not RGB:
@@ -345,7 +344,7 @@ def _draw(
     """Draw the outputs from `first` on, as many as the grid has. A program: one tile of one output
     (of one channel, if they are not RGB); tiles along x, along y, outputs.
 
-    images [B + P, ADDRESS_WORDS] … finish: the tables of `gpu_tables`. stride_*: of the output, in
+    images [B + P, ADDRESS_WORDS] … finish: the tables of `tables`. stride_*: of the output, in
     values. SOURCE: the images' dtype. PACKED: their channels lie side by side, and their pixels too.
     FAR: an image's or output's plane spans 2^31 values or more. PROJECTIVE … LAYERS: `Traits`.
     """

@@ -10,8 +10,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...plan import SHARPNESS
-from . import tables as tables
+from ...plan.kinds import SHARPNESS
+from . import tables
 from .draw import whole_at
 from .formulas import INTERPRETED, constant, half_up, sharpened, smoothed
 
@@ -45,7 +45,7 @@ def filter_rows(
     one row of one picture.
 
     rows [n, H, pitch] float32: scratch, for W pixels and a reach on both sides. filters [n, words]:
-    the table of `gpu_tables`.
+    the table of `tables`.
     """
     BYTE: tl.constexpr = out.dtype.element_ty == tl.uint8
     row = tl.program_id(0).to(tl.int64)

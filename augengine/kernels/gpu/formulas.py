@@ -77,13 +77,14 @@ def _to_float(word):
 
 
 @triton.jit
-def _mul_hi(a, b):
-    return tl.umulhi(tl.full([1], a, tl.uint32), b)
+def _wide_product(a, b):
+    a = tl.full([1], a, tl.uint32)
+    return tl.umulhi(a, b), a * b
 
 
 @triton.jit
-def _mul_lo(a, b):
-    return tl.full([1], a, tl.uint32) * b
+def _add_word(a, b):
+    return a + b
 
 
 @triton.jit
@@ -107,8 +108,8 @@ px = bind(
         "cos": _cos,
         "sin": _sin,
         "to_float": _to_float,
-        "mul_hi": _mul_hi,
-        "mul_lo": _mul_lo,
+        "wide_product": _wide_product,
+        "add_word": _add_word,
         "xor": _xor,
     },
     triton.jit,

@@ -1,4 +1,4 @@
-"""A plan packed for the GPU: all that its kernels read, in one buffer, and what is to be launched.
+"""A plan lowered for the GPU: all that its kernels read, in one buffer, and what is to be launched.
 
 Formed without a device, the images or Triton, so a DataLoader worker can form it and send it on.
 """
@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...plan import HISTOGRAM, Finish, Plan
-from ..passes import staged
+from ...plan import Finish, Plan
+from ...plan.kinds import HISTOGRAM
+from ..passes import passes_of
 from .tables import (
     ASKED_WORDS,
     COLOUR_AT,
@@ -32,9 +33,9 @@ from .tables import (
 )
 
 
-class Stage(NamedTuple):
+class Pass(NamedTuple):
     """Outputs of one size that are drawn together: pictures that are then filtered and looked at by
-    later stages, or in the end the batch."""
+    later passes, or in the end the batch."""
 
     outputs: int
     size: tuple[int, int]  # height and width
@@ -46,23 +47,23 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class Lowered:
     """A plan for the GPU, over images that are named when it is drawn. It can be pickled.
 
-    buffer: uint8 [bytes], with the tables of 32-bit words that `gpu_tables` describes: views, steps,
-    curves, finish, asked, and of each stage its layers and filters. sizes: [B, 2] int32, height and
-    width of each image that it is for. Source B + p is the p-th picture of the stages before.
+    buffer: uint8 [bytes], with the tables of 32-bit words that `tables` describes: views, steps,
+    curves, finish, asked, and of each pass_ its layers and filters. sizes: [B, 2] int32, height and
+    width of each image that it is for. Source B + p is the p-th picture of the passes before.
     """
 
     buffer: torch.Tensor
     tables: dict[str, Table]
-    stages: tuple[Stage, ...]  # the last one is the batch
+    passes: tuple[Pass, ...]  # the last one is the batch
     finish: Finish
     sizes: np.ndarray
 
     def __len__(self) -> int:
         """N, the number of outputs."""
-        return self.stages[-1].outputs
+        return self.passes[-1].outputs
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -72,14 +73,14 @@ class Packed:
     @property
     def pictures(self) -> int:
         """How many pictures are filtered on the way to the batch."""
-        return sum(stage.outputs for stage in self.stages[:-1])
+        return sum(pass_.outputs for pass_ in self.passes[:-1])
 
 
-def pack(plan: Plan) -> Packed:
+def lower(plan: Plan) -> Lowered:
     """The plan for the GPU executor."""
     # The pictures' dtype is the images' and not known here; nothing in the tables depends on it.
-    inner, last = staged(plan, "float32")
-    plans = [*(stage.plan for stage in inner), last]
+    inner, last = passes_of(plan, "float32")
+    plans = [*(pass_.plan for pass_ in inner), last]
     c, s = plan.finish.channels, plan.step_kind.shape[1]
     counts = [len(part.source) for part in plans]
     first = np.cumsum([0, *counts])
@@ -114,11 +115,11 @@ def pack(plan: Plan) -> Packed:
         end = begin + len(views)
         fill_asked(into["asked"][begin:end], plans[i], views, int(first[i]))
         begin, measured[at] = end, measured[at] + len(views)
-    stages, begin = [], 0
+    passes, begin = [], 0
     for i, part in enumerate(plans):
         last_one = part is last
-        stages.append(
-            Stage(
+        passes.append(
+            Pass(
                 outputs=len(part),
                 size=part.finish.size,
                 traits=traits(part),
@@ -129,11 +130,11 @@ def pack(plan: Plan) -> Packed:
             )
         )
         begin += measured[i]
-    return Packed(buffer, tables, tuple(stages), plan.finish, plan.sizes)
+    return Lowered(buffer, tables, tuple(passes), plan.finish, plan.sizes)
 
 
 def _asked(plans, images: int) -> list[tuple[int, int, np.ndarray]]:
-    """Which views wait for a statistic, as (before which stage it is measured, whose they are, which),
+    """Which views wait for a statistic, as (before which pass_ it is measured, whose they are, which),
     in the first one's order: images are measured all at once, pictures when they are there."""
     asked = []
     for i, plan in enumerate(plans):

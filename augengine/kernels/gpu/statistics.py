@@ -8,8 +8,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...plan import GREY, MATRIX, MEAN, NO_STATISTIC, NONE, RANGE, TONE
-from . import tables as tables
+from ...plan.kinds import GREY, MATRIX, MEAN, NO_STATISTIC, NONE, RANGE, TONE
+from . import tables
 from .draw import coloured, image_of, index_of, pixel, stride_of, whole_at
 from .formulas import (
     INTERPRETED,

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...plan import CONSTANT, CURVE, GAUSSIAN, HISTOGRAM, MATRIX, MEAN, SHARPNESS, Plan
+from ...plan import Plan
+from ...plan.kinds import CONSTANT, CURVE, GAUSSIAN, HISTOGRAM, MATRIX, MEAN, SHARPNESS
 from ..passes import gaussian_weights
 from ..statistics import window_pixels
 

@@ -11,7 +11,8 @@ from itertools import repeat
 import numpy as np
 import torch
 
-from ...plan import (
+from ...plan import Plan
+from ...plan.kinds import (
     CONSTANT,
     CURVE,
     EDGE,
@@ -26,21 +27,21 @@ from ...plan import (
     PLAIN_COLOUR,
     REFLECT,
     TONE,
-    Plan,
 )
+from ...random_numbers import PHILOX_ROUNDS, WORD
 from ..bind import FLOATS, WORDS, bind
 from ..passes import with_filtered
 from ..sources import Sources
 from ..statistics import Measured, completed, window_pixels
 from .filter import apply
 
-_MASK = 0xFFFFFFFF
 _CONSTANTS = {name: torch.tensor(value, dtype=torch.float64) for name, value in FLOATS.items()}
 
 
-def _mul_hi(a, b):
-    """The high word of a 32×32-bit product, in int64 without overflow."""
-    return ((a >> 16) * b + (((a & 0xFFFF) * b) >> 16)) >> 16
+def _wide_product(a, b):
+    """The high and low words of a 32×32-bit product, in int64 without overflow."""
+    high = ((a >> 16) * b + (((a & 0xFFFF) * b) >> 16)) >> 16
+    return high, (a * b) & WORD
 
 
 px = bind(
@@ -58,8 +59,8 @@ px = bind(
         "cos": torch.cos,
         "sin": torch.sin,
         "to_float": lambda word: word.to(torch.float32),
-        "mul_hi": _mul_hi,
-        "mul_lo": lambda a, b: (a * b) & _MASK,
+        "wide_product": _wide_product,
+        "add_word": lambda a, b: (a + b) & WORD,
         "xor": torch.bitwise_xor,
     }
 )
@@ -260,7 +261,7 @@ class _Views:
         plan = self.plan
         # Earlier steps are looked up in the plan: those that are completed by now.
         kind, arg, curves = (array.copy() for array in steps)
-        self.plan = Plan.made(
+        self.plan = Plan._trusted(
             **{**vars(plan), "step_kind": kind, "step_arg": arg, "curves": curves}
         )
         n, channels = len(views), plan.finish.channels
@@ -319,11 +320,9 @@ def _deviates(number, k0, k1, channels):
     deviates: list[torch.Tensor] = []
     for first in range(0, channels, 4):
         zero = torch.zeros_like(number + k0)
-        words = (number + zero, zero + first, zero, zero)
-        key0, key1 = k0, k1
-        for _ in range(10):
-            words = px.philox_round(*words, key0, key1)
-            key0, key1 = (key0 + 0x9E3779B9) & _MASK, (key1 + 0xBB67AE85) & _MASK
+        words = (number + zero, zero + first, zero, zero, k0, k1)
+        for _ in range(PHILOX_ROUNDS):
+            words = px.philox_round(*words)
         deviates += px.normal_pair(*words[:2])
-        deviates += px.normal_pair(*words[2:])
+        deviates += px.normal_pair(*words[2:4])
     return deviates[:channels]

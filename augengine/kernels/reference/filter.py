@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from ...plan import GAUSSIAN, SHARPNESS
+from ...plan.kinds import GAUSSIAN, SHARPNESS
 
 
 def apply(pictures: torch.Tensor, filters) -> torch.Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...plan import (
+from ...plan.kinds import (
     FILTER_ARGS,
     GAUSSIAN,
     HISTOGRAM,

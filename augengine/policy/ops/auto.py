@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..keyed import below, dirichlet_variate, gamma_draws
+from ...checks import number, one_or_interval, whole
+from ..keyed import below, dirichlet_variate, gamma_draws, normal
 from . import actions, spaces
-from .op import LAYER, VIEW, Op, colour, interpolation_name, number, one_or_interval, whole
+from .arguments import colour, interpolation_name
+from .op import LAYER, VIEW, Op
+from .strength import magnitude, pulled
 
 DIALECTS = ("torchvision", "timm")
 TIMM_LEVELS = 10
@@ -105,7 +108,7 @@ class RandAugment(Op):
             return dict.fromkeys(spaces.RAND_AUGMENT, 1.0)
         return spaces.TIMM_CHOICES[self.choices or ("increasing" if self.increasing else "rand")]
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         timm, names = self.dialect == "timm", self._names
         entries = _entries(spaces.TIMM if timm else spaces.RAND_AUGMENT, names)
         weighing = len(entries) if self._weighted else 0
@@ -137,7 +140,7 @@ class TrivialAugmentWide(Op):
         where = "TrivialAugmentWide.num_magnitude_bins"
         _check_count(where, self.num_magnitude_bins, 2, 10**6)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         entries = [*spaces.TRIVIAL_AUGMENT_WIDE.values()]
         (turn,) = _turns(draft.uniform(place, _TURN, rows), 1)
         level = below(turn[:, 3], self.num_magnitude_bins)
@@ -173,7 +176,7 @@ class AutoAugment(Op):
         std = number("AutoAugment.magnitude_std", self.magnitude_std, 0, 1e9)
         self._set(magnitude_std=std)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         timm = self.dialect == "timm"
         space = spaces.TIMM if timm else spaces.AUTO_AUGMENT
         policies = spaces.AUTO_AUGMENT_POLICIES[self.dialect][self.policy]
@@ -185,7 +188,9 @@ class AutoAugment(Op):
             choice = np.array([number_of[name] for name in names])[which]
             choice = np.where(turn[:, 1] <= np.array(p)[which], choice, -1)
             most = TIMM_LEVELS if timm else 9
-            level = _noisy(np.array(levels)[which], self.magnitude_std, most, turn, normal=True)
+            level = _noisy(
+                np.array(levels)[which], self.magnitude_std, most, turn, always_normal=True
+            )
             _carry_out(draft, rows, entries, choice, level, turn, bins=10)
 
 
@@ -228,7 +233,7 @@ class AugMix(Op):
     def places(self):
         return 1 + self.mixture_width
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         width, timm = self.mixture_width, self.dialect == "timm"
         if timm:
             entries = [*spaces.TIMM_AUG_MIX.values()]
@@ -271,16 +276,15 @@ class ThreeAugment(Op):
             sigma=one_or_interval("ThreeAugment.sigma", self.sigma, 0, 1e3),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 3, rows)
         strength = draft.strength[rows]
         choice = below(uniform[:, 0], 3)
         darker, drained, blurred = (choice == k for k in range(3))
-        threshold = 256 + strength[darker] * (self.threshold - 256)
+        threshold = pulled(self.threshold, 256, strength[darker])
         actions.solarize(draft, rows[darker], threshold)
         actions.grey(draft, rows[drained & (uniform[:, 2] < strength)])
-        low, high = self.sigma
-        sigma = strength * (low + uniform[:, 1] * (high - low))
+        sigma = magnitude(uniform[:, 1], self.sigma, 0, strength)
         actions.blur(draft, rows[blurred], sigma[blurred])
 
 
@@ -297,7 +301,7 @@ class UniformAugment(Op):
         _check_shared(self)
         _check_count("UniformAugment.num_ops", self.num_ops, 0, 64)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         entries = [*spaces.UNIFORM_AUGMENT.values()]
         for turn in _turns(draft.uniform(place, _TURN * self.num_ops, rows), self.num_ops):
             choice = np.where(turn[:, 1] < turn[:, 4], below(turn[:, 0], len(entries)), -1)
@@ -317,7 +321,7 @@ class FixMatchAugment(Op):
         _check_shared(self)
         _check_count("FixMatchAugment.num_ops", self.num_ops, 0, 64)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         entries = [*spaces.FIX_MATCH.values()]
         for turn in _turns(draft.uniform(place, _TURN * self.num_ops, rows), self.num_ops):
             choice = below(turn[:, 0], len(entries))
@@ -333,16 +337,15 @@ def _entries(space, names):
     return [space[name] for name in names]
 
 
-def _noisy(level, std: float, most: float, turn, normal=False):
-    """[n] levels, spread about `level` and cut to [0, most]; above 100 uniform, unless `normal`."""
+def _noisy(level, std: float, most: float, turn, always_normal=False):
+    """[n] levels, spread about `level` and cut to [0, most]; above 100 uniform, unless `always_normal`."""
     if std == 0:
         level = np.clip(np.broadcast_to(level, len(turn)), 0, most)
         whole_ = (level == np.round(level)).all()
         return level.astype(np.int64) if whole_ else level
-    if std > 100 and not normal:
+    if std > 100 and not always_normal:
         return np.clip(level * turn[:, 3], 0, most)
-    deviate = np.sqrt(-2 * np.log(turn[:, 3])) * np.cos(2 * np.pi * turn[:, 4])
-    return np.clip(level + std * deviate, 0, most)
+    return np.clip(level + std * normal(turn[:, 3], turn[:, 4]), 0, most)
 
 
 def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
@@ -367,9 +370,9 @@ def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
             continue
         value = entry.value(level[now], bins, sign[now], frame[now])
         if weaker:
-            pulled = entry.neutral + strength[now] * (value - entry.neutral)
-            pulled = np.round(pulled) if entry.whole else pulled
-            value = np.where(strength[now] < 1, pulled, value)
+            weaker_value = pulled(value, entry.neutral, strength[now])
+            weaker_value = np.round(weaker_value) if entry.whole else weaker_value
+            value = np.where(strength[now] < 1, weaker_value, value)
         told.append((entry.act, rows[now], (value,)))
     actions.carry_out(draft, told)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import interval, number, several, whole
 from ..keyed import below
-from .op import Op, interval, number, ops, several, whole
+from .arguments import ops
+from .op import Op
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Compose(_Chooser):
         super().__post_init__()
         check_order("Compose", self.transforms)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         for op, at in self._child_places(place + 1):
             op.decide(draft, rows, at)
 
@@ -68,7 +70,7 @@ class RandomApply(_Chooser):
         check_order("RandomApply", self.transforms)
         self._set(p=number("RandomApply.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
         for op, at in self._child_places(place + 1):
             op.decide(draft, rows, at)
@@ -95,7 +97,7 @@ class OneOf(_Chooser):
                 )
             self._set(p=weights)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         weights = np.asarray(self.p or [1.0] * len(self.transforms))
         edges = np.cumsum(weights) / weights.sum()
         uniform = draft.uniform(place, 1, rows)[:, 0]
@@ -140,7 +142,7 @@ class SomeOf(_Chooser):
     def places(self):
         return 1 + self.num_ops * sum(op.places for op in self.transforms)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         count = len(self.transforms)
         uniform = draft.uniform(place, 1 + max(self.num_ops, count), rows)
         drawn = uniform[:, 1:]

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import interval, number, one_or_interval, several, spread
 from . import actions
-from .op import LAYER, Op, acting, chosen, drawn, interval, number, one_or_interval, several, spread
+from .op import LAYER, Op
+from .strength import acting, chosen, magnitude
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class ColorJitter(Op):
         if self.hue is not None:
             self._set(hue=spread("ColorJitter.hue", self.hue, -0.5, 0.5))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 8, rows)
         strength = draft.strength[rows]
         for name in ("saturation", "hue"):
@@ -60,7 +62,9 @@ class ColorJitter(Op):
             for k, (limits, act, neutral) in enumerate(steps):
                 now = order[:, turn] == k
                 if limits is not None and now.any():
-                    act(draft, rows[now], drawn(uniform[now, k], limits, neutral, strength[now]))
+                    act(
+                        draft, rows[now], magnitude(uniform[now, k], limits, neutral, strength[now])
+                    )
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,9 @@ class RandomBrightness(Op):
     def __post_init__(self):
         self._set(delta=spread("RandomBrightness.delta", self.delta, -1, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 1, rows)[:, 0]
-        delta = drawn(uniform, self.delta, 0, draft.strength[rows])
+        delta = magnitude(uniform, self.delta, 0, draft.strength[rows])
         actions.add(draft, rows, delta)
 
 
@@ -90,7 +94,7 @@ class RandomGrayscale(Op):
     def __post_init__(self):
         self._set(p=number("RandomGrayscale.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         actions.needs_rgb(draft, "RandomGrayscale")
         actions.grey(draft, chosen(draft, rows, place, self.p))
 
@@ -111,10 +115,10 @@ class RandomDesaturate(Op):
             p=number("RandomDesaturate.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         actions.needs_rgb(draft, "RandomDesaturate")
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        amount = drawn(uniform[:, 0], self.amount, 0, draft.strength[rows])
+        amount = magnitude(uniform[:, 0], self.amount, 0, draft.strength[rows])
         actions.saturation(draft, rows, 1 - amount)
 
 
@@ -127,7 +131,7 @@ class RandomChannelPermutation(Op):
     def __post_init__(self):
         self._set(p=number("RandomChannelPermutation.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         actions.needs_rgb(draft, "RandomChannelPermutation")
         rows, uniform = acting(draft, rows, place, self.p, 3)
         actions.permute(draft, rows, *np.argsort(uniform, axis=1).T)
@@ -155,7 +159,7 @@ class Normalize(Op):
             )
         self._set(mean=mean, std=std)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         if len(self.mean) not in (1, draft.channels):
             raise ValueError(
                 f"Normalize: got {len(self.mean)} means, the images have {draft.channels} channels. "

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import number, one_or_interval, several, whole
 from . import actions
-from .op import Op, acting, drawn, number, one_or_interval, several, whole
+from .op import Op
+from .strength import acting, magnitude
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,9 @@ class RandomAdjustSharpness(Op):
             p=number("RandomAdjustSharpness.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        factor = drawn(uniform[:, 0], self.sharpness_factor, 1, draft.strength[rows])
+        factor = magnitude(uniform[:, 0], self.sharpness_factor, 1, draft.strength[rows])
         actions.sharpness(draft, rows, factor)
 
 
@@ -65,9 +67,9 @@ class GaussianBlur(Op):
             p=number("GaussianBlur.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        sigma = drawn(uniform[:, 0], self.sigma, 0, draft.strength[rows])
+        sigma = magnitude(uniform[:, 0], self.sigma, 0, draft.strength[rows])
         reach = (None, None) if self.kernel_size is None else (n // 2 for n in self.kernel_size)
         actions.blur(draft, rows, sigma, *reach)
 
@@ -91,9 +93,9 @@ class GaussianNoise(Op):
             p=number("GaussianNoise.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 3)
         strength = draft.strength[rows]
-        sigma = drawn(uniform[:, 0], self.sigma, 0, strength)
+        sigma = magnitude(uniform[:, 0], self.sigma, 0, strength)
         words = np.floor(uniform[:, 1:] * 2.0**32).T
         actions.noise(draft, rows, sigma, self.mean * strength, *words)

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import interval, number, several, spread, whole
 from .. import geometry
 from ..draft import UNCHANGED
 from ..keyed import below
-from .op import Op, colour, drawn, interpolation_name, interval, number, several, spread, whole
+from .arguments import colour, interpolation_name
+from .op import Op
+from .strength import magnitude
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class RandomHorizontalFlip(Op):
     def __post_init__(self):
         self._set(p=number("RandomHorizontalFlip.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows = rows[_flips(draft, rows, place, self.p, self.alternate)]
         draft.warp(rows, geometry.inv_hflip(draft.frame[rows]))
         draft.log(rows, "flipped")
@@ -47,7 +50,7 @@ class RandomVerticalFlip(Op):
     def __post_init__(self):
         self._set(p=number("RandomVerticalFlip.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows = rows[_flips(draft, rows, place, self.p, self.alternate)]
         draft.warp(rows, geometry.inv_vflip(draft.frame[rows]))
         draft.log(rows, "flipped upside down")
@@ -71,7 +74,7 @@ class RandomQuarterTurn(Op):
             )
         self._set(turns=tuple(map(int, turns)))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         choice = below(draft.uniform(place, 1, rows)[:, 0], len(self.turns))
         turns = np.array(self.turns)[choice]
         rows, turns = rows[turns != 0], turns[turns != 0]
@@ -108,9 +111,9 @@ class RandomRotation(Op):
                 "RandomRotation: expand goes with the middle, got a center. Leave one out."
             )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 1, rows)[:, 0]
-        angle = drawn(uniform, self.degrees, 0, draft.strength[rows])
+        angle = magnitude(uniform, self.degrees, 0, draft.strength[rows])
         frame = draft.frame[rows]
         inverse = geometry.inv_rotation(angle)
         if self.expand:
@@ -173,17 +176,17 @@ class RandomAffine(Op):
             center=_point("RandomAffine.center", self.center),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 6, rows).T
         strength, frame = draft.strength[rows], draft.frame[rows]
-        angle = drawn(uniform[0], self.degrees, 0, strength)
-        scale = drawn(uniform[1], self.scale or (1, 1), 1, strength)
+        angle = magnitude(uniform[0], self.degrees, 0, strength)
+        scale = magnitude(uniform[1], self.scale or (1, 1), 1, strength)
         share_x, share_y = self.translate or (0, 0)
         dx = np.round(strength * share_x * frame[:, 1] * (2 * uniform[2] - 1))
         dy = np.round(strength * share_y * frame[:, 0] * (2 * uniform[3] - 1))
         low_x, high_x, low_y, high_y = (*(self.shear or (0, 0)), 0, 0)[:4]
-        shear_x = drawn(uniform[4], (low_x, high_x), 0, strength)
-        shear_y = drawn(uniform[5], (low_y, high_y), 0, strength)
+        shear_x = magnitude(uniform[4], (low_x, high_x), 0, strength)
+        shear_y = magnitude(uniform[5], (low_y, high_y), 0, strength)
 
         turn = geometry.inv_rotation(-angle)
         inverse = geometry.inv_scale_shear(scale, shear_x, shear_y) @ turn
@@ -226,7 +229,7 @@ class RandomPerspective(Op):
             fill=colour("RandomPerspective.fill", self.fill),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 9, rows)
         acts = uniform[:, 8] < self.p
         rows, uniform = rows[acts], uniform[acts]
@@ -248,7 +251,7 @@ def _flips(draft, rows, place, p, alternate):
         return draft.uniform(place, 1, rows)[:, 0] < p
     # A walk by p an epoch: it flips as often as the walk passes a whole number.
     start = draft.timeless(place, 1, rows)[:, 0]
-    return np.floor(start + (draft.draws.epoch + 1) * p) > np.floor(start + draft.draws.epoch * p)
+    return np.floor(start + (draft.keyed.epoch + 1) * p) > np.floor(start + draft.keyed.epoch * p)
 
 
 def _expanded(inverse, frame):

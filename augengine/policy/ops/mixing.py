@@ -16,8 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ..keyed import below, beta_variate, gamma_draws
-from .op import LAYER, Op, acting, colour, interval, number, one_or_interval, several, whole
+from ...checks import interval, number, one_or_interval, several, whole
+from ..keyed import below, beta_variate, gamma_draws, normal
+from .arguments import colour
+from .op import LAYER, Op
+from .strength import acting, magnitude, pulled
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class CutMix(Op):
             alpha=number("CutMix.alpha", self.alpha, 1e-3, 1e3), p=number("CutMix.p", self.p, 0, 1)
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         count = 2 + 2 * gamma_draws(self.alpha)
         rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
         _cut(draft, rows, partner, uniform, self.alpha)
@@ -61,7 +64,7 @@ class MixUp(Op):
             alpha=number("MixUp.alpha", self.alpha, 1e-3, 1e3), p=number("MixUp.p", self.p, 0, 1)
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         count = 2 + 2 * gamma_draws(self.alpha)
         rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
         _mix(draft, rows, partner, uniform, self.alpha)
@@ -90,7 +93,7 @@ class MixUpOrCutMix(Op):
             p=number(f"{where}.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         count = 3 + 2 * max(map(gamma_draws, (self.mixup_alpha, self.cutmix_alpha)))
         rows, partner, uniform = _mixing(draft, rows, place, self.p, count, self.same_on_batch)
         cuts, uniform = uniform[:, 0] < self.switch_prob, uniform[:, 1:]
@@ -118,7 +121,7 @@ class Mosaic(Op):
             p=number("Mosaic.p", self.p, 0, 1), center=interval("Mosaic.center", self.center, 0, 1)
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, first, uniform = _mixing(draft, rows, place, self.p, 4, False)
         others = [first, *(_partner(draft, rows, uniform[:, k]) for k in range(2))]
         low, high = self.center
@@ -176,7 +179,7 @@ class RandomErasing(Op):
             count=(int(count[0]), int(count[-1])) if len(count) == 2 else int(count[0]),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         kinds = isinstance(self.value, str)
         if not kinds and len(several(self.value)) not in (1, draft.channels):
             raise ValueError(
@@ -257,11 +260,10 @@ class Cutout(Op):
             p=number("Cutout.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, _outputs(draft, rows), place, self.p, 3)
-        low, high = self.size
         frame = draft.frame[rows]
-        side = draft.strength[rows] * (low + uniform[:, 0] * (high - low)) * frame[:, 1]
+        side = magnitude(uniform[:, 0], self.size, 0, draft.strength[rows]) * frame[:, 1]
         start = np.maximum(uniform[:, 1:] * frame - side[:, None] / 2, 0).astype(np.int64)
         stop = np.minimum(np.ceil(start + side[:, None]).astype(np.int64), frame)
         shade = self.color
@@ -278,7 +280,7 @@ class Cutout(Op):
 
 def _cut(draft, rows, partner, uniform, alpha, theirs=None):
     """CutMix for rows that mix; uniform: [n, 2 + 2 · gamma_draws(alpha) or more]."""
-    lam = 1 - draft.strength[rows] * (1 - beta_variate(uniform[:, 2:], alpha))
+    lam = pulled(beta_variate(uniform[:, 2:], alpha), 1, draft.strength[rows])
     size = draft.frame[rows]
     centre = below(uniform[:, :2], size)
     half = (0.5 * np.sqrt(1 - lam)[:, None] * size).astype(np.int64)
@@ -305,7 +307,7 @@ def _mixing(draft, rows, place, p, count, same_on_batch):
         rows = rows[:0]
     if same_on_batch:
         # Keyed by the batch's smallest id, so that its order does not matter.
-        first = np.array([np.argmin(draft.draws.ids[:outputs])])
+        first = np.array([np.argmin(draft.keyed.ids[:outputs])])
         uniform = np.repeat(draft.uniform(place, 2 + count, first), len(rows), axis=0)
         before = (rows - 1) % outputs
         partner = outputs + rows % draft.pool if draft.pool else before
@@ -320,9 +322,9 @@ def _partner(draft, rows, uniform):
     """Another sample for each row, uniformly; independent of the batch's order."""
     n = len(draft) - draft.pool
     if draft.pool:
-        order = n + np.argsort(draft.draws.ids[n : len(draft)], kind="stable")
+        order = n + np.argsort(draft.keyed.ids[n : len(draft)], kind="stable")
         return order[below(uniform, draft.pool)]
-    order = np.argsort(draft.draws.ids[:n], kind="stable")
+    order = np.argsort(draft.keyed.ids[:n], kind="stable")
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
     return order[(rank[rows] + 1 + below(uniform, n - 1)) % n] if n > 1 else rows
@@ -330,5 +332,4 @@ def _partner(draft, rows, uniform):
 
 def _normal(uniform):
     """[n, c] standard normal numbers from [n, 2c] uniform ones."""
-    radius, angle = uniform[:, 0::2], uniform[:, 1::2]
-    return np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
+    return normal(uniform[:, 0::2], uniform[:, 1::2])

@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import interval, several, size_pair, whole
 from ..keyed import below
-from .op import Op, colour, interpolation_name, interval, several, size_pair, whole
+from .arguments import colour, interpolation_name
+from .op import Op
+from .strength import magnitude
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 
@@ -42,7 +45,7 @@ class Resize(Op):
             )
         self._set(size=size, interpolation=interpolation_name("Resize", self.interpolation))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         if isinstance(self.size, int):
             frame = draft.frame[rows]
             short, long = frame.min(axis=1), frame.max(axis=1)
@@ -75,7 +78,7 @@ class CenterCrop(Op):
         )
         _check_context("CenterCrop", self.context)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         size = np.array(self.size)
         spare = draft.frame[rows] - size
         top, left = np.where(spare < 0, -(-spare // 2), np.round(spare / 2).astype(np.int64)).T
@@ -113,7 +116,7 @@ class RandomCrop(Op):
             )
         _check_context("RandomCrop", self.context)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         left, top, right, bottom = self.padding or (0, 0, 0, 0)
         size = np.array(self.size)
         before = np.broadcast_to([top, left], (len(rows), 2))
@@ -123,7 +126,7 @@ class RandomCrop(Op):
             worst = int(lacking.max(axis=1).argmax())
             h, w = draft.frame[rows[worst]]
             raise ValueError(
-                f"RandomCrop: the image of sample {draft.draws.ids[rows[worst]]} is {h}×{w} there, "
+                f"RandomCrop: the image of sample {draft.keyed.ids[rows[worst]]} is {h}×{w} there, "
                 f"expected at least {size[0]}×{size[1]} with its padding. Pass pad_if_needed=True, "
                 "or Resize first."
             )
@@ -159,7 +162,7 @@ class RandomResizedCrop(Op):
         )
         _check_context("RandomResizedCrop", self.context)
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         frame = draft.frame[rows]
         uniform = draft.uniform(place, 22, rows)
         tries, at = uniform[:, 2:], uniform[:, :2]
@@ -179,10 +182,9 @@ def resized_crop_box(frame, tries, at, scale, ratio, strength):
     frame: [n, 2]. tries: [n, 20] uniform, ten pairs for area and ratio. at: [n, 2] uniform.
     """
     log_ratio = np.log(ratio)
-    area = 1 + strength[:, None] * (scale[0] + tries[:, 0::2] * (scale[1] - scale[0]) - 1)
+    area = magnitude(tries[:, 0::2], scale, 1, strength[:, None])
     area = area * (frame[:, 0] * frame[:, 1])[:, None]
-    aspect = strength[:, None] * (log_ratio[0] + tries[:, 1::2] * (log_ratio[1] - log_ratio[0]))
-    aspect = np.exp(aspect)
+    aspect = np.exp(magnitude(tries[:, 1::2], log_ratio, 0, strength[:, None]))
     widths = np.round(np.sqrt(area * aspect)).astype(np.int64)
     heights = np.round(np.sqrt(area / aspect)).astype(np.int64)
     fits = (0 < widths) & (widths <= frame[:, 1:]) & (0 < heights) & (heights <= frame[:, :1])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...plan import Plan
-from ..keyed import Draws
+from ..keyed import Keyed
 from .op import FINISHED, Op
 
 _PLACE = 0xFFFFFFFF  # beyond every op's own
@@ -40,7 +40,7 @@ class Stage(Op):
                 "as a torch.nn.Module."
             )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         name = getattr(self.module, "__name__", type(self.module).__name__)
         text = "".join(c for c in name if c.isprintable()).replace("%", "%%")
         draft.log(rows, f"then {text}, not fused")
@@ -48,7 +48,7 @@ class Stage(Op):
     def run(self, images: torch.Tensor, plan: Plan, number: int) -> torch.Tensor:
         """images after the module; number: of the stage in its policy."""
         ids = plan.ids[plan.roots()[np.maximum(plan.view[:, 0], 0)]]
-        words = Draws(plan.seed, plan.epoch, ids, plan.look).words(_PLACE - number, 2)
+        words = Keyed(plan.seed, plan.epoch, ids, plan.look).words(_PLACE - number, 2)
         seeds = (words[:, 0] << np.uint64(32)) + words[:, 1]
         if self.each:
             made = [

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import interval, number, one_or_interval, whole
 from . import actions
-from .op import Op, acting, chosen, drawn, interval, number, one_or_interval, whole
+from .op import Op
+from .strength import acting, chosen, magnitude, pulled
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class RandomAutocontrast(Op):
     def __post_init__(self):
         self._set(p=number("RandomAutocontrast.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         actions.autocontrast(draft, chosen(draft, rows, place, self.p))
 
 
@@ -39,7 +41,7 @@ class RandomEqualize(Op):
     def __post_init__(self):
         self._set(p=number("RandomEqualize.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         actions.equalize(draft, chosen(draft, rows, place, self.p))
 
 
@@ -52,7 +54,7 @@ class RandomInvert(Op):
     def __post_init__(self):
         self._set(p=number("RandomInvert.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         actions.invert(draft, chosen(draft, rows, place, self.p))
 
 
@@ -71,9 +73,9 @@ class RandomPosterize(Op):
             )
         self._set(bits=int(self.bits), p=number("RandomPosterize.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, _ = acting(draft, rows, place, self.p, 0)
-        actions.posterize(draft, rows, np.round(8 + draft.strength[rows] * (self.bits - 8)))
+        actions.posterize(draft, rows, np.round(pulled(self.bits, 8, draft.strength[rows])))
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,9 @@ class RandomSolarize(Op):
             p=number("RandomSolarize.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, _ = acting(draft, rows, place, self.p, 0)
-        actions.solarize(draft, rows, 256 + draft.strength[rows] * (self.threshold - 256))
+        actions.solarize(draft, rows, pulled(self.threshold, 256, draft.strength[rows]))
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ class RandomSolarizeAdd(Op):
             p=number("RandomSolarizeAdd.p", self.p, 0, 1),
         )
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        add = drawn(uniform[:, 0], self.add, 0, draft.strength[rows])
+        add = magnitude(uniform[:, 0], self.add, 0, draft.strength[rows])
         actions.solarize_add(draft, rows, np.round(add))
 
 
@@ -134,7 +136,7 @@ class RandomGamma(Op):
         self._set(gamma=interval("RandomGamma.gamma", (low, high)))
         self._set(p=number("RandomGamma.p", self.p, 0, 1))
 
-    def sample(self, draft, rows, place):
+    def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        log = drawn(uniform[:, 0], np.log(self.gamma), 0, draft.strength[rows])
+        log = magnitude(uniform[:, 0], np.log(self.gamma), 0, draft.strength[rows])
         actions.gamma(draft, rows, np.exp(log))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from augengine.policy.keyed import (
-    Draws,
+    Keyed,
     below,
     beta_variate,
     gamma_draws,
@@ -43,8 +43,8 @@ def test_philox_broadcasts_over_its_counter():
         assert [int(w[k]) for w in many] == [int(w) for w in alone]
 
 
-def words(seed=3, epoch=4, id=5, view=0, place=2, count=8):
-    return Draws(seed, epoch, np.array([id]), view).words(place, count)[0]
+def words(seed=3, epoch=4, id=5, look=0, place=2, count=8):
+    return Keyed(seed, epoch, np.array([id]), look).words(place, count)[0]
 
 
 OTHER_KEYS = [
@@ -87,7 +87,7 @@ def test_draw_numbers_are_stable_and_differ():
 
 
 def test_words_of_some_rows_are_rows_of_all_words():
-    draws = Draws(0, 0, np.array([9, 2**40, 7, -1, 9]))
+    draws = Keyed(0, 0, np.array([9, 2**40, 7, -1, 9]))
     everyone = draws.words(1, 6)
     rows = np.array([3, 0, 1])
     np.testing.assert_array_equal(draws.words(1, 6, rows), everyone[rows])
@@ -96,7 +96,7 @@ def test_words_of_some_rows_are_rows_of_all_words():
 
 
 def test_draws_have_32_bits():
-    drawn = Draws(0, 0, np.arange(4096)).words(0, 8)
+    drawn = Keyed(0, 0, np.arange(4096)).words(0, 8)
     assert drawn.dtype == np.uint64
     assert drawn.max() < 2**32
     ones = [np.count_nonzero(drawn >> np.uint64(bit) & np.uint64(1)) for bit in range(32)]
@@ -106,8 +106,8 @@ def test_draws_have_32_bits():
 
 def test_uniform_is_open(monkeypatch):
     """Logarithms are taken of it: neither 0 nor 1 may come, whatever the words."""
-    monkeypatch.setattr(Draws, "words", lambda *_: np.array([[0, 2**32 - 1]], np.uint64))
-    low, high = Draws(0, 0, np.array([0])).uniform(0, 2)[0]
+    monkeypatch.setattr(Keyed, "words", lambda *_: np.array([[0, 2**32 - 1]], np.uint64))
+    low, high = Keyed(0, 0, np.array([0])).uniform(0, 2)[0]
     assert 0 < low < 1e-9
     assert 1 - 1e-9 < high < 1
 
@@ -115,9 +115,9 @@ def test_uniform_is_open(monkeypatch):
 @pytest.mark.parametrize(
     "drawn",
     [
-        Draws(0, 0, np.arange(20_000)).uniform(0, 1)[:, 0],  # over samples
-        Draws(-7, 0, np.array([2**40])).uniform(3, 20_000)[0],  # over draw numbers
-        np.concatenate([Draws(1, e, np.arange(20)).uniform(0, 10).ravel() for e in range(100)]),
+        Keyed(0, 0, np.arange(20_000)).uniform(0, 1)[:, 0],  # over samples
+        Keyed(-7, 0, np.array([2**40])).uniform(3, 20_000)[0],  # over draw numbers
+        np.concatenate([Keyed(1, e, np.arange(20)).uniform(0, 10).ravel() for e in range(100)]),
     ],
     ids=["samples", "numbers", "epochs"],
 )
@@ -130,14 +130,14 @@ def test_uniform_is_uniform(drawn):
 def test_neighbours_are_independent():
     """Neighbouring ids, places, draw numbers, epochs and seeds fill the unit square evenly."""
     ids = np.arange(20_000)
-    base = Draws(0, 0, ids).uniform(0, 2)
+    base = Keyed(0, 0, ids).uniform(0, 2)
     pairs = {
         "number": base,
         "id": np.stack([base[:-1, 0], base[1:, 0]], 1),
-        "place": np.stack([base[:, 0], Draws(0, 0, ids).uniform(1, 1)[:, 0]], 1),
-        "epoch": np.stack([base[:, 0], Draws(0, 1, ids).uniform(0, 1)[:, 0]], 1),
-        "seed": np.stack([base[:, 0], Draws(1, 0, ids).uniform(0, 1)[:, 0]], 1),
-        "view": np.stack([base[:, 0], Draws(0, 0, ids, 1).uniform(0, 1)[:, 0]], 1),
+        "place": np.stack([base[:, 0], Keyed(0, 0, ids).uniform(1, 1)[:, 0]], 1),
+        "epoch": np.stack([base[:, 0], Keyed(0, 1, ids).uniform(0, 1)[:, 0]], 1),
+        "seed": np.stack([base[:, 0], Keyed(1, 0, ids).uniform(0, 1)[:, 0]], 1),
+        "view": np.stack([base[:, 0], Keyed(0, 0, ids, 1).uniform(0, 1)[:, 0]], 1),
     }
     for name, pair in pairs.items():
         counts, *_ = np.histogram2d(*pair.T, bins=8, range=[[0, 1], [0, 1]])
@@ -145,7 +145,7 @@ def test_neighbours_are_independent():
 
 
 def test_below_is_uniform_over_whole_numbers():
-    drawn = below(Draws(0, 0, np.arange(21_000)).uniform(0, 1)[:, 0], 7)
+    drawn = below(Keyed(0, 0, np.arange(21_000)).uniform(0, 1)[:, 0], 7)
     assert drawn.dtype == np.int64
     assert stats.chisquare(np.bincount(drawn, minlength=7)).pvalue > SURE
 
@@ -161,7 +161,7 @@ def test_below_never_reaches_its_bound():
 
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 1.0, 3.0])
 def test_beta_variate_is_beta(alpha):
-    drawn = beta_variate(Draws(0, 0, np.arange(20_000)).uniform(0, 2 * gamma_draws(alpha)), alpha)
+    drawn = beta_variate(Keyed(0, 0, np.arange(20_000)).uniform(0, 2 * gamma_draws(alpha)), alpha)
     assert np.isfinite(drawn).all()
     assert 0 <= drawn.min() <= drawn.max() <= 1
     assert stats.kstest(drawn, stats.beta(alpha, alpha).cdf).pvalue > SURE
@@ -171,7 +171,7 @@ def test_beta_variate_is_beta(alpha):
 
 @pytest.mark.parametrize("alpha", [1e-3, 1e3])
 def test_beta_variate_at_the_ends_of_what_mixes_take(alpha):
-    drawn = beta_variate(Draws(0, 0, np.arange(4000)).uniform(0, 2 * gamma_draws(alpha)), alpha)
+    drawn = beta_variate(Keyed(0, 0, np.arange(4000)).uniform(0, 2 * gamma_draws(alpha)), alpha)
     assert np.isfinite(drawn).all()
     assert drawn.mean() == pytest.approx(0.5, abs=0.03)
     assert drawn.var() == pytest.approx(0.25 / (2 * alpha + 1), rel=0.1)
@@ -180,7 +180,7 @@ def test_beta_variate_at_the_ends_of_what_mixes_take(alpha):
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.5])
 def test_log_gamma_variate_is_gamma(alpha):
     drawn = np.exp(
-        log_gamma_variate(Draws(2, 0, np.arange(20_000)).uniform(0, gamma_draws(alpha)), alpha)
+        log_gamma_variate(Keyed(2, 0, np.arange(20_000)).uniform(0, gamma_draws(alpha)), alpha)
     )
     assert stats.kstest(drawn, stats.gamma(alpha).cdf).pvalue > SURE
 
@@ -195,10 +195,10 @@ def test_gamma_is_finite_when_every_try_misses():
 def test_what_was_worked_out_ahead_is_what_would_be_drawn():
     """Also for some rows, for more numbers than were asked for, and for rows that a fork added."""
     ids = np.array([5, 3, 2**40, 9])
-    plain, ahead = Draws(1, 2, ids), Draws(1, 2, ids)
+    plain, ahead = Keyed(1, 2, ids), Keyed(1, 2, ids)
     ahead.work_out({0: 3, 4: 1})
     forked = dataclasses.replace(ahead, ids=np.concatenate([ids, [77, 78]]))
-    longer = Draws(1, 2, forked.ids)
+    longer = Keyed(1, 2, forked.ids)
     for place in (0, 4, 7):
         for count in (1, 4, 12, 13):
             for rows in (slice(None), np.array([2, 0]), np.arange(4), slice(1, 3)):

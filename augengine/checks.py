@@ -1,0 +1,99 @@
+"""Checks of arguments, shared by all wings: what came, what was expected, and what to do.
+
+`where` names the argument in messages, such as "RandomRotation.degrees".
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+
+
+def number(where: str, value, low=-math.inf, high=math.inf) -> float:
+    """A finite number in [low, high], or ValueError / TypeError."""
+    try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
+        value = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"{where}: got {value!r}, expected a number. Pass an int or a float."
+        ) from None
+    if not math.isfinite(value) or not low <= value <= high:
+        expected = f"a number in [{low:g}, {high:g}]"
+        if math.isinf(high):
+            expected = "a finite number" if math.isinf(low) else f"a finite number from {low:g} up"
+        nearest = min(max(value, low), high)
+        fix = f"The nearest is {nearest:g}" if math.isfinite(nearest) else "Pass one"
+        raise ValueError(f"{where}: got {value:g}, expected {expected}. {fix}.")
+    return value
+
+
+def whole_number(where: str, value, low: int, high: int) -> int:
+    """An int in [low, high], or TypeError / ValueError."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}: got {value!r}, expected a whole number. Pass an int.") from None
+    if not low <= value <= high:
+        raise ValueError(
+            f"{where}: got {value}, expected a whole number in [{low}, {high}]. The nearest is "
+            f"{min(max(value, low), high)}."
+        )
+    return value
+
+
+def whole(value) -> bool:
+    """Whether it is an int, NumPy's included."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def several(value) -> tuple:
+    """What came, as a tuple: of one, if it is no sequence."""
+    many = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    return tuple(value) if many else (value,)
+
+
+def interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, float]:
+    """(lo, hi) with low ≤ lo ≤ hi ≤ high."""
+    pair = several(value)
+    if len(pair) != 2:
+        raise TypeError(
+            f"{where}: got {value!r}, expected two numbers (lowest, highest). Pass a pair."
+        )
+    first, last = (number(where, v, low, high) for v in pair)
+    if first > last:
+        raise ValueError(
+            f"{where}: got ({first:g}, {last:g}), which is reversed, expected (lowest, highest). "
+            f"Pass ({last:g}, {first:g})."
+        )
+    return first, last
+
+
+def spread(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, float]:
+    """A number x ≥ 0 for (−x, x), or an interval."""
+    if isinstance(value, Real):
+        value = number(where, value, 0)
+        return interval(where, (-value, value), low, high)
+    return interval(where, value, low, high)
+
+
+def one_or_interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, float]:
+    """A number x for (x, x), or an interval."""
+    if isinstance(value, Real):
+        value = (value, value)
+    return interval(where, value, low, high)
+
+
+def size_pair(where: str, value) -> tuple[int, int]:
+    """An int for a square, or (height, width); at least 1."""
+    pair = several(value)
+    pair = pair * 2 if len(pair) == 1 else pair
+    if len(pair) != 2 or not all(whole(v) and v >= 1 for v in pair):
+        raise ValueError(
+            f"{where}: got {value!r}, expected an int or (height, width), 1 or more. Pass whole "
+            "numbers of pixels."
+        )
+    return int(pair[0]), int(pair[1])

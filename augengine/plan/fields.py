@@ -1,0 +1,21 @@
+"""How a plan's arrays are declared: each field carries its dimensions, dtype and meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+def array(dims: str, dtype, meaning: str) -> Any:
+    """A field of the plan. dims: names of lengths and numbers, such as "V 3 3"."""
+    return dataclasses.field(metadata={"dims": dims.split(), "dtype": dtype, "meaning": meaning})
+
+
+def array_fields(plan) -> list[dataclasses.Field]:
+    """The arrays of a plan or of its class, in order."""
+    return [field for field in dataclasses.fields(plan) if field.metadata]
+
+
+def fields_of(plan, length: str) -> tuple[str, ...]:
+    """The names of the arrays whose first dimension is this length, such as "V" for those of views."""
+    return tuple(f.name for f in array_fields(plan) if f.metadata["dims"][0] == length)

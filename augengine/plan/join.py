@@ -1,0 +1,136 @@
+"""Plans cut and joined: some outputs of one, or several as one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .fields import array_fields, fields_of
+from .kinds import CURVE, NO_VIEW
+
+if TYPE_CHECKING:
+    from . import Plan
+
+
+def select(plan: Plan, indices) -> Plan:
+    """The plan of some of the outputs, over the same sources. Unused views are dropped.
+
+    indices: anything that indexes an array [N] by its first axis; a single int gives N = 1.
+    """
+    rows = np.atleast_1d(np.arange(len(plan))[indices])
+    layers = {name: getattr(plan, name)[rows] for name in fields_of(plan, "N")}
+    images = len(plan.ids)
+    used = np.zeros(len(plan.source) + 1, bool)
+    used[layers["view"][layers["view"] >= 0]] = True
+    while True:  # and the views that those look at
+        seen = plan.source[np.flatnonzero(used[:-1])] - images
+        if used[seen[seen >= 0]].all():
+            break
+        used[seen[seen >= 0]] = True
+    kept = np.flatnonzero(used)
+    new = np.cumsum(used) - 1
+    layers["view"] = np.where(layers["view"] < 0, layers["view"], new[layers["view"]])
+    layers["view"] = layers["view"].astype(np.int32)
+    views = {name: getattr(plan, name)[kept] for name in fields_of(plan, "V")}
+    source = views["source"]
+    chained = np.where(source < images, source, images + new[np.maximum(source - images, 0)])
+    views["source"] = chained.astype(np.int32)
+    return dataclasses.replace(plan, **layers, **views)
+
+
+# What a missing colour step, log line, layer … holds when plans of unequal widths are joined.
+_PADDING = {"log_op": -1, "view": NO_VIEW}
+
+
+def concatenate(plans) -> Plan:
+    """One plan for several batches, over the batches' sources one after the other.
+
+    plans: of one finish. Steps, layers and logs are padded to the longest. Seed, epoch and policy
+    are kept where all plans share them (otherwise 0, 0 and "").
+    """
+    return _joined("concatenate", plans, own_sources=True)
+
+
+def side_by_side(plans) -> Plan:
+    """One plan for several plans of the same sources: the outputs of each, one after the other.
+
+    plans: of one finish, for the same ids and sizes, as several views of a batch are.
+    """
+    plans = list(plans)
+    for plan in plans[1:]:
+        same = np.array_equal(plan.ids, plans[0].ids) and np.array_equal(plan.sizes, plans[0].sizes)
+        if not same:
+            raise ValueError(
+                "side_by_side: the plans are for different sources, expected one batch. Use "
+                "concatenate."
+            )
+    return _joined("side_by_side", plans, own_sources=False)
+
+
+def _joined(where: str, plans, own_sources: bool) -> Plan:
+    plans = list(plans)
+    if not plans:
+        raise ValueError(f"{where}: no plans came, expected at least one. Pass a list of plans.")
+    if len({plan.finish for plan in plans}) > 1:
+        raise ValueError(
+            f"{where}: the plans differ in size, dtype, layout or normalisation, expected one "
+            f"finish. They are {sorted({str(plan.finish) for plan in plans})}."
+        )
+    texts = tuple(dict.fromkeys(text for plan in plans for text in plan.log_text))
+    arrays: dict[str, list[np.ndarray]] = {f.name: [] for f in array_fields(plans[0])}
+    total = sum(len(plan.ids) for plan in plans) if own_sources else len(plans[0].ids)
+    sources = views = curves = 0
+    for plan in plans:
+        images, step_arg = len(plan.ids), plan.step_arg.copy()
+        step_arg[..., 0] += curves * (plan.step_kind == CURVE)
+        chained = plan.source - images + total + views
+        shifted = {
+            "source": np.where(plan.source < images, plan.source + sources, chained).astype(
+                np.int32
+            ),
+            "view": np.where(plan.view < 0, plan.view, plan.view + views).astype(np.int32),
+            "log_op": np.array([*map(texts.index, plan.log_text), -1], np.int16)[plan.log_op],
+            "step_arg": step_arg,
+        }
+        for name, parts in arrays.items():
+            parts.append(shifted.get(name, getattr(plan, name)))
+        sources += images if own_sources else 0
+        views, curves = views + len(plan.source), curves + len(plan.curves)
+
+    def shared(name, otherwise):
+        values = {getattr(plan, name) for plan in plans}
+        return values.pop() if len(values) == 1 else otherwise
+
+    if not own_sources:
+        for field in array_fields(plans[0]):
+            if field.metadata["dims"][0] == "B":
+                del arrays[field.name][1:]
+    joined = {name: _join(parts, _PADDING.get(name, 0)) for name, parts in arrays.items()}
+    return plans[0]._trusted(  # of plans that were checked
+        **joined,
+        finish=plans[0].finish,
+        log_text=texts,
+        seed=shared("seed", 0),
+        epoch=shared("epoch", 0),
+        look=shared("look", 0),
+        policy=shared("policy", ""),
+    )
+
+
+def _join(parts, padding):
+    """Concatenate along the first axis, padding the second to the longest."""
+    if parts[0].ndim == 1:
+        return np.concatenate(parts)
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [
+            np.pad(
+                part,
+                [(0, 0), (0, width - part.shape[1])] + [(0, 0)] * (part.ndim - 2),
+                constant_values=padding,
+            )
+            for part in parts
+        ]
+    )
