@@ -7,9 +7,8 @@ import torch
 
 from augengine.demo import measure
 
+from . import race as races
 from . import report, workloads
-
-WARM_UP = 3  # rounds; a heap that keeps what is freed takes two to grow
 
 
 def pytest_addoption(parser):
@@ -56,22 +55,13 @@ def copy():
 
 
 @pytest.fixture
-def race(request, benchmark):
-    """race(work, {name: other}, rounds): benchmark `work`; before each of its rounds the others run,
-    timed. Returns {"work": Timing, name: Timing, …}."""
+def race(request):
+    """race(work, {name: other}, rounds): before each round of `work` the others run, timed; see race.py.
+    Returns {"work": Timing, name: Timing, …}."""
 
     def race(work, others=None, rounds=None):
-        others = others or {}
         rounds = rounds or request.config.getoption("--rounds")
-        seconds = {name: [] for name in others}
-
-        def before():
-            for name, other in others.items():
-                seconds[name].append(measure.timed(other))
-
-        benchmark.pedantic(work, setup=before, rounds=rounds, warmup_rounds=WARM_UP)
-        counted = {name: measure.Timing(tuple(taken[WARM_UP:])) for name, taken in seconds.items()}
-        return {"work": measure.Timing(tuple(benchmark.stats.stats.data)), **counted}
+        return races.race({**(others or {}), "work": work}, rounds)
 
     return race
 
@@ -91,3 +81,5 @@ def pytest_terminal_summary(terminalreporter, config):
         with open(path, "w", encoding="utf-8") as file:
             json.dump(content, file)
     terminalreporter.write_line("\n" + report.markdown(content))
+    for line in report.refusals(content):
+        terminalreporter.write_line(line, red=True)

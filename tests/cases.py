@@ -9,6 +9,12 @@ import torch
 import augengine as ae
 from augengine.kernels import CPU_EXECUTORS
 
+
+def quick_or_thorough(quick, thorough):
+    """Values for parametrize: those of every run, then those of a thorough one alone."""
+    return [*quick, *(pytest.param(value, marks=pytest.mark.thorough) for value in thorough)]
+
+
 each_executor = pytest.mark.parametrize("executor", CPU_EXECUTORS)
 
 

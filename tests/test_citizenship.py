@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from cases import plan_of
+from cases import plan_of, quick_or_thorough
 from photos import patches
 from test_loader import COUNT, VIEWS, Pictures
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.data import DataLoader, DistributedSampler
 
 import augengine as ae
-from augengine.kernels.gpu.lower import pack
+from augengine.kernels.gpu.lower import lower
 
 IMAGES = patches(6, 40, 44)
 POLICY = [
@@ -67,7 +67,7 @@ def test_plans_of_a_policy_have_tensors_of_one_shape():
     assert len(tensors[0]) == len(IMAGES)
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", quick_or_thorough(["aot_eager"], ["inductor"]))
 def test_augmentation_and_model_compile_as_one_graph(model, backend):
     counter = CompileCounterWithBackend(backend)
 
@@ -196,8 +196,8 @@ def test_plans_that_one_captured_graph_can_draw():
         ([ae.RandomResizedCrop(24), ae.ColorJitter(0.3, 0.3, 0.3), ae.Normalize(0.5, 0.5)], True),
         ([ae.RandomResizedCrop(24), ae.RandAugment(2, 9)], False),
     ]:
-        first, *others = map(pack, plans(8, ops))
-        same = [(p.tables, p.stages) == (first.tables, first.stages) for p in others]
+        first, *others = map(lower, plans(8, ops))
+        same = [(p.tables, p.passes) == (first.tables, first.passes) for p in others]
         assert all(same) == alike
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from cases import assert_close, plan_of, with_steps
+from generated import tolerance_of
 from photos import patches
-from test_parity import _tolerance
 
 import augengine as ae
 from augengine import kernels
@@ -178,7 +178,7 @@ def test_the_gpu_draws_what_torch_draws(dtype, channels_last):
     chosen = ops if dtype != "uint8" else ops[:-1]
     plan = plan_of(chosen, images, dtype=dtype, channels_last=channels_last)
     got = ae.execute(plan, images.cuda())
-    assert_close(got.cpu(), ae.execute(plan, images, executor="torch"), _tolerance(plan))
+    assert_close(got.cpu(), ae.execute(plan, images, executor="torch"), tolerance_of(plan))
 
 
 @pytest.mark.gpu
@@ -202,7 +202,7 @@ def test_each_kind_of_view_on_a_gpu(op):
         ae.execute(plan, images.cuda()).cpu(),
         ae.execute(plan, images, executor="torch"),
     )
-    assert ((got - expected).abs() > _tolerance(plan)).float().mean() < 2e-3
+    assert ((got - expected).abs() > tolerance_of(plan)).float().mean() < 2e-3
 
 
 @pytest.mark.gpu
@@ -222,12 +222,12 @@ def test_a_captured_graph_draws_the_next_plan():
     sources = ae.Sources.of(images)
     plans = [plan_of(ops[:-1], images, seed=seed) for seed in range(3)]
     expected = [ae.execute(plan, images) for plan in plans]
-    held, out = gpu.upload(gpu.pack(plans[0]), sources), torch.empty_like(expected[0])
+    held, out = gpu.upload(gpu.lower(plans[0]), sources), torch.empty_like(expected[0])
     gpu.launch(held, out)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         gpu.launch(held, out)
     for plan, wanted in zip(plans, expected, strict=True):
-        gpu.upload(gpu.pack(plan), sources, into=held)
+        gpu.upload(gpu.lower(plan), sources, into=held)
         graph.replay()
         assert torch.equal(out, wanted)
