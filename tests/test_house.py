@@ -28,7 +28,7 @@ HOUSE = (
     {"loading"},
     {"policy", "kernels"},
     {"plan"},
-    {"checks", "random_numbers"},
+    {"checks", "random_numbers", "aliases"},
 )
 # The executors inside kernels: strangers to each other.
 EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}
@@ -65,12 +65,16 @@ FILES = package_files()
 
 
 def imported_names(file, types=True):
-    """Absolute dotted names that a file imports anywhere, functions included. types: also those under
-    `if TYPE_CHECKING`, which are never imported as the program runs."""
+    """Absolute dotted names that a file imports anywhere, functions included; types: those for type
+    checkers too."""
     package = ["augengine", *file.split("/")[:-1]]
     tree = ast.parse(FILES[file].read_text("utf-8"))
     if not types:
-        tree.body = [node for node in tree.body if not _is_for_types(node)]
+        tree.body = [
+            node
+            for node in tree.body
+            if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -78,10 +82,6 @@ def imported_names(file, types=True):
             base = package[: len(package) - node.level + 1] if node.level else []
             base = [*base, node.module] if node.module else base
             yield from (".".join([*base, alias.name]) for alias in node.names)
-
-
-def _is_for_types(node):
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def file_of(dotted):
