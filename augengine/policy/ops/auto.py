@@ -92,7 +92,7 @@ class RandAugment(_Published):
         increasing: Whether all operations grow with the magnitude (timm's inc1).
         choices: Set of operations of timm: '3a', '3aw' or 'weights'; None is its fifteen.
         weights: Operations with their weights of 0 or more, in place of a set; they are drawn without
-            replacement, as in timm.
+            replacement, as in timm. None weighs none.
 
     Raises:
         ValueError: A level is outside its range, arguments of one dialect come with the other, or more

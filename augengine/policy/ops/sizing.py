@@ -49,7 +49,8 @@ class Resize(Op):
         size: Pixels (height, width), or an int for the shorter edge: the aspect ratio is kept, and the
             longer edge is cut down to an int.
         interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        max_size: Pixels that the longer edge has at most, with an int size above which it lies.
+        max_size: Pixels that the longer edge has at most, with an int size above which it lies; None
+            sets no limit.
         antialias: Whether the filter grows where the image shrinks.
 
     Raises:
