@@ -261,8 +261,8 @@ class PackedBatch:
         Returns:
             The batch; for Views a BatchOfViews.
         """
-        there = self.device if device is None else torch.device(device)
-        sources = self.sources if there is None else self.sources.to(there)
+        place = self.device if device is None else torch.device(device)
+        sources = self.sources if place is None else self.sources.to(place)
         return draw_launches(self.launches, sources, executor=self.executor, out=out)
 
     def pin_memory(self) -> PackedBatch:

@@ -49,32 +49,37 @@ def boxes(
             f"boxes: got those of {len(sources_boxes)} images, the plan has {len(plan.ids)} sources. "
             "Pass an array [k, 4] for each, empty where there are none."
         )
-    given = [np.asarray(b, np.float64).reshape(-1, 4) for b in sources_boxes]
-    return [_boxes_of(plan, i, given, min_visible) for i in range(len(plan))]
+    boxes_of_source = [np.asarray(b, np.float64).reshape(-1, 4) for b in sources_boxes]
+    return [_boxes_of(plan, i, boxes_of_source, min_visible) for i in range(len(plan))]
 
 
-def _boxes_of(plan: Plan, i: int, given, min_visible: float):
-    root, made, origin = plan.roots(), [np.zeros((0, 4))], [np.zeros((0, 2), np.int64)]
+def _boxes_of(
+    plan: Plan, i: int, boxes_of_source: list[np.ndarray], min_visible: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes of output i, and where they come from."""
+    root, kept_boxes, origin = plan.roots(), [np.zeros((0, 4))], [np.zeros((0, 2), np.int64)]
     for k, view in enumerate(plan.view[i]):
         y0, x0, y1, x1 = plan.box[i, k]
         if view < 0 or (y1 - y0) * (x1 - x0) == 0 or (plan.weight[i, k] == 0 and k):
             continue
-        mine = given[root[view]]
-        moved, whole = _moved(plan, view, mine)
-        seen = np.clip(moved, [x0, y0, x0, y0], [x1, y1, x1, y1])
-        left = _area(seen)
+        mine = boxes_of_source[root[view]]
+        placed, whole = _placed(plan, view, mine)
+        visible = np.clip(placed, [x0, y0, x0, y0], [x1, y1, x1, y1])
+        visible_area = _area(visible)
         for later in range(k + 1, plan.view.shape[1]):
             if plan.alpha[i, later] == 1 and plan.view[i, later] != NO_VIEW:
                 b0, a0, b1, a1 = plan.box[i, later]
-                left -= _area(np.clip(seen, [a0, b0, a0, b0], [a1, b1, a1, b1]))
-        sides = np.minimum(seen[:, 2] - seen[:, 0], seen[:, 3] - seen[:, 1])
-        kept = np.flatnonzero((left >= min_visible * whole) & (left > 0) & (sides >= 1))
-        made.append(seen[kept])
-        origin.append(np.stack([np.full(len(kept), root[view]), kept], axis=1))
-    return np.concatenate(made).astype(np.float32), np.concatenate(origin)
+                visible_area -= _area(np.clip(visible, [a0, b0, a0, b0], [a1, b1, a1, b1]))
+        sides = np.minimum(visible[:, 2] - visible[:, 0], visible[:, 3] - visible[:, 1])
+        numbers = np.flatnonzero(
+            (visible_area >= min_visible * whole) & (visible_area > 0) & (sides >= 1)
+        )
+        kept_boxes.append(visible[numbers])
+        origin.append(np.stack([np.full(len(numbers), root[view]), numbers], axis=1))
+    return np.concatenate(kept_boxes).astype(np.float32), np.concatenate(origin)
 
 
-def _moved(plan: Plan, view: int, found: np.ndarray):
+def _placed(plan: Plan, view: int, bounds: np.ndarray):
     """Boxes of the source as the view shows them, and the areas that they would have uncut, [k]."""
     images, chain = len(plan.ids), [view]
     while plan.source[chain[-1]] >= images:
@@ -82,22 +87,22 @@ def _moved(plan: Plan, view: int, found: np.ndarray):
     whole = 1.0
     for step in reversed(chain):  # from the source on
         y0, x0, y1, x1 = plan.clip[step]
-        cut = np.clip(found, [x0, y0, x0, y0], [x1, y1, x1, y1])
+        cut = np.clip(bounds, [x0, y0, x0, y0], [x1, y1, x1, y1])
         forward = np.linalg.inv(plan.inv_matrix[step].astype(np.float64))
         # What the clip takes away counts as gone, in the same proportion.
-        share = _area(cut) / np.maximum(_area(found), 1e-9)
+        share = _area(cut) / np.maximum(_area(bounds), 1e-9)
         corners = cut[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-        moved = geometry.apply(np.broadcast_to(forward, (len(cut), 3, 3)), corners)
-        found = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
-        whole = _area(found) / np.maximum(share, 1e-9) * np.where(share > 0, 1, np.inf)
+        moved_corners = geometry.apply(np.broadcast_to(forward, (len(cut), 3, 3)), corners)
+        bounds = np.concatenate([moved_corners.min(axis=1), moved_corners.max(axis=1)], axis=1)
+        whole = _area(bounds) / np.maximum(share, 1e-9) * np.where(share > 0, 1, np.inf)
         if step != chain[0]:
             height, width = plan.frame[step]
-            found = np.clip(found, 0, [width, height, width, height])
-    return found, whole
+            bounds = np.clip(bounds, 0, [width, height, width, height])
+    return bounds, whole
 
 
-def _area(found: np.ndarray) -> np.ndarray:
-    return np.maximum(found[:, 2] - found[:, 0], 0) * np.maximum(found[:, 3] - found[:, 1], 0)
+def _area(bounds: np.ndarray) -> np.ndarray:
+    return np.maximum(bounds[:, 2] - bounds[:, 0], 0) * np.maximum(bounds[:, 3] - bounds[:, 1], 0)
 
 
 def masks(

@@ -26,10 +26,10 @@ def select(plan: Plan, indices) -> Plan:
     used = np.zeros(len(plan.source) + 1, bool)
     used[layers["view"][layers["view"] >= 0]] = True
     while True:  # and the views that those look at
-        seen = plan.source[np.flatnonzero(used[:-1])] - images
-        if used[seen[seen >= 0]].all():
+        looked_at = plan.source[np.flatnonzero(used[:-1])] - images
+        if used[looked_at[looked_at >= 0]].all():
             break
-        used[seen[seen >= 0]] = True
+        used[looked_at[looked_at >= 0]] = True
     kept = np.flatnonzero(used)
     new = np.cumsum(used) - 1
     layers["view"] = np.where(layers["view"] < 0, layers["view"], new[layers["view"]])

@@ -35,14 +35,13 @@ class Views:
                 "strong=…)."
             )
         self.policies: dict[str, Policy | tuple[Policy, ...]] = {}
-        for name, given in policies.items():
-            several = isinstance(given, (list, tuple)) and any(
-                isinstance(item, (Policy, list, tuple)) for item in given
-            )
-            if several:
-                self.policies[name] = tuple(Policy(item) for item in given)
+        for name, value in policies.items():
+            if isinstance(value, (list, tuple)) and any(
+                isinstance(item, (Policy, list, tuple)) for item in value
+            ):
+                self.policies[name] = tuple(Policy(item) for item in value)
             else:
-                self.policies[name] = Policy(given)  # type: ignore[arg-type]
+                self.policies[name] = Policy(value)  # type: ignore[arg-type]
 
     def each(self) -> list[tuple[str, int | None, Policy]]:
         """(name, index under that name or None, policy) of every look, in order."""
