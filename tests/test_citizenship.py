@@ -47,7 +47,7 @@ def test_the_operator_keeps_torchs_rules(dtype, channels_last):
     ops = POLICY[:-1] if dtype == "uint8" else POLICY
     (plan,) = plans(1, ops, dtype=dtype, channels_last=channels_last)
     arguments = (IMAGES, ae.as_tensor(plan), 3, 24, 24, dtype, channels_last)
-    torch.library.opcheck(torch.ops.augengine.draw.default, arguments)
+    torch.library.opcheck(torch.ops.augengine.execute.default, arguments)
     got = ae.execute_compiled(*arguments[:2], plan.finish)
     assert torch.equal(got, ae.execute(plan, IMAGES))
     assert got.stride() == ae.execute(plan, IMAGES).stride()

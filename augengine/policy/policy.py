@@ -72,7 +72,7 @@ class Policy:
                 "normalisation holds for the whole batch. Move it to the end of the policy."
             )
         # What the last call took of random numbers, so that the next works them out in one go.
-        self._asked: dict[int, int] = {}
+        self._block_counts: dict[int, int] = {}
         self._fill = self._agreed("fill", 0.0)
         self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
@@ -94,9 +94,9 @@ class Policy:
             if (v := getattr(op, name, None)) is not None
         }
         if len(values) > 1:
-            said = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
+            arguments = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
             raise ValueError(
-                f"Policy: got {said}, expected one {name} in a policy, since all its geometry is "
+                f"Policy: got {arguments}, expected one {name} in a policy, since all its geometry is "
                 "one interpolation. Give these ops the same."
             )
         return next(iter(values), default)
@@ -170,13 +170,13 @@ class Policy:
             ids,
             whole_number("Policy.sample: look", look, 0, 2**32 - 1),
         )
-        keyed.work_out(self._asked)
+        keyed.work_out(self._block_counts)
         draft = Draft(keyed, sizes, channels, strength, pool)
         place = 0
         for op in self.transforms:
             op.decide(draft, draft.rows, place)
             place += op.places
-        self._asked = dict(keyed.asked)
+        self._block_counts = dict(keyed.block_counts)
         if dtype == "uint8" and draft.mean:
             raise ValueError(
                 "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
@@ -209,9 +209,9 @@ class Policy:
     def fingerprint(self) -> str:
         """16 hex digits that name the policy: equal exactly for equal ops and arguments. A Stage's
         module goes by its repr."""
-        said = yaml.write(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
-        said += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        text = yaml.write(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
+        text += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
         """The policy as YAML, which `from_yaml` reads back.

@@ -19,6 +19,7 @@ from ... import checks
 from ...checks import number, several, whole
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
+_BOUNDLESS = 1e9  # a bound that only keeps arithmetic finite
 INTERPOLATIONS = ("bilinear", "nearest")
 
 # What users may pass: one number, or a pair (lowest, highest).
@@ -50,7 +51,7 @@ class _Bounded(Kind):
 
     @property
     def range(self) -> str:
-        if math.isinf(self.high):
+        if self.high >= _BOUNDLESS:
             return "finite" if math.isinf(self.low) else f"{self.low:g} or more"
         return f"in [{self.low:g}, {self.high:g}]"
 

@@ -92,7 +92,7 @@ class RandAugment(_Published):
         increasing: Whether all operations grow with the magnitude (timm's inc1).
         choices: Set of operations of timm: '3a', '3aw' or 'weights'; None is its fifteen.
         weights: Operations with their weights of 0 or more, in place of a set; they are drawn without
-            replacement, as in timm.
+            replacement, as in timm. None weighs none.
 
     Raises:
         ValueError: A level is outside its range, arguments of one dialect come with the other, or more
@@ -469,20 +469,21 @@ def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
     # Sorted by choice, so that each entry's rows lie together.
     order = np.argsort(choice, kind="stable")
     ends = np.searchsorted(choice[order], np.arange(len(entries) + 1))
-    operations: list[tuple] = []
+    operations: list[actions.Operation] = []
     for entry, begin, end in zip(entries, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         if entry.act is None or begin == end:
             continue
         now = order[begin:end]
         if entry.value is None:
-            operations.append((entry.act, rows[now[turn.coin[now] < strength[now]]], ()))
+            happens = turn.coin[now] < strength[now]
+            operations.append(actions.Operation(entry.act, rows[now[happens]]))
             continue
         value = entry.value(level[now], bins, sign[now], frame[now])
         if weaker:
             weaker_value = pulled(value, entry.neutral, strength[now])
             weaker_value = np.round(weaker_value) if entry.whole else weaker_value
             value = np.where(strength[now] < 1, weaker_value, value)
-        operations.append((entry.act, rows[now], (value,)))
+        operations.append(actions.Operation(entry.act, rows[now], (value,)))
     actions.carry_out(draft, operations)
 
 
@@ -500,9 +501,9 @@ def _weights(op):
     """(operation, weight) pairs, from a mapping or such pairs."""
     if op.weights is None:
         return None
-    given = op.weights.items() if isinstance(op.weights, Mapping) else op.weights
+    items = op.weights.items() if isinstance(op.weights, Mapping) else op.weights
     space = spaces.TIMM if op.dialect == "timm" else spaces.RAND_AUGMENT
-    pairs = tuple((name, number("RandAugment.weights", weight, 0)) for name, weight in given)
+    pairs = tuple((name, number("RandAugment.weights", weight, 0)) for name, weight in items)
     unknown = [name for name, _ in pairs if name not in space]
     if unknown or not any(weight for _, weight in pairs):
         import difflib

@@ -211,8 +211,8 @@ class SomeOf(_Chooser):
     def _decide(self, draft, rows, place):
         count = len(self.children)
         uniform = draft.uniform(place, 1 + max(self.num_ops, count), rows)
-        drawn = uniform[:, 1:]
-        choice = below(drawn, count) if self.replace else np.argsort(drawn[:, :count], axis=1)
+        numbers = uniform[:, 1:]
+        choice = below(numbers, count) if self.replace else np.argsort(numbers[:, :count], axis=1)
         low, high = self.magnitude if isinstance(self.magnitude, tuple) else (self.magnitude,) * 2
         before = draft.strength[rows].copy()
         draft.strength[rows] = before * (low + uniform[:, 0] * (high - low))

@@ -50,7 +50,7 @@ class ColorJitter(Op):
         contrast: Factors, as for brightness.
         saturation: Factors, as for brightness. Needs RGB.
         hue: Turns of the colour circle within ±0.5, (lowest, highest), or a number h for [−h, h].
-            Needs RGB.
+            None leaves the hue as it is. Needs RGB.
 
     Raises:
         ValueError: A factor is negative, or a hue outside ±0.5; when it is sampled: images are not RGB.

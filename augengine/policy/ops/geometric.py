@@ -242,10 +242,10 @@ class RandomAffine(Op):
             (shear_x, "sheared %+.1f°", 0),
             (shear_y, "sheared %+.1f° vertically", 0),
         ]:
-            done = values != neutral
-            draft.log(rows[done], text, values[done])
-        moved = (dx != 0) | (dy != 0)
-        draft.log(rows[moved], "shifted by (%+d, %+d) px", dx[moved], dy[moved])
+            acts = values != neutral
+            draft.log(rows[acts], text, values[acts])
+        shifts = (dx != 0) | (dy != 0)
+        draft.log(rows[shifts], "shifted by (%+d, %+d) px", dx[shifts], dy[shifts])
 
 
 @dataclass(frozen=True, repr=False)
@@ -278,8 +278,8 @@ class RandomPerspective(Op):
         pull = below(uniform[:, :8].reshape(-1, 4, 2), most)
         outward = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])  # corners, clockwise from the top left
         corners = outward * last
-        moved = corners + np.where(outward == 1, -pull, pull)
-        inverse = geometry.inv_perspective(moved.astype(float), corners.astype(float))
+        new_corners = corners + np.where(outward == 1, -pull, pull)
+        inverse = geometry.inv_perspective(new_corners.astype(float), corners.astype(float))
         draft.warp(rows, inverse, UNCHANGED)
         draft.log(rows, "perspective, corners up to %d px in", pull.max(axis=(1, 2)))
 
@@ -302,8 +302,8 @@ def _expanded(inverse, frame):
     )
     # A rotation's inverse is its transpose: this maps old corners to new ones.
     turn = inverse[:, :2, :2]
-    moved = corners @ turn
-    low, high = moved.min(axis=1), moved.max(axis=1)
+    new_corners = corners @ turn
+    low, high = new_corners.min(axis=1), new_corners.max(axis=1)
     # Seen from the old corner, and cut to four decimals, as torchvision does; a quarter turn is exact.
     from_corner = [np.trunc((edge + half[:, ::-1]) * 1e4) / 1e4 for edge in (low, high)]
     grown = np.ceil(from_corner[1]) - np.floor(from_corner[0])

@@ -220,20 +220,20 @@ class RandomErasing(Op):
         acts = uniform[:, 0] < self.p * draft.strength[rows]
         rows, uniform = rows[acts], uniform[acts]
         count = least + below(uniform[:, 1], most - least + 1)
-        boxes, drawn = [], []
+        boxes, erases = [], []
         for k in range(most):
             part = uniform[:, 4 + each * k : 4 + each * (k + 1)]
-            box, found = self._box(draft.frame[rows], part, count)
+            box, fits = self._box(draft.frame[rows], part, count)
             boxes.append(box)
-            drawn.append(found & (k < count))
+            erases.append(fits & (k < count))
         mean = np.array(draft.mean or [0.5] * draft.channels)
         std = np.array(draft.std or [0.25] * draft.channels)
         if self.value == "random":
-            any_ = np.logical_or.reduce(drawn)
-            words = np.floor(uniform[any_, 2:4] * 2.0**32)
+            any_box = np.logical_or.reduce(erases)
+            words = np.floor(uniform[any_box, 2:4] * 2.0**32)
             view = np.full(len(rows), -1)
-            view[any_] = draft.noise_view(rows[any_], mean, std, words)
-        for k, (box, now) in enumerate(zip(boxes, drawn, strict=True)):
+            view[any_box] = draft.noise_view(rows[any_box], mean, std, words)
+        for k, (box, now) in enumerate(zip(boxes, erases, strict=True)):
             if not now.any():
                 continue
             if self.value == "random":

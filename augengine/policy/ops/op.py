@@ -88,13 +88,13 @@ class Op:
 
     def __repr__(self) -> str:
         """The op with the arguments that are not its default; `eval` reads it back."""
-        name, checked = type(self).__name__, {a.name: a for a in arguments_of(type(self))}
-        said = []
+        name, kinds = type(self).__name__, {a.name: a for a in arguments_of(type(self))}
+        arguments = []
         # What all ops have comes last.
         for part in sorted(dataclasses.fields(self), key=lambda part: part.name == "stratify"):
             value, default = getattr(self, part.name), part.default
-            if part.name in checked and default is not dataclasses.MISSING:
-                default = checked[part.name].check(name, default)
+            if part.name in kinds and default is not dataclasses.MISSING:
+                default = kinds[part.name].check(name, default)
             if default is dataclasses.MISSING or value != default:
-                said.append(f"{part.name}={value!r}")
-        return f"{name}({', '.join(said)})"
+                arguments.append(f"{part.name}={value!r}")
+        return f"{name}({', '.join(arguments)})"

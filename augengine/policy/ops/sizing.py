@@ -49,7 +49,8 @@ class Resize(Op):
         size: Pixels (height, width), or an int for the shorter edge: the aspect ratio is kept, and the
             longer edge is cut down to an int.
         interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        max_size: Pixels that the longer edge has at most, with an int size above which it lies.
+        max_size: Pixels that the longer edge has at most, with an int size above which it lies; None
+            sets no limit.
         antialias: Whether the filter grows where the image shrinks.
 
     Raises:
@@ -236,14 +237,14 @@ def resized_crop_box(frame, tries, at, scale, ratio, strength):
     whole_width = np.where(wide, np.round(frame[:, 0] * ratio[1]), frame[:, 1]).astype(np.int64)
     whole_height = np.where(narrow, np.round(frame[:, 1] / ratio[0]), frame[:, 0]).astype(np.int64)
 
-    found = fits.any(axis=1)
+    any_fits = fits.any(axis=1)
     size = np.stack(
         [
-            np.where(found, heights[first], whole_height),
-            np.where(found, widths[first], whole_width),
+            np.where(any_fits, heights[first], whole_height),
+            np.where(any_fits, widths[first], whole_width),
         ],
         axis=1,
     )
     size = np.clip(size, 1, frame)
-    offset = np.where(found[:, None], below(at, frame - size + 1), (frame - size) // 2)
+    offset = np.where(any_fits[:, None], below(at, frame - size + 1), (frame - size) // 2)
     return offset[:, 0], offset[:, 1], size[:, 0], size[:, 1]

@@ -77,14 +77,16 @@ class Stage(Op):
                 _seeded(self.module, one, seed) for one, seed in zip(images, seeds, strict=True)
             ]
             return torch.stack(images_each)
-        made = _seeded(self.module, images, seeds[0])
-        if not isinstance(made, torch.Tensor) or len(made) != len(images):
-            what = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+        result = _seeded(self.module, images, seeds[0])
+        if not isinstance(result, torch.Tensor) or len(result) != len(images):
+            what = (
+                tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
+            )
             raise ValueError(
                 f"Stage: the module made {what} of images {tuple(images.shape)}, expected as many images. "
                 "Pass each=True if it takes single images."
             )
-        return made
+        return result
 
 
 def _seeded(module, images, seed):
