@@ -6,6 +6,7 @@ Markers are declared in pyproject.toml.
 import os
 import subprocess
 import sys
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -43,17 +44,28 @@ def pytest_configure(config):
         # The workers inherit it: side by side, each takes one core.
         for name in THREADS:
             os.environ.setdefault(name, "1")
+        if not hasattr(config, "workerinput") and not config.option.collectonly:
+            config.pluginmanager.register(Warm())
 
 
-def pytest_sessionstart(session):
-    """Compile the CPU kernel before pytest-xdist starts its workers, or each of them would."""
-    config = session.config
-    if config.getoption("numprocesses", None) and not config.option.collectonly:
-        folder = cpu._cache_folder()
-        cold = [d for d in ("uint8", "float32") if not (folder / f"{d}.compiled").exists()]
-        compiling = [subprocess.Popen([sys.executable, "-c", COMPILE, dtype]) for dtype in cold]
-        for process in compiling:
-            process.wait()
+class Warm:
+    """Compiles the CPU kernel while pytest-xdist's workers collect, or each of them would compile it.
+
+    A plugin of the process that starts the workers. It leaves a kernel alone that is in the cache.
+    """
+
+    def __init__(self):
+        # numba files what it compiles by the folder of the sources.
+        here = Path(cpu.__file__).parent
+        folder = cpu._cache_folder() / f"{here.name}_{sha1(str(here).encode()).hexdigest()}"
+        self.running = []
+        if len([*folder.glob("draw.draw-*.nbc")]) < 2:
+            for dtype in ("uint8", "float32"):
+                self.running.append(subprocess.Popen([sys.executable, "-c", COMPILE, dtype]))
+
+    def pytest_xdist_node_collection_finished(self):
+        while self.running:
+            self.running.pop().wait()
 
 
 COMPILE = """

@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from cases import quick_or_thorough
 from test_loader import COUNT, LAYERS, VIEWS, Pictures, Streams, loader, size_of
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
@@ -98,8 +99,18 @@ def test_a_flat_copy_holds_each_image_as_it_lay():
 # pack
 
 
-@pytest.mark.parametrize("form", ["array", "PIL", "tensor"])
-@pytest.mark.parametrize(("workers", "context"), [(0, None), (2, "fork"), (1, "spawn")])
+@pytest.mark.parametrize(
+    ("workers", "context", "form"),
+    quick_or_thorough(
+        [(0, None, "array"), (2, "fork", "PIL"), (1, "spawn", "tensor")],
+        [
+            *[(0, None, form) for form in ("PIL", "tensor")],
+            *[(2, "fork", form) for form in ("array", "tensor")],
+            *[(1, "spawn", form) for form in ("array", "PIL")],
+        ],
+        unpack=True,
+    ),
+)
 @pytest.mark.parametrize("policy", [POLICY, SEVERAL], ids=["policy", "views"])
 def test_a_packed_batch_is_drawn_as_collate_draws_it(form, workers, context, policy):
     packs, collate = ae.pack(policy, **HOW), ae.Collate(policy, **HOW)

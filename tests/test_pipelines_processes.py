@@ -68,6 +68,7 @@ def test_two_processes_do_what_one_does(tmp_path, pipeline):
         assert again["student"] > 0.3
 
 
+@pytest.mark.thorough
 def test_labels_are_gathered_once_each(tmp_path):
     """At threshold 0 and without balance every unlabelled image has one label, whoever gave it."""
     told = ["--model=digitnet_8", "--first-epochs=3", "--epochs=1", "--threshold=0", "--no-balance"]

@@ -9,6 +9,7 @@ from cases import assert_close, plan_of, quick_or_thorough, with_steps
 from generated import (
     Case,
     along_the_edge,
+    at_a_jump,
     beyond_the_horizon,
     cases,
     examples,
@@ -82,11 +83,9 @@ def test_agrees_on_plans_that_no_policy_makes(case, border, data):
             window=np.repeat(whole_window(made)[:, None], len(steps), axis=1),
             fill_start=rng.integers(0, len(steps) + 1, v).astype(np.int16),
         )
+    more = 1e-4 * any(step[2:] == (RANGE,) for step in steps)
     # A value at the edge between two entries may take either, of a curve or of a tone's bytes.
-    more = 0.05 * any(step[0] in (CURVE, TONE) for step in steps)
-    more += 1e-4 * any(step[2:] == (RANGE,) for step in steps)
-    few = 0.01 * any(step[0] == TONE for step in steps)
-    assert_mostly_agrees(case, made, more, few)
+    assert_agrees(case, made, more, at_a_jump(case, made, 1e-5 + more))
 
 
 @pytest.mark.parametrize("channels", quick_or_thorough([1, 3], [5]))
