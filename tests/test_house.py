@@ -221,7 +221,7 @@ def test_sdist_and_wheel_hold_the_package(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         archive.extractall(site)
-    assert packed == {f"augengine/{file}" for file in FILES}
+    assert packed == {f"augengine/{file}" for file in [*FILES, "py.typed"]}
     show = "import augengine, augengine.kernels.pixel as m; print(m.__file__)"
     shown = subprocess.check_output([sys.executable, "-c", show], cwd=site, text=True)
     assert Path(shown.strip()) == site / "augengine/kernels/pixel.py"

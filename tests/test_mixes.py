@@ -65,13 +65,6 @@ def test_same_on_batch_does_not_depend_on_the_order():
 
 
 def test_p_is_of_the_whole_batch_then():
-    acted = [
-        {
-            bool(x)
-            for x in (sampled(ae.MixUp(p=0.5, same_on_batch=True), 6, epoch=e).view.shape[1] > 1,)
-        }
-        for e in range(60)
-    ]
     kinds = [
         plan.view[:, 1].tolist() if plan.view.shape[1] > 1 else []
         for plan in (sampled(ae.MixUp(p=0.5, same_on_batch=True), 6, epoch=e) for e in range(60))
@@ -80,7 +73,6 @@ def test_p_is_of_the_whole_batch_then():
     none = [all(v < 0 for v in kind) for kind in kinds]
     assert all(a or b for a, b in zip(whole, none, strict=True))
     assert 15 < sum(whole) < 45
-    assert acted
 
 
 # Either
