@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.data import DataLoader, DistributedSampler
 
 import augengine as ae
-from augengine.kernels.gpu.lower import pack
+from augengine.kernels.gpu.lower import lower
 
 IMAGES = patches(6, 40, 44)
 POLICY = [
@@ -47,7 +47,7 @@ def test_the_operator_keeps_torchs_rules(dtype, channels_last):
     ops = POLICY[:-1] if dtype == "uint8" else POLICY
     (plan,) = plans(1, ops, dtype=dtype, channels_last=channels_last)
     arguments = (IMAGES, ae.as_tensor(plan), 3, 24, 24, dtype, channels_last)
-    torch.library.opcheck(torch.ops.augengine.draw.default, arguments)
+    torch.library.opcheck(torch.ops.augengine.execute.default, arguments)
     got = ae.execute_compiled(*arguments[:2], plan.finish)
     assert torch.equal(got, ae.execute(plan, IMAGES))
     assert got.stride() == ae.execute(plan, IMAGES).stride()
@@ -196,8 +196,8 @@ def test_plans_that_one_captured_graph_can_draw():
         ([ae.RandomResizedCrop(24), ae.ColorJitter(0.3, 0.3, 0.3), ae.Normalize(0.5, 0.5)], True),
         ([ae.RandomResizedCrop(24), ae.RandAugment(2, 9)], False),
     ]:
-        first, *others = map(pack, plans(8, ops))
-        same = [(p.tables, p.stages) == (first.tables, first.stages) for p in others]
+        first, *others = map(lower, plans(8, ops))
+        same = [(p.tables, p.passes) == (first.tables, first.passes) for p in others]
         assert all(same) == alike
 
 

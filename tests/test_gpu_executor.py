@@ -47,8 +47,8 @@ def test_a_cuda_device_is_drawn_on_by_the_gpu_executor():
 
 
 def test_without_triton_torch_draws_and_says_so_once(monkeypatch):
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
-    kernels._warn_without_triton.cache_clear()
+    monkeypatch.setattr(kernels.executors, "find_spec", lambda name: None)
+    kernels.executors._warn_without_triton.cache_clear()
     with pytest.warns(UserWarning, match=r"the torch executor draws .* pip install triton"):
         assert kernels.choose(CUDA) == "torch"
     with warnings.catch_warnings():
@@ -63,7 +63,7 @@ def test_one_asked_for_by_name_never_falls_back(monkeypatch):
         ValueError, match=r"execute: .* requires a gradient, .*\. Pass executor='torch'"
     ):
         ae.execute(plan, (images / 255).requires_grad_(), executor="gpu")
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    monkeypatch.setattr(kernels.executors, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"execute: triton cannot be imported.*\. Get it with"):
         ae.execute(plan, images, executor="gpu")
 
@@ -222,12 +222,12 @@ def test_a_captured_graph_draws_the_next_plan():
     sources = ae.Sources.of(images)
     plans = [plan_of(ops[:-1], images, seed=seed) for seed in range(3)]
     expected = [ae.execute(plan, images) for plan in plans]
-    held, out = gpu.upload(gpu.pack(plans[0]), sources), torch.empty_like(expected[0])
+    held, out = gpu.upload(gpu.lower(plans[0]), sources), torch.empty_like(expected[0])
     gpu.launch(held, out)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         gpu.launch(held, out)
     for plan, wanted in zip(plans, expected, strict=True):
-        gpu.upload(gpu.pack(plan), sources, into=held)
+        gpu.upload(gpu.lower(plan), sources, into=held)
         graph.replay()
         assert torch.equal(out, wanted)

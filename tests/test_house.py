@@ -30,7 +30,7 @@ HOUSE = (
     {"loading"},
     {"policy", "kernels"},
     {"plan"},
-    {"checks", "random_numbers"},
+    {"aliases", "checks", "random_numbers"},
 )
 # The executors inside kernels: strangers to each other.
 EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import kernels
+from ..aliases import Executor
 from ..kernels import Sources
 from ..kernels.gpu.lower import Lowered, lower
 from ..plan import Plan, side_by_side
@@ -102,7 +103,7 @@ def draw_launches(
     launches: Sequence[Launch],
     sources: Sources,
     *,
-    executor: str | None = None,
+    executor: Executor | None = None,
     out: torch.Tensor | Callable | None = None,
 ) -> Batch | BatchOfViews:
     """The batch. out: a tensor to write into, or a function of a launch's plan that gives one."""
@@ -148,7 +149,7 @@ class PackedBatch:
 
     sources: Sources
     launches: tuple[Launch, ...]
-    executor: str | None = None
+    executor: Executor | None = None
     device: torch.device | None = None
 
     def draw(self, device=None, *, out=None) -> Batch | BatchOfViews:

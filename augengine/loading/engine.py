@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from .. import kernels
+from ..aliases import Executor
 from ..checks import number, whole_number
 from ..kernels import Sources
 from ..plan import Plan
@@ -48,7 +49,7 @@ class Engine:
         num_classes: int | None = None,
         label_smoothing: float = 0.0,
         strength: float | Callable = 1.0,
-        executor: str | None = None,
+        executor: Executor | None = None,
     ):
         self.policy = policy if isinstance(policy, Views) else Policy(policy)
         self.seed = whole_number("Engine: seed", seed, -(2**63), 2**64 - 1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..aliases import Executor
 from ..kernels import execute, full_precision
 from ..plan import Finish, Plan
 from ..plan.kinds import NO_VIEW
@@ -139,7 +140,7 @@ def _area(found: np.ndarray) -> np.ndarray:
     return np.maximum(found[:, 2] - found[:, 0], 0) * np.maximum(found[:, 3] - found[:, 1], 0)
 
 
-def masks(plan: Plan, images, *, fill: int = 0, executor: str | None = None) -> torch.Tensor:
+def masks(plan: Plan, images, *, fill: int = 0, executor: Executor | None = None) -> torch.Tensor:
     """Segmentation masks under the plan's geometry, by the nearest pixel: [N, H, W] uint8.
 
     images: the sources' masks, uint8 class numbers: (B, H, W) or a list of (H, W). fill: the class

@@ -1,0 +1,32 @@
+"""What users hand in, as types: names that several wings share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import torch
+
+
+class PILImage(Protocol):
+    """What is read of a PIL image. Pillow itself is not imported, and need not be installed."""
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def __array_interface__(self) -> Mapping[str, object]: ...
+
+
+# One image (H, W), (C, H, W) or (H, W, C).
+Image: TypeAlias = torch.Tensor | np.ndarray | PILImage
+
+# A batch (B, C, H, W) or (B, H, W, C), or a list or tuple of images of any sizes.
+Images: TypeAlias = torch.Tensor | np.ndarray | Sequence[Image]
+
+# Where the channels of images stand, for shapes that do not tell.
+Layout: TypeAlias = Literal["NCHW", "NHWC"]
+
+# The executors by their names.
+Executor: TypeAlias = Literal["cpu", "torch", "gpu"]
