@@ -30,3 +30,15 @@ Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
 # The executors by their names.
 Executor: TypeAlias = Literal["cpu", "torch", "gpu"]
+
+# Identities of samples [n]: whole numbers of 64 bits.
+Ids: TypeAlias = Sequence[int] | np.ndarray | torch.Tensor
+
+# Heights and widths [n, 2] of images, in pixels.
+Sizes: TypeAlias = Sequence[Sequence[int]] | np.ndarray
+
+# Class numbers [n], or soft labels [n, num_classes].
+Labels: TypeAlias = Sequence[int] | np.ndarray | torch.Tensor
+
+# How much of every magnitude is used, in [0, 1]: one number, or one for each sample.
+Strength: TypeAlias = float | Sequence[float] | np.ndarray

@@ -184,9 +184,9 @@ def test_planes_further_apart_than_2_to_the_31_values():
 
 
 def _costs(plan, images):
-    before = gpu.done.copy()
+    before = gpu.counts.copy()
     ae.execute(plan, images, executor="gpu")
-    return gpu.done - before
+    return gpu.counts - before
 
 
 def test_a_batch_is_one_copy_and_one_launch():

@@ -30,7 +30,7 @@ HOUSE = (
     {"loading"},
     {"policy", "kernels"},
     {"plan"},
-    {"aliases", "checks", "random_numbers"},
+    {"checks", "random_numbers", "aliases"},
 )
 # The executors inside kernels: strangers to each other.
 EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}
