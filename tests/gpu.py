@@ -212,7 +212,7 @@ class CompiledOnly:
         self.kernel = kernel
 
     def __getitem__(self, grid):
-        return lambda *args, **how: self.kernel.warmup(*args, grid=grid, **how)
+        return lambda *args, **constants: self.kernel.warmup(*args, grid=grid, **constants)
 
     @property
     def variants(self):

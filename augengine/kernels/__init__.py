@@ -16,7 +16,7 @@ from ..plan import Plan
 from . import arguments
 from .allocate import memory_errors_for
 from .executors import CPU_EXECUTORS, EXECUTORS, choose, full_precision, has_triton
-from .gpu.lower import Lowered, lower
+from .gpu.lower import Lowered
 from .sources import Sources
 
 
@@ -76,9 +76,9 @@ def execute(
 
             return draw(plan, sources, out)
         if chosen == "gpu":
-            from .gpu.executor import draw as draw_lowered
+            from .gpu import executor as gpu
 
-            return draw_lowered(lower(plan) if lowered is None else lowered, sources, out)
+            return gpu.execute(plan, sources, out, lowered)
         from .reference.executor import execute as draw
 
         with full_precision(sources.device):

@@ -53,6 +53,9 @@ class Sources:
                 0 … 255, or float32, float16, bfloat16 in [0, 1]. Sources are returned as they are.
             layout: "NCHW" or "NHWC", which says outright where the channels stand.
 
+        Returns:
+            The sources: views of the images' own memory, where torch takes it.
+
         Raises:
             TypeError: when the images are of another type or dtype.
             ValueError: when shapes, channels or devices do not fit together, floats lie outside of
@@ -168,7 +171,11 @@ class Sources:
         )
 
     def followed_by(self, others: Sources) -> Sources:
-        """These images, then others of the same dtype, channels and device."""
+        """These images, then others.
+
+        Raises:
+            ValueError: when their dtype, channels or device are not the same.
+        """
         for name in ("dtype", "channels", "device"):
             own, theirs = getattr(self, name), getattr(others, name)
             if own != theirs:
@@ -269,7 +276,7 @@ def _tensor(image: np.ndarray | PILImage) -> torch.Tensor:
 
 def check_pixels(image: torch.Tensor, name: str) -> None:
     """Raise for pixels of a dtype that no executor reads, and for floats outside of [0, 1]. The range is
-    not looked at where that would wait for a device. name: what messages call the image."""
+    not looked at where that would wait for a device. name: text that messages begin with."""
     if image.dtype not in DTYPES:
         raise TypeError(
             f"{name}: got {image.dtype}, expected uint8 in 0 … 255 or float32, float16, bfloat16 in "

@@ -21,7 +21,8 @@ GREY = (0.2989, 0.587, 0.114)
 MATRIX_COLUMNS = 4
 MATRIX_OFFSETS = (3, 7, 11)
 MATRIX_MIXES = (1, 2, 4, 6, 8, 9)  # the others: entries that mix channels
-# CURVE: the row of `curves`, each of which has an entry for every byte of three channels. HUE: the turn, 1 being the whole circle.
+# CURVE: the row of `curves`, each of which has an entry for every byte of three channels.
+# HUE: the turn, 1 being the whole circle.
 CURVE_ROW = 0
 CURVE_CHANNELS, CURVE_ENTRIES = 3, 256
 HUE_TURNS = 0

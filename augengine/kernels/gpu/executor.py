@@ -53,9 +53,12 @@ OPTIONS = {"num_warps": WARPS, "enable_fp_fusion": False}
 counts: Counter[str] = Counter()  # "launch" and "copy": what executing has cost so far
 
 
-def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
-    """Draw the plan into `out`, a CUDA tensor of any strides, and return it."""
-    return draw(lower(plan), sources, out)
+def execute(
+    plan: Plan, sources: Sources, out: torch.Tensor, lowered: Lowered | None = None
+) -> torch.Tensor:
+    """Draw the plan into `out`, a CUDA tensor of any strides, and return it. lowered: the same plan,
+    where it is lowered already."""
+    return draw(lower(plan) if lowered is None else lowered, sources, out)
 
 
 def draw(lowered: Lowered, sources: Sources, out: torch.Tensor) -> torch.Tensor:
@@ -89,8 +92,8 @@ def upload(lowered: Lowered, sources: Sources, into: Uploaded | None = None) -> 
     """Bring a lowered plan and the addresses of its images to their device, in one copy.
 
     Args:
-        lowered: plan, from `lower`. A buffer on the device (of a loader that sent it ahead) is copied
-            there.
+        lowered: plan, from `lower`. A buffer that a loader has sent ahead to the device is copied on
+            the device.
         sources: images that the plan is for, on the device.
         into: an upload of the same tables and passes, whose memory is used again: a CUDA graph that
             captured its `launch` then draws the new plan.

@@ -1,4 +1,4 @@
-"""A plan lowered for the GPU: all that its kernels read, in one buffer, and what is to be launched.
+"""A plan lowered for the GPU: all that its kernels read, in one buffer, and the passes to launch.
 
 Formed without a device, the images or Triton, so a DataLoader worker can form it and send it on.
 """
