@@ -12,7 +12,8 @@ from .loading.batch import Batch, BatchOfViews, PackedBatch
 from .loading.collate import Collate, WithIds, pack
 from .loading.device_loader import DeviceLoader
 from .loading.engine import Engine
-from .loading.targets import boxes, masks, soft_labels
+from .loading.labels import soft_labels
+from .loading.targets import boxes, masks
 from .plan import Finish, Plan, concatenate, side_by_side
 from .policy.ops import *  # noqa: F403
 from .policy.ops import __all__ as _ops

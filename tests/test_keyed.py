@@ -59,13 +59,13 @@ OTHER_KEYS = [
     {"id": 5 + 2**32},
     {"id": 2**40},
     {"id": 2**63 - 1},
-    {"view": 1},
+    {"look": 1},
     {"place": 3},
     {"place": 2**20},
     # Parts that trade places are not the same key.
     {"seed": 4, "epoch": 3},
     {"id": 2, "place": 5},
-    {"epoch": 0, "view": 4},
+    {"epoch": 0, "look": 4},
 ]
 
 

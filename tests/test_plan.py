@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import augengine as ae
-from augengine.plan import concatenate
+from augengine.plan import concatenate, file
 from augengine.plan.fields import array_fields
 from augengine.plan.kinds import CURVE, HISTOGRAM, MEAN, NO_VIEW, PLAIN_COLOUR
 
@@ -185,7 +185,7 @@ def test_equality_is_bit_by_bit(plan):
     assert plan != made(dtype="float16")
     assert plan != made(channels_last=True)
     assert plan != "a plan"
-    for field in array_fields():
+    for field in array_fields(ae.Plan):
         value = getattr(plan, field.name)
         if value.size and value.dtype == np.float32:
             nudged = value.copy()
@@ -204,7 +204,7 @@ def test_equality_is_bit_by_bit(plan):
 def test_everything_is_frozen_and_stays_so(plan, copied):
     other = copied(plan)
     assert other == plan
-    for field in array_fields():
+    for field in array_fields(ae.Plan):
         array = getattr(other, field.name)
         assert not array.flags.writeable, field.name
         if array.size:
@@ -242,7 +242,7 @@ def test_a_saved_plan_is_plain_safetensors(plan, tmp_path):
     """Never pickle: anything that reads safetensors reads the arrays."""
     plan.save(tmp_path / "a.plan")
     arrays = load_file(tmp_path / "a.plan")
-    assert set(arrays) == {field.name for field in array_fields()}
+    assert set(arrays) == {field.name for field in array_fields(ae.Plan)}
     np.testing.assert_array_equal(arrays["inv_matrix"], plan.inv_matrix)
 
 
@@ -279,9 +279,9 @@ def test_a_missing_file_is_an_os_error(tmp_path):
 
 def forged(plan, path, arrays=None, drop=None, header=None, **changed):
     """A file as `save` writes it, but for what is changed."""
-    content = {f.name: getattr(plan, f.name) for f in array_fields()} | (arrays or {})
+    content = {f.name: getattr(plan, f.name) for f in array_fields(ae.Plan)} | (arrays or {})
     content.pop(drop, None)
-    header = plan._header() | changed if header is None else header
+    header = file.header(plan) | changed if header is None else header
     text = header if isinstance(header, str) else json.dumps(header)
     save_file(content, path, metadata={"augengine.plan": text})
     return path

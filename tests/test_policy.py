@@ -203,7 +203,7 @@ def test_yaml_never_runs_code(text):
         ("", ValueError, "got no policy of version 1, expected"),
         ("[]", ValueError, "got no policy of version 1, expected"),
         ("augengine: 2\npolicy: []", ValueError, "got no policy of version 1, expected"),
-        ("augengine: 1", ValueError, "got no ops, expected at least one"),
+        ("augengine: 1", ValueError, "policy: got None, expected a list of ops"),
         ("augengine: 1\npolicy: 5", ValueError, "expected a list of ops"),
         ("augengine: 1\npolicy: flip", ValueError, "expected a list of ops"),
         ("augengine: 1\npolicy: [flip]", ValueError, "got 'flip', expected one op as"),

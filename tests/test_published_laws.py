@@ -200,7 +200,7 @@ def test_a_samples_pixels_are_the_same_alone_and_in_a_batch(policy, executor):
 @each_policy
 def test_seeds_epochs_and_views_draw_anew(policy):
     plans = [
-        sampled(policy, N, SIZE, **how) for how in ({}, {"seed": 1}, {"epoch": 1}, {"view": 1})
+        sampled(policy, N, SIZE, **how) for how in ({}, {"seed": 1}, {"epoch": 1}, {"look": 1})
     ]
     drew = [outcomes_of(plan) for plan in plans]
     for a, b in ((0, 1), (0, 2), (0, 3), (1, 2)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Generic, Unpack, cast, overload
 
 import numpy as np
 import torch
@@ -16,24 +17,21 @@ import torch
 from ..checks import whole_number
 from ..kernels import Sources
 from ..kernels.flat import Flat
+from ..policy.ops.op import Op
+from ..policy.policy import Policy
+from ..policy.views import Views
 from .batch import Batch, BatchOfViews, PackedBatch
 from .collate import Collate, Packing
-from .engine import as_engine
+from .engine import BatchType, Device, DrawOptions, Engine, as_engine
 
 _PACK = "Collate with ae.pack(policy), or pass a loader of plain images and the policy here."
 
 
-class DeviceLoader:
-    """Draws a loader's batches ahead of the loop that takes them: iterating gives `Batch`es.
+class DeviceLoader(Generic[BatchType]):
+    """A loader that draws another loader's batches ahead of the loop that takes them.
 
         for batch in ae.DeviceLoader(loader, policy, device="cuda", num_classes=10): …
         for batch in ae.DeviceLoader(DataLoader(…, collate_fn=ae.pack(policy, num_classes=10))): …
-
-    loader: any iterable of images, (images, labels) or (images, labels, ids), images being what
-    an engine takes; or of what `pack` collates, and then without a policy. policy and further
-    arguments: as for `Engine`, or an Engine. device: a CUDA device or the CPU; None is the engine's,
-    or else the GPU if there is one. prefetch: at most so many batches are taken from the loader and
-    not given yet.
 
     Batches are those of `Engine(policy, device=…)(images, labels, ids=ids, epoch=epoch)`, to the last
     bit. A thread draws them; on a GPU it copies from pinned memory and launches on a stream of its
@@ -43,20 +41,70 @@ class DeviceLoader:
     Each iteration begins the loader anew, and ends the iteration before it. Dropping an iterator, by
     a `break` say, waits for the batch at hand and ends the thread; what it had taken from a loader
     that cannot begin anew is lost.
+
+    Args:
+        loader: Iterable of images, (images, labels) or (images, labels, ids), images being what an
+            engine takes; or of what `pack` collates, and then without a policy.
+        policy: Policy, ops to make one of, Views, or an Engine.
+        device: CUDA device or the CPU; None is the engine's, or else the GPU if there is one.
+        prefetch: Number of batches, 1 or more, that are at most taken from the loader and not given yet.
+        options: Further options of the `Engine`: seed, dtype, memory_format, num_classes,
+            label_smoothing, strength and executor.
+
+    Raises:
+        TypeError: The loader is no iterable, a keyword is unknown, or options come without a policy.
+        ValueError: An option is outside its range, or there is no such device.
+
+    Example:
+        >>> images = torch.zeros(4, 3, 40, 48, dtype=torch.uint8)
+        >>> loader = [(images, torch.arange(4), torch.arange(4))]
+        >>> for batch in ae.DeviceLoader(loader, ae.RandomResizedCrop(32), device="cpu"):
+        ...     print(batch.images.shape, batch.labels)
+        torch.Size([4, 3, 32, 32]) tensor([0, 1, 2, 3])
     """
 
-    def __init__(self, loader, policy=None, *, device=None, prefetch: int = 2, **engine: Any):
+    @overload
+    def __init__(
+        self: DeviceLoader[BatchOfViews],
+        loader: Iterable,
+        policy: Views,
+        *,
+        device: Device | None = None,
+        prefetch: int = 2,
+        **options: Unpack[DrawOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: DeviceLoader[Batch],
+        loader: Iterable,
+        policy: Policy | Op | Sequence[Op] | Engine[Batch] | None = None,
+        *,
+        device: Device | None = None,
+        prefetch: int = 2,
+        **options: Unpack[DrawOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        loader: Iterable,
+        policy: Engine | Policy | Op | Sequence[Op] | Views | None = None,
+        *,
+        device: Device | None = None,
+        prefetch: int = 2,
+        **options: Unpack[DrawOptions],
+    ) -> None:
         if not hasattr(loader, "__iter__"):
             raise TypeError(
                 f"DeviceLoader: got {type(loader).__name__}, expected an iterable of batches. Pass a "
                 "DataLoader."
             )
-        if policy is None and engine:
+        if policy is None and options:
             raise TypeError(
-                f"DeviceLoader: got {', '.join(engine)} without a policy, expected them with one. Give "
+                f"DeviceLoader: got {', '.join(options)} without a policy, expected them with one. Give "
                 "them to ae.pack, or pass the policy."
             )
-        self.engine = None if policy is None else as_engine("DeviceLoader", policy, engine)
+        self.engine: Engine | None = (
+            None if policy is None else as_engine("DeviceLoader", policy, options)
+        )
         self.loader = loader
         self.prefetch = whole_number("DeviceLoader: prefetch", prefetch, 1, 2**31 - 1)
         collate = getattr(loader, "collate_fn", None)
@@ -64,55 +112,60 @@ class DeviceLoader:
             self._refuse_two_policies()
         elif isinstance(collate, Collate):
             _refuse_drawn()
-        decides = collate.engine if isinstance(collate, Packing) else self.engine
-        if device is None and decides is not None:
-            device = decides.device
-        self.device = _there(device)
+        engine = collate.engine if isinstance(collate, Packing) else self.engine
+        if device is None and engine is not None:
+            device = engine.device
+        self.device = _checked_device(device)
         # One for all iterations: memory that a stream has freed is used again on that stream only.
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self._epoch = 0
         self._running: weakref.ref[_Iteration] | None = None
 
     def __len__(self) -> int:
-        return len(self.loader)
+        return len(self.loader)  # type: ignore[arg-type]
 
-    def __iter__(self) -> _Iteration:
+    def __iter__(self) -> Iterator[BatchType]:
         if self._running is not None and (before := self._running()) is not None:
             before.supersede()
         # Begun here, since workers are to be forked by the thread that has the consumer's locks.
         batches = iter(self.loader)
         iteration = _Iteration(batches, self._drawer(), self.device, self.prefetch)
         self._running = weakref.ref(iteration)
-        return iteration
+        return cast(Iterator[BatchType], iteration)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch of the iterations to come, here and in the loader's collate_fn and samplers, as
-        far as they have a set_epoch."""
+        """Set the epoch of the iterations to come, here and in the loader's collate_fn and samplers, as
+        far as they have a set_epoch.
+
+        Args:
+            epoch: Whole number, 0 or more.
+        """
         self._epoch = whole_number("DeviceLoader: epoch", epoch, 0, 2**63 - 1)
-        parts, told = [self.loader], set()
+        parts: list = [self.loader]
         for name in ("collate_fn", "sampler", "batch_sampler"):
             parts.append(getattr(self.loader, name, None))
         parts.append(getattr(parts[-1], "sampler", None))
-        for part in parts:
-            if id(part) not in told and hasattr(part, "set_epoch"):
+        for part in {id(part): part for part in parts}.values():
+            if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
-            told.add(id(part))
 
-    def _drawer(self):
-        """A function (what the loader gave) → (batch, the event after which it is drawn)."""
+    def _drawer(self) -> Callable:
+        """A function of what the loader gave, which gives the batch and the event after which it is
+        drawn."""
         epoch, device, stream = self._epoch, self.device, self._stream
         if stream is None:
-            return lambda batch: (self._decided(batch, epoch).draw(device), None)
+            return lambda batch: (self._packed(batch, epoch).draw(device), None)
 
         def draw(batch):
             with torch.cuda.device(device):
-                decided = _pinned(self._decided(batch, epoch), stream)
+                packed = _pinned(self._packed(batch, epoch), stream)
                 with torch.cuda.stream(stream):
-                    return decided.draw(device), stream.record_event()
+                    return packed.draw(device), stream.record_event()
 
         return draw
 
-    def _decided(self, batch, epoch: int) -> PackedBatch:
+    def _packed(self, batch, epoch: int) -> PackedBatch:
+        """What the loader gave, decided in full."""
         if isinstance(batch, PackedBatch):
             self._refuse_two_policies()
             return batch
@@ -135,7 +188,7 @@ class DeviceLoader:
                 "expected one of the two. Drop the policy here, or collate without ae.pack."
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"DeviceLoader({self.loader!r},\n  {self.engine!r},\n  device={self.device}, "
             f"prefetch={self.prefetch})"
@@ -161,9 +214,8 @@ class _Iteration:
     def __init__(self, batches, draw, device: torch.device, prefetch: int):
         self._device, self._prefetch = device, prefetch
         self._line = _Line(threading.Semaphore(prefetch))
-        self._asked: deque[torch.cuda.Event] = (
-            deque()
-        )  # what the consumer had asked of the GPU, when
+        # An event for each batch taken: what the consumer had asked of the GPU by then.
+        self._events: deque[torch.cuda.Event] = deque()
         self._superseded = False
         thread = threading.Thread(
             target=_produce, args=(batches, draw, self._line), name="augengine-draw", daemon=True
@@ -184,17 +236,17 @@ class _Iteration:
             raise StopIteration
         if self._device.type == "cuda":
             self._keep_pace()
-        got = self._line.ready.get()
-        if isinstance(got, tuple):
+        item = self._line.ready.get()
+        if isinstance(item, tuple):
             self._line.free.release()
-            batch, event = got
+            batch, event = item
             return batch if event is None else self._handed_over(batch, event)
         self._end()
-        if isinstance(got, BaseException):
+        if isinstance(item, BaseException):
             try:
-                raise got
+                raise item
             finally:
-                del got  # or its traceback would hold this frame, and this frame it
+                del item  # or its traceback would hold this frame, and this frame it
         raise StopIteration
 
     def supersede(self) -> None:
@@ -203,9 +255,9 @@ class _Iteration:
 
     def _keep_pace(self) -> None:
         """Wait until the GPU is done with all but the last few batches: their memory is in use."""
-        self._asked.append(torch.cuda.current_stream(self._device).record_event())
-        if len(self._asked) > self._prefetch:
-            self._asked.popleft().synchronize()
+        self._events.append(torch.cuda.current_stream(self._device).record_event())
+        if len(self._events) > self._prefetch:
+            self._events.popleft().synchronize()
 
     def _handed_over(self, batch, event):
         """The batch, for the consumer's current stream: what that does with it comes after the event,
@@ -290,16 +342,16 @@ def _tensors(batch: Batch | BatchOfViews):
     return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _there(device) -> torch.device:
+def _checked_device(device: Device | None) -> torch.device:
     """The device, if it can be drawn on; a GPU with its number, since a thread has its own default."""
-    there = torch.cuda.is_available()
-    device = torch.device(("cuda" if there else "cpu") if device is None else device)
+    has_gpu = torch.cuda.is_available()
+    device = torch.device(("cuda" if has_gpu else "cpu") if device is None else device)
     if device.type not in ("cpu", "cuda"):
         raise ValueError(
             f"DeviceLoader: got device={device}, expected the CPU or a CUDA device. Draw elsewhere with "
             "ae.Engine(policy, device=…) in the loop."
         )
-    if device.type == "cuda" and not there:
+    if device.type == "cuda" and not has_gpu:
         raise ValueError(
             f"DeviceLoader: got device={device}, and torch.cuda.is_available() is False, expected a GPU "
             "that torch can use. Pass device='cpu', or see to the driver and to torch's build."

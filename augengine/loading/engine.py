@@ -2,55 +2,104 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 import torch
-from torch.nn.functional import one_hot
 
 from .. import kernels
-from ..aliases import Executor
+from ..aliases import Executor, Ids, Images, Labels, Layout, Sizes, Strength
 from ..checks import number, whole_number
 from ..kernels import Sources
 from ..plan import Plan
 from ..plan.kinds import DTYPES
-from ..policy.policy import Policy
+from ..policy.ops.op import Op
+from ..policy.policy import DType, Policy
 from ..policy.views import Views
-from .batch import Launch, Look, draw_launches, grouped, put
-from .targets import class_numbers, soft_labels
+from .batch import Batch, BatchOfViews, Launch, Look, draw_launches, group_looks, put
+from .labels import batch_labels, join_labels
+
+Device: TypeAlias = torch.device | str | int
+# A number in [0, 1], or a function (epoch, ids [n]) → such a number, or one for each id.
+StrengthSchedule: TypeAlias = float | Callable[[int, np.ndarray], Strength]
+# The plans of Views, by their names; a list where a name has several.
+PlansOfViews: TypeAlias = dict[str, Plan | list[Plan]]
+# What is made of a policy: Batch, and of Views BatchOfViews.
+BatchType = TypeVar("BatchType", bound=Batch | BatchOfViews)
 
 
-class Engine:
+class DrawOptions(TypedDict, total=False):
+    """The options of an engine, but for the device."""
+
+    seed: int
+    dtype: torch.dtype
+    memory_format: torch.memory_format
+    num_classes: int | None
+    label_smoothing: float
+    strength: StrengthSchedule
+    executor: Executor | None
+
+
+class EngineOptions(DrawOptions, total=False):
+    """The options of an engine, which `Collate` and `pack` take too."""
+
+    device: Device | None
+
+
+class Engine(Generic[BatchType]):
     """Decide and draw: `engine(images, labels, ids=ids, epoch=epoch)` gives a `Batch`.
 
-    policy: a Policy, or ops to make one of, or Views of several (the call gives a `BatchOfViews`).
-    seed: with epoch and sample id, what every draw is keyed by. dtype: of the output, torch.float32,
-    float16, bfloat16 or uint8 (values 0 … 255; no Normalize). device: where the batch is wanted; by
-    default where the images are. memory_format: torch.contiguous_format or torch.channels_last.
-    num_classes: for labels that are ints; without it ints are returned as they are by a policy that
-    mixes nothing. label_smoothing: share of each label that is spread over the classes. executor:
-    "cpu", "gpu", "torch" or None.
+    Args:
+        policy: Policy, or ops to make one of, or Views of several (the call gives a `BatchOfViews`).
+        seed: Whole number of 64 bits; with epoch and sample id it keys all random numbers.
+        dtype: Dtype of the output, torch.float32, float16, bfloat16 or uint8 (values 0 … 255, no
+            Normalize).
+        device: Device where the batch is wanted; None is where the images are.
+        memory_format: Layout of the output, torch.contiguous_format or torch.channels_last.
+        num_classes: Number of classes, 1 or more, for labels that are ints. Without it ints are
+            returned as they are by a policy that mixes nothing.
+        label_smoothing: Share in [0, 1] of each label that is spread over the classes.
+        strength: Share in [0, 1] of every magnitude that is used, or a function (epoch, ids) → such a
+            number, or one for each id: a `Ramp`, for one. It is an attribute as well: change it when you
+            like, nothing is compiled for it.
+        executor: Name of the executor, 'cpu', 'gpu' or 'torch'; None takes the fastest that fits.
 
-    strength, an attribute as well: how much of every magnitude is used, in [0, 1]; or a function
-    (epoch, ids) → such a number, or one for each id: `Ramp`, for one. No plan or kernel is compiled
-    for it; change it when you like.
+    Raises:
+        TypeError: An argument is of another type.
+        ValueError: An argument is outside its range.
+
+    Example:
+        >>> engine = ae.Engine([ae.RandomResizedCrop(32), ae.CutMix()], num_classes=10)
+        >>> images = torch.zeros(4, 3, 40, 48, dtype=torch.uint8)
+        >>> batch = engine(images, [1, 2, 3, 4], ids=range(4), epoch=0)
+        >>> batch.images.shape, batch.labels.shape
+        (torch.Size([4, 3, 32, 32]), torch.Size([4, 10]))
     """
 
+    @overload
+    def __init__(
+        self: Engine[Batch], policy: Policy | Op | Sequence[Op], **options: Unpack[EngineOptions]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Engine[BatchOfViews], policy: Views, **options: Unpack[EngineOptions]
+    ) -> None: ...
     def __init__(
         self,
-        policy,
+        policy: Policy | Op | Sequence[Op] | Views,
         *,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
-        device=None,
+        device: Device | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         num_classes: int | None = None,
         label_smoothing: float = 0.0,
-        strength: float | Callable = 1.0,
+        strength: StrengthSchedule = 1.0,
         executor: Executor | None = None,
-    ):
+    ) -> None:
         self.policy = policy if isinstance(policy, Views) else Policy(policy)
         self.seed = whole_number("Engine: seed", seed, -(2**63), 2**64 - 1)
         self.dtype = dtype
@@ -82,80 +131,110 @@ class Engine:
             )
 
     @property
-    def strength(self) -> float | Callable:
+    def strength(self) -> StrengthSchedule:
         return self._strength
 
     @strength.setter
-    def strength(self, value) -> None:
+    def strength(self, value: StrengthSchedule) -> None:
         self._strength = value if callable(value) else number("Engine: strength", value, 0, 1)
 
     def plan(
         self,
-        sizes,
-        ids=None,
+        sizes: Sizes,
+        ids: Ids | None = None,
         epoch: int = 0,
         *,
         look: int = 0,
         channels: int = 3,
-        strength=None,
-        partners=None,
-    ):
-        """What would happen to images of these sizes: no pixel is read.
+        strength: Strength | None = None,
+        partners: tuple[Sizes, Ids | None] | None = None,
+    ) -> Plan | PlansOfViews:
+        """Say what would happen to images of these sizes; no pixel is read.
 
-        sizes: [n, 2] heights and widths. ids: [n] ints; without them samples are counted. epoch: int.
-        strength: a number or [n], instead of the engine's. partners: (sizes, ids) of a second batch.
-        Returns a Plan; for Views {name: Plan, or a list of them}, the first of which is look number `look`.
+        Args:
+            sizes: Heights and widths [n, 2] of the images, in pixels.
+            ids: Identities [n] of the samples, ints; None counts samples, and warns.
+            epoch: Whole number, 0 or more.
+            look: Number of this look among several at the same samples; of Views that of the first.
+            channels: Number of channels of the images.
+            strength: Share in [0, 1] of every magnitude, one number or [n]; None is the engine's.
+            partners: Sizes and ids of a second batch, from which mixes take their partners.
+
+        Returns:
+            The plan; for Views a dict of them by name, a list where a name has several.
+
+        Raises:
+            ValueError: As `Policy.sample` does.
         """
         ids = self._ids(ids, len(sizes))
         if strength is None:
-            strength = self.strength
-        if callable(strength):
-            strength = strength(epoch, ids)
-        how: dict[str, Any] = {
-            "seed": self.seed,
-            "epoch": epoch,
-            "channels": channels,
-            "strength": None if np.ndim(strength) == 0 and strength == 1 else strength,
-            "partners": None
-            if partners is None
-            else (self._ids(partners[1], len(partners[0])), partners[0]),
-            "dtype": _dtype_name(self.dtype),
-            "channels_last": self.memory_format == torch.channels_last,
-        }
+            schedule = self.strength
+            strength = schedule(epoch, ids) if callable(schedule) else schedule
+        others = None
+        if partners is not None:
+            others = (self._ids(partners[1], len(partners[0])), partners[0])
+
+        def sample(policy: Policy, number: int) -> Plan:
+            return policy.sample(
+                ids,
+                sizes,
+                seed=self.seed,
+                epoch=epoch,
+                look=look + number,
+                channels=channels,
+                strength=None if np.ndim(strength) == 0 and strength == 1 else strength,
+                partners=others,
+                dtype=_dtype_name(self.dtype),
+                channels_last=self.memory_format == torch.channels_last,
+            )
+
         if isinstance(self.policy, Policy):
-            return self.policy.sample(ids, sizes, look=look, **how)
-        plans: dict[str, Any] = {}
-        for number_, (name, at, policy) in enumerate(self.policy.each()):
-            plan = policy.sample(ids, sizes, look=look + number_, **how)
-            put(plans, name, at, plan)
+            return sample(self.policy, 0)
+        plans: PlansOfViews = {}
+        for number_of_view, (name, at, policy) in enumerate(self.policy.each()):
+            put(plans, name, at, sample(policy, number_of_view))
         return plans
 
     def __call__(
         self,
-        images,
-        labels=None,
+        images: Images | Sources,
+        labels: Labels | None = None,
         *,
-        ids=None,
+        ids: Ids | None = None,
         epoch: int = 0,
-        strength=None,
-        partners=None,
-        out=None,
-        layout=None,
-    ):
+        strength: Strength | None = None,
+        partners: tuple[Images | Sources, Labels | None]
+        | tuple[Images | Sources, Labels | None, Ids | None]
+        | None = None,
+        out: torch.Tensor | Callable[[Plan], torch.Tensor] | None = None,
+        layout: Layout | None = None,
+    ) -> BatchType:
         """Augment a batch.
 
-        images: uint8, or floats in [0, 1]: a tensor (B, C, H, W), an array (B, H, W, C), or a list
-        of images of any sizes (`Sources.of` tells all; layout= says it where shapes do not). labels:
-        [B] ints or [B, num_classes] floats. strength: a number or [B], instead of the engine's.
-        partners: (images, labels) or (images, labels, ids) of a second batch, labelled or
-        pseudo-labelled, which mixes take their partners from. out: a tensor to write the images
-        into. Returns a Batch; for Views a BatchOfViews.
+        Args:
+            images: Batch (B, C, H, W) as a tensor, (B, H, W, C) as an array, or a list of images of any
+                sizes, uint8 or floats in [0, 1]; `Sources.of` tells all.
+            labels: Class numbers [B], or soft labels [B, num_classes] as floats.
+            ids: Identities [B] of the samples, ints; None counts samples, and warns.
+            epoch: Whole number, 0 or more.
+            strength: Share in [0, 1] of every magnitude, one number or [B]; None is the engine's.
+            partners: Images and labels of a second batch, labelled or pseudo-labelled, and its ids,
+                which mixes take their partners from.
+            out: Tensor to write the images into; for Views a function of a plan that gives one.
+            layout: Order of the images' dimensions, 'NCHW' or 'NHWC', where shapes do not tell.
+
+        Returns:
+            The batch; for Views a BatchOfViews.
+
+        Raises:
+            TypeError: Images, labels or numbers are of another type.
+            ValueError: They do not fit each other, or the policy.
         """
         sources = self._sources(images, layout)
-        pool = None
+        pool, others = None, None
         if partners is not None:
-            theirs, their_labels, their_ids = (*partners, None)[:3]
-            others = self._sources(theirs, layout)
+            their_images, their_labels, their_ids = (*partners, None)[:3]
+            others = self._sources(their_images, layout)
             pool = (others.sizes, their_ids)
         plan = self.plan(
             sources.sizes,
@@ -165,16 +244,30 @@ class Engine:
             strength=strength,
             partners=pool,
         )
-        if partners is not None:
+        if others is not None:
             sources = sources.followed_by(others)
             if labels is not None:
-                labels = self._joined_labels(labels, their_labels)
+                labels = join_labels(labels, their_labels)
         return self.draw(plan, sources, labels, out=out)
 
-    def draw(self, plan, sources: Sources, labels=None, *, out=None):
+    def draw(
+        self,
+        plan: Plan | PlansOfViews,
+        sources: Sources,
+        labels: Labels | None = None,
+        *,
+        out: torch.Tensor | Callable[[Plan], torch.Tensor] | None = None,
+    ) -> BatchType:
         """Carry out what `plan` gave: the images drawn, the labels as they are mixed.
 
-        out: a tensor to write into, or for Views a function of a plan that gives one.
+        Args:
+            plan: Plan, or plans of Views, from this engine's `plan`.
+            sources: Images that it was made for.
+            labels: Class numbers [B], or soft labels [B, num_classes].
+            out: Tensor to write into; for Views a function of a plan that gives one.
+
+        Returns:
+            The batch; for Views a BatchOfViews.
         """
         if out is not None and not callable(out) and not isinstance(plan, Plan):
             raise TypeError(
@@ -182,73 +275,65 @@ class Engine:
                 "gives a tensor, since views may differ in size. Leave it out."
             )
         launches = self.launches(plan, labels)
-        return draw_launches(launches, sources, executor=self.executor, out=out)
+        batch = draw_launches(launches, sources, executor=self.executor, out=out)
+        return cast(BatchType, batch)
 
-    def launches(self, plan, labels=None) -> tuple[Launch, ...]:
-        """What there is to draw of what `plan` gave, and the labels that come with it."""
+    def launches(
+        self, plan: Plan | PlansOfViews, labels: Labels | None = None
+    ) -> tuple[Launch, ...]:
+        """What there is to draw of what `plan` gave, and the labels that come with it.
+
+        Args:
+            plan: Plan, or plans of Views, from this engine's `plan`.
+            labels: Class numbers [B], or soft labels [B, num_classes].
+
+        Returns:
+            The launches, each of all looks that have one size, dtype and normalisation.
+        """
+        looks: list[tuple[str | None, int | None, Policy, Plan]]
         if isinstance(self.policy, Policy):
-            decided: list[tuple[Any, ...]] = [(None, None, self.policy, plan)]
+            looks = [(None, None, self.policy, cast(Plan, plan))]
         else:
-            decided = [
-                (name, at, policy, plan[name] if at is None else plan[name][at])
+            plans = cast(PlansOfViews, plan)
+            looks = [
+                (name, at, policy, cast(Plan, plans[name]) if at is None else plans[name][at])  # type: ignore[index]
                 for name, at, policy in self.policy.each()
             ]
-        return grouped(
+        return group_looks(
             [
                 Look(
-                    number_,
+                    number_of_look,
                     name,
                     at,
-                    look,
-                    None if labels is None else self._labels(look, labels),
+                    of_look,
+                    None
+                    if labels is None
+                    else batch_labels(
+                        of_look, labels, self.num_classes, self.label_smoothing, self._softens()
+                    ),
                     policy.after,
                 )
-                for number_, (name, at, policy, look) in enumerate(decided)
+                for number_of_look, (name, at, policy, of_look) in enumerate(looks)
             ]
         )
 
-    def _sources(self, images, layout) -> Sources:
+    def _sources(self, images: Images | Sources, layout: Layout | None) -> Sources:
         sources = Sources.of(images, layout)
         return sources if self.device is None else sources.to(self.device)
 
-    def _ids(self, ids, n: int) -> np.ndarray:
+    def _ids(self, ids: Ids | None, n: int) -> np.ndarray:
         if ids is None:
             return self._count(n)
         return ids.cpu().numpy() if isinstance(ids, torch.Tensor) else np.asarray(ids)
 
-    def _joined_labels(self, mine, theirs) -> torch.Tensor:
-        """The labels of both batches as one; soft where either is."""
-        if theirs is None:
-            raise ValueError(
-                "partners: got no labels, expected them, since the batch has labels. Pass (images, "
-                "labels)."
-            )
-        both = [torch.as_tensor(mine), torch.as_tensor(theirs)]
-        if len({labels.ndim for labels in both}) > 1:
-            classes = next(labels.shape[1] for labels in both if labels.ndim == 2)
-            both = [
-                one_hot(class_numbers(part, classes), classes).float() if part.ndim == 1 else part
-                for part in both
-            ]
-        return torch.cat([part.to(both[0].device) for part in both])
-
-    def _labels(self, plan: Plan, labels) -> torch.Tensor:
-        labels = torch.as_tensor(labels)
-        # By the policy and not by this batch's draws: a loader's batches are all of one kind.
-        if self.num_classes is None and labels.ndim == 1 and not self._mixes():
-            if len(labels) != len(plan.ids):
-                raise ValueError(
-                    f"labels: got {len(labels)}, expected one for each of {len(plan.ids)} images. Pass as "
-                    "many as images."
-                )
-            return labels[: len(plan)]
-        return soft_labels(plan, labels, self.num_classes, self.label_smoothing)
-
-    def _mixes(self) -> bool:
-        policies = [self.policy] if isinstance(self.policy, Policy) else self.policy.each()
-        return self.label_smoothing > 0 or any(
-            (p if isinstance(p, Policy) else p[2]).mixes for p in policies
-        )
+    def _softens(self) -> bool:
+        """Whether labels become soft: by the policy and not by one batch's random numbers, so that a
+        loader's batches are all of one kind."""
+        if isinstance(self.policy, Policy):
+            policies = [self.policy]
+        else:
+            policies = [policy for _, _, policy in self.policy.each()]
+        return self.label_smoothing > 0 or any(policy.mixes for policy in policies)
 
     def _count(self, n: int) -> np.ndarray:
         if self._counted == 0:
@@ -260,7 +345,7 @@ class Engine:
         first, self._counted = self._counted, self._counted + n
         return np.arange(first, first + n)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         device = self.device or "the images' device"
         executor = self.executor or (
             "cpu for CPU images, gpu for CUDA ones where triton is, torch otherwise"
@@ -273,10 +358,22 @@ class Engine:
         )
 
 
-def as_engine(where: str, policy, options: dict) -> Engine:
-    """An Engine as it is, or one of a policy and options."""
+def as_engine(
+    where: str,
+    policy: Engine[BatchType] | Policy | Op | Sequence[Op] | Views,
+    options: Mapping[str, object],
+) -> Engine[BatchType]:
+    """An Engine as it is, or one of a policy and options. where: the name that the user called."""
+    known = EngineOptions.__annotations__
+    for name in options:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, 1, 0)[0]
+            raise TypeError(
+                f"{where}: got the keyword {name!r}, expected some of {', '.join(known)}. The nearest is "
+                f"{nearest!r}."
+            )
     if not isinstance(policy, Engine):
-        return Engine(policy, **options)
+        return Engine(policy, **options)  # type: ignore[call-overload]
     if options:
         raise TypeError(
             f"{where}: got an Engine and {', '.join(options)}, expected options with a policy only, "
@@ -285,5 +382,5 @@ def as_engine(where: str, policy, options: dict) -> Engine:
     return policy
 
 
-def _dtype_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _dtype_name(dtype: torch.dtype) -> DType:
+    return cast(DType, str(dtype).removeprefix("torch."))

@@ -7,6 +7,7 @@ numbers that stand in it have names in `kinds`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,16 @@ class Plan:
     N outputs, K layers for each; V views, S colour steps for each; B sources; C channels; Q curves;
     T lines of log. A view looks at a source, or at what another view showed, filtered: blur and
     sharpness need a picture to work on. Arrays are read-only. Plans compare equal bit by bit.
+
+    Example:
+        >>> plan = ae.Policy([ae.RandomCrop(32, padding=4), ae.RandomInvert()]).sample([7], [(32, 32)])
+        >>> print(plan)
+        Plan(seed=0, epoch=0, policy=c957842d462ff683)
+          1 sources → 1 outputs of 3×32×32, float32 NCHW
+          1 views, 0 colour steps, 1 layers
+          7: crop 32×32 at (3, 2)
+        >>> ae.Plan.from_bytes(plan.to_bytes()) == plan
+        True
     """
 
     finish: Finish
@@ -128,7 +139,17 @@ class Plan:
     # Reading
 
     def explain(self, i: int) -> str:
-        """What happens to output `i`, in words and in order."""
+        """What happens to output `i`, in words and in order.
+
+        Args:
+            i: Index of the output; negative ones count from the end.
+
+        Returns:
+            One line of text.
+
+        Raises:
+            IndexError: There is no such output.
+        """
         return words.explain(self, i)
 
     def __repr__(self) -> str:
@@ -146,15 +167,23 @@ class Plan:
 
     # Cutting and saving
 
-    def select(self, indices) -> Plan:
+    def select(self, indices: int | slice | Sequence[int] | np.ndarray) -> Plan:
         """The plan of some of the outputs, over the same sources. Unused views are dropped.
 
-        indices: anything that indexes an array [N] by its first axis; a single int gives N = 1.
+        Args:
+            indices: Anything that indexes an array [N] by its first axis; a single int gives N = 1.
+
+        Returns:
+            The plan of those outputs.
         """
         return join.select(self, indices)
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file: the arrays as they are, the rest as JSON in its header."""
+        """Write a safetensors file: the arrays as they are, the rest as JSON in its header.
+
+        Args:
+            path: Path of the file.
+        """
         Path(path).write_bytes(self.to_bytes())
 
     def to_bytes(self) -> bytes:
@@ -163,12 +192,33 @@ class Plan:
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
-        """Read what `save` wrote. Raises ValueError if it is cut short, damaged or no plan."""
+        """Read what `save` wrote.
+
+        Args:
+            path: Path of the file.
+
+        Returns:
+            The plan, equal to the one that was saved.
+
+        Raises:
+            ValueError: The file is cut short, damaged or no plan.
+        """
         return cls.from_bytes(Path(path).read_bytes(), f"Plan.load: {path}")
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "Plan.from_bytes: the data") -> Plan:
-        """Read what `to_bytes` gave. Raises ValueError as `load` does, with `where` in front."""
+        """Read what `to_bytes` gave.
+
+        Args:
+            data: Bytes of a plan.
+            where: Words that messages begin with.
+
+        Returns:
+            The plan, equal to the one that the bytes are of.
+
+        Raises:
+            ValueError: The bytes are cut short, damaged or no plan.
+        """
         return file.from_bytes(cls, data, where)
 
 

@@ -13,8 +13,20 @@ from .kinds import DTYPES
 class Finish:
     """What is done to every output last: size, (x − mean) / std, dtype, layout.
 
-    size: (height, width). mean, std: one number a channel, or empty for no normalisation.
-    dtype: one of DTYPES. channels_last: memory order NHWC, behind the shape (N, C, H, W).
+    Args:
+        size: Pixels (height, width), 1 or more.
+        channels: Number of channels, 1 or more.
+        mean: One number a channel, or none for no normalisation.
+        std: One number above 0 a channel, or none.
+        dtype: Name of the dtype, 'float32', 'float16', 'bfloat16' or 'uint8' (no mean and std).
+        channels_last: Whether memory lies as NHWC, behind the shape (N, C, H, W).
+
+    Raises:
+        ValueError: A number is outside its range, or not one for each channel.
+
+    Example:
+        >>> ae.Finish((224, 224)).channels
+        3
     """
 
     size: tuple[int, int]
@@ -24,7 +36,7 @@ class Finish:
     dtype: str = "float32"
     channels_last: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not all(isinstance(n, int) and n >= 1 for n in (*self.size, self.channels)):
             raise ValueError(
                 f"Finish: got size {self.size} and {self.channels!r} channels, expected whole numbers, "
@@ -43,8 +55,8 @@ class Finish:
                 "and std with uint8. Pass dtype='float32'."
             )
 
-    def gain_offset(self):
-        """float32 [C] each: normalised = value · gain + offset, formed in float64."""
+    def gain_offset(self) -> tuple[np.ndarray, np.ndarray]:
+        """Gain and offset, float32 [C] each: normalised = value · gain + offset, formed in float64."""
         mean = np.asarray(self.mean or [0.0] * self.channels, np.float64)
         std = np.asarray(self.std or [1.0] * self.channels, np.float64)
         return (1 / std).astype(np.float32), (-mean / std).astype(np.float32)

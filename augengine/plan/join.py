@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +26,10 @@ def select(plan: Plan, indices) -> Plan:
     used = np.zeros(len(plan.source) + 1, bool)
     used[layers["view"][layers["view"] >= 0]] = True
     while True:  # and the views that those look at
-        seen = plan.source[np.flatnonzero(used[:-1])] - images
-        if used[seen[seen >= 0]].all():
+        looked_at = plan.source[np.flatnonzero(used[:-1])] - images
+        if used[looked_at[looked_at >= 0]].all():
             break
-        used[seen[seen >= 0]] = True
+        used[looked_at[looked_at >= 0]] = True
     kept = np.flatnonzero(used)
     new = np.cumsum(used) - 1
     layers["view"] = np.where(layers["view"] < 0, layers["view"], new[layers["view"]])
@@ -44,19 +45,46 @@ def select(plan: Plan, indices) -> Plan:
 _PADDING = {"log_op": -1, "view": NO_VIEW}
 
 
-def concatenate(plans) -> Plan:
-    """One plan for several batches, over the batches' sources one after the other.
+def concatenate(plans: Iterable[Plan]) -> Plan:
+    """One plan for several batches, over the batches' sources one after the other. Steps, layers and
+    logs are padded to the longest. Seed, epoch and policy are kept where all plans share them
+    (otherwise 0, 0 and "").
 
-    plans: of one finish. Steps, layers and logs are padded to the longest. Seed, epoch and policy
-    are kept where all plans share them (otherwise 0, 0 and "").
+    Args:
+        plans: Plans of one finish.
+
+    Returns:
+        The plan of all their outputs.
+
+    Raises:
+        ValueError: There is no plan, or their finishes differ.
+
+    Example:
+        >>> policy = ae.Policy(ae.CenterCrop(32))
+        >>> plans = [policy.sample([id], [(40, 40)]) for id in (3, 4)]
+        >>> ae.concatenate(plans).ids
+        array([3, 4])
     """
     return _joined("concatenate", plans, own_sources=True)
 
 
-def side_by_side(plans) -> Plan:
+def side_by_side(plans: Iterable[Plan]) -> Plan:
     """One plan for several plans of the same sources: the outputs of each, one after the other.
 
-    plans: of one finish, for the same ids and sizes, as several views of a batch are.
+    Args:
+        plans: Plans of one finish, for the same ids and sizes, as several looks at a batch are.
+
+    Returns:
+        The plan of all their outputs.
+
+    Raises:
+        ValueError: There is no plan, or their finishes or sources differ.
+
+    Example:
+        >>> policy = ae.Policy(ae.RandomResizedCrop(32))
+        >>> plans = [policy.sample([3], [(40, 40)], look=look) for look in (0, 1)]
+        >>> ae.side_by_side(plans).shape
+        (2, 3, 32, 32)
     """
     plans = list(plans)
     for plan in plans[1:]:

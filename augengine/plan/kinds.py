@@ -19,7 +19,7 @@ GREY = (0.2989, 0.587, 0.114)
 # The columns of step_arg, by the step's kind.
 # MATRIX: 3×4, row by row; the last entry of each row is the offset, the diagonal the gain.
 MATRIX_COLUMNS = 4
-MATRIX_OFFSETS = (3, 7, 11)
+MATRIX_GAINS, MATRIX_OFFSETS = (0, 5, 10), (3, 7, 11)
 MATRIX_MIXES = (1, 2, 4, 6, 8, 9)  # the others: entries that mix channels
 # CURVE: the row of `curves`, each of which has an entry for every byte of three channels.
 # HUE: the turn, 1 being the whole circle.

@@ -20,7 +20,7 @@ def explain(plan: Plan, i: int) -> str:
         raise IndexError(
             f"explain: got output {i}, expected 0 … {len(plan) - 1}. Pass one of those."
         )
-    said: list[str] = []
+    parts: list[str] = []
     root, first, own = plan.roots(), None, []
     area = plan.finish.size[0] * plan.finish.size[1]
     layers = zip(plan.view[i], plan.box[i], plan.alpha[i], plan.weight[i], strict=True)
@@ -29,24 +29,24 @@ def explain(plan: Plan, i: int) -> str:
         if view == NO_VIEW or share == 0:
             continue
         if view == PLAIN_COLOUR:
-            said.append(f"{share:.0f} % erased at ({y0}, {x0})")
+            parts.append(f"{share:.0f} % erased at ({y0}, {x0})")
             continue
         name, lines = plan.ids[root[view]], log_lines(plan, view)
         if k == 0:
             first, own = name, lines
-            said += lines
+            parts += lines
         elif name == first:
             # Of the same sample: a chain of AugMix, a tile of a mosaic, noise in an erased box.
             shared = sum(1 for a, b in zip(own, lines, strict=False) if a == b)
             how = ", ".join(lines[shared:]) or "as it was"
-            said.append(
+            parts.append(
                 f"{how} at ({y0}, {x0})" if alpha == 1 else f"{100 * alpha:.0f} % over it: {how}"
             )
         elif alpha == 1:
-            said.append(f"{share:.0f} % of sample {name} pasted at ({y0}, {x0})")
+            parts.append(f"{share:.0f} % of sample {name} pasted at ({y0}, {x0})")
         else:
-            said.append(f"{100 * weight:.0f} % of sample {name} blended in")
-    return ", ".join(said) or "unchanged"
+            parts.append(f"{100 * weight:.0f} % of sample {name} blended in")
+    return ", ".join(parts) or "unchanged"
 
 
 def log_lines(plan: Plan, view: int) -> list[str]:

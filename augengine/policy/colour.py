@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plan.kinds import GREY
+from ..plan.kinds import (
+    GREY,
+    MATRIX_GAINS,
+    MATRIX_OFFSETS,
+    NEUTRAL_TONE,
+    STEP_ARGS,
+    TONE_INVERSE_STEP,
+    TONE_STEP,
+    TONE_THRESHOLD,
+)
 
 _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 
@@ -17,9 +26,9 @@ _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 def diagonal(gain, offset):
     """value · gain + offset, the same for every channel."""
     gain, offset = np.asarray(gain, float), np.asarray(offset, float)
-    out = np.zeros((*max(gain.shape, offset.shape), 12))
-    out[..., 0:11:5] = gain[..., None]
-    out[..., 3:12:4] = offset[..., None]
+    out = np.zeros((*max(gain.shape, offset.shape), STEP_ARGS))
+    out[..., MATRIX_GAINS] = gain[..., None]
+    out[..., MATRIX_OFFSETS] = offset[..., None]
     return out
 
 
@@ -67,9 +76,10 @@ def permutation(order):
 def tone(threshold, step):
     """Bytes from `threshold` on inverted, then cut to multiples of `step`."""
     step = np.asarray(step, float)
-    out = np.zeros((*max(np.shape(threshold), step.shape), 12))
-    out[..., 0], out[..., 1], out[..., 2] = threshold, step, 1 / step
-    out[..., 6:9] = 1
+    out = np.empty((*max(np.shape(threshold), step.shape), STEP_ARGS))
+    out[...] = NEUTRAL_TONE
+    out[..., TONE_THRESHOLD], out[..., TONE_STEP] = threshold, step
+    out[..., TONE_INVERSE_STEP] = 1 / step
     return out
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,34 @@ from .layers import Layers
 UNCHANGED = "unchanged"
 
 
+class _Step(NamedTuple):
+    """A colour step of some rows."""
+
+    rows: np.ndarray
+    at: np.ndarray  # which of each row's steps it is
+    kind: int | np.ndarray
+    arg: np.ndarray  # [len(rows), up to 12]
+    statistic: int | np.ndarray
+    measured: np.ndarray  # indices into rows, of those whose step has a statistic
+
+
+class _Line(NamedTuple):
+    """A line of the log of some rows."""
+
+    rows: np.ndarray
+    at: np.ndarray  # which of each row's lines it is
+    lines: int | np.ndarray
+    numbers: np.ndarray  # [len(rows), 6]
+
+
+class _Copy(NamedTuple):
+    """What rows have so far, copied to new rows; moved: the old rows begin anew."""
+
+    rows: np.ndarray
+    new: np.ndarray
+    moved: bool = False
+
+
 # What a draft holds for each of its rows, beside the steps and the log.
 _ROW_FIELDS = (
     "source",
@@ -48,7 +77,7 @@ _ROW_FIELDS = (
     "log_count",
     "fill",
     "filter",
-    "shown",
+    "picture",
     "strength",
 )
 
@@ -88,14 +117,15 @@ class Draft:
         self.log_count = np.zeros(n, np.int64)
         self.fill = np.full((n, self.channels), np.nan)  # NaN: the policy's
         self.filter = np.zeros((n, FILTER_ARGS))
-        self.shown = np.zeros((n, 2), np.int64)  # the size at which a filtered row is drawn
+        self.picture = np.zeros((n, 2), np.int64)  # the size of a filtered row's picture
         self.layers = Layers.base(n, self.channels)
         self.mean: tuple[float, ...] = ()
         self.std: tuple[float, ...] = ()
-        self._steps: list[tuple] = []
-        self._seen: list[tuple] = []
+        self._steps: list[_Step | _Copy] = []
+        # The frames that statistics are taken over: matrix, frame, clip and extent, of each step's rows.
+        self._frames: list[tuple] = []
         self._curves: list[np.ndarray] = []
-        self._log: list[tuple] = []
+        self._log: list[_Line | _Copy] = []
         self._log_text: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -122,8 +152,8 @@ class Draft:
         self.keyed = dataclasses.replace(
             self.keyed, ids=np.concatenate([self.keyed.ids, self.keyed.ids[rows]])
         )
-        self._steps.append((rows, new, False))
-        self._log.append((rows, new))
+        self._steps.append(_Copy(rows, new))
+        self._log.append(_Copy(rows, new))
         return new
 
     def apply_filter(self, rows, args) -> None:
@@ -131,11 +161,11 @@ class Draft:
 
         args: a plan's filters [len(rows), 4]. What left the frame is gone with it.
         """
-        shown = self.fork(rows)
-        self.filter[shown] = args
-        self.shown[shown] = self.frame[rows]
-        self._steps[-1] = (rows, shown, True)
-        self.source[rows] = len(self.sizes) + shown
+        filtered = self.fork(rows)
+        self.filter[filtered] = args
+        self.picture[filtered] = self.frame[rows]
+        self._steps[-1] = _Copy(rows, filtered, moved=True)
+        self.source[rows] = len(self.sizes) + filtered
         self.extent[rows] = self.frame[rows]
         self.inv_matrix[rows] = np.eye(3)
         self.footprint[rows] = np.eye(2)
@@ -197,10 +227,11 @@ class Draft:
         if len(measured):
             # The frame as it stands; what of the source that is, is worked out for all at the end.
             some = rows[measured]
-            self._seen.append(
+            self._frames.append(
                 (self.inv_matrix[some], self.frame[some], self.clip[some], self.extent[some])
             )
-        self._steps.append((rows, self.step_count[rows], kind, arg, statistic, measured))
+        step = _Step(rows, self.step_count[rows], kind, arg, statistic, measured)
+        self._steps.append(step)
         self.step_count[rows] += 1
 
     def curve(self, rows, curves, which=None) -> None:
@@ -292,9 +323,9 @@ class Draft:
         self.inv_matrix[new], self.footprint[new] = np.eye(3), np.eye(2)
         # Drawn with one deviation for all channels (four of them reach the clamps), then scaled.
         key, n = np.asarray(words).astype(np.int64) >> 8, len(rows)
-        drawn = 1 / 8
-        self.step(new, NOISE, np.concatenate([np.tile([0, drawn], (n, 1)), key], axis=1))
-        gain = np.resize(std, 3) / drawn
+        deviation = 1 / 8
+        self.step(new, NOISE, np.concatenate([np.tile([0, deviation], (n, 1)), key], axis=1))
+        gain = np.resize(std, 3) / deviation
         scale = np.zeros((n, 3, 4))
         scale[:, range(3), range(3)] = gain
         scale[:, :, 3] = np.resize(mean, 3) - gain / 2
@@ -345,7 +376,7 @@ class Draft:
 
     def log_lines(self, rows, lines, numbers) -> None:
         """`log` with lines by number, one or [len(rows)], and numbers [len(rows), 6]."""
-        self._log.append((rows, self.log_count[rows], lines, numbers))
+        self._log.append(_Line(rows, self.log_count[rows], lines, numbers))
         self.log_count[rows] += 1
 
     # Closing
@@ -373,7 +404,7 @@ class Draft:
             fill=np.where(np.isnan(self.fill), fill, self.fill).astype(np.float32),
             fill_start=np.where(self.warped, self.fill_start, self.step_count).astype(np.int16),
             filter=self.filter.astype(np.float32),
-            frame=self.shown.astype(np.int32),
+            frame=self.picture.astype(np.int32),
             curves=np.concatenate(curves),
             **self._closed_steps(),
             **self._closed_log(),
@@ -393,7 +424,7 @@ class Draft:
 
     def _closed_steps(self):
         n, count = len(self.source), int(self.step_count.max(initial=0))
-        closed: dict[str, np.ndarray] = {
+        fields: dict[str, np.ndarray] = {
             "step_kind": np.full((n, count), NONE, np.int8),
             "step_arg": np.zeros((n, count, STEP_ARGS), np.float32),
             "statistic": np.zeros((n, count), np.int8),
@@ -401,35 +432,34 @@ class Draft:
         }
         windows = self._windows()
         for entry in self._steps:
-            if len(entry) == 3:
-                rows, new, moved = entry
-                for values in closed.values():
-                    values[new] = values[rows]
-                    if moved:
-                        values[rows] = 0
+            if isinstance(entry, _Copy):
+                for values in fields.values():
+                    values[entry.new] = values[entry.rows]
+                    if entry.moved:
+                        values[entry.rows] = 0
                 continue
-            rows, at, kind, arg, statistic, measured = entry
-            closed["step_kind"][rows, at] = kind
-            closed["step_arg"][rows, at, : arg.shape[1]] = arg
-            closed["statistic"][rows, at] = statistic
+            rows, at, measured = entry.rows, entry.at, entry.measured
+            fields["step_kind"][rows, at] = entry.kind
+            fields["step_arg"][rows, at, : entry.arg.shape[1]] = entry.arg
+            fields["statistic"][rows, at] = entry.statistic
             if len(measured):
-                closed["window"][rows[measured], at[measured]] = next(windows)
-        return closed
+                fields["window"][rows[measured], at[measured]] = next(windows)
+        return fields
 
     def _windows(self):
         """For each step with a statistic the part of the source that its frames showed, [n, 4]."""
-        if not self._seen:
+        if not self._frames:
             return iter(())
         matrix, frame, clip, extent = (
-            np.concatenate(part) for part in zip(*self._seen, strict=True)
+            np.concatenate(part) for part in zip(*self._frames, strict=True)
         )
         zero = np.zeros(len(frame))
-        seen = geometry.bounds(matrix, zero, zero, frame[:, 0], frame[:, 1])
-        low = np.minimum(np.maximum(clip[:, :2], seen[:, :2]), clip[:, 2:])
+        bounds = geometry.bounds(matrix, zero, zero, frame[:, 0], frame[:, 1])
+        low = np.minimum(np.maximum(clip[:, :2], bounds[:, :2]), clip[:, 2:])
         # At least one pixel is read, also where a crop has missed the source altogether.
         low = np.minimum(low, extent - 1)
-        high = np.maximum(np.minimum(clip[:, 2:], seen[:, 2:]), low)
-        ends = np.cumsum([len(part[1]) for part in self._seen])
+        high = np.maximum(np.minimum(clip[:, 2:], bounds[:, 2:]), low)
+        ends = np.cumsum([len(part[1]) for part in self._frames])
         return iter(np.split(np.concatenate([low, high], axis=1), ends[:-1]))
 
     def _closed_log(self):
@@ -437,10 +467,9 @@ class Draft:
         op = np.full((n, count), -1, np.int16)
         arg = np.zeros((n, count, LOG_ARGS), np.float32)
         for entry in self._log:
-            if len(entry) == 2:
-                rows, new = entry
-                op[new], arg[new] = op[rows], arg[rows]
-                continue
-            rows, at, lines, numbers = entry
-            op[rows, at], arg[rows, at] = lines, numbers
+            if isinstance(entry, _Copy):
+                op[entry.new], arg[entry.new] = op[entry.rows], arg[entry.rows]
+            else:
+                op[entry.rows, entry.at] = entry.lines
+                arg[entry.rows, entry.at] = entry.numbers
         return {"log_op": op, "log_arg": arg}

@@ -124,8 +124,8 @@ def _solved(system, right):
 
 def apply(matrices, points):
     """matrices [n, 3, 3], points [n, k, 2] (x, y) → [n, k, 2]."""
-    moved = _homogeneous(matrices, points)
-    return moved[..., :2] / moved[..., 2:]
+    homogeneous = _homogeneous(matrices, points)
+    return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
 def bounds(matrices, top, left, height, width):
@@ -133,9 +133,9 @@ def bounds(matrices, top, left, height, width):
     Infinite where a perspective takes a part of the rectangle through infinity."""
     x = np.stack([left, left + width, left + width, left], axis=1).astype(np.float64)
     y = np.stack([top, top, top + height, top + height], axis=1).astype(np.float64)
-    moved = _homogeneous(matrices, np.stack([x, y], axis=-1))
-    in_front = moved[..., 2:] > 0
-    corners = moved[..., :2] / np.where(in_front, moved[..., 2:], 1)
+    homogeneous = _homogeneous(matrices, np.stack([x, y], axis=-1))
+    in_front = homogeneous[..., 2:] > 0
+    corners = homogeneous[..., :2] / np.where(in_front, homogeneous[..., 2:], 1)
     finite = in_front.all(axis=1)
     low = np.where(finite, corners.min(axis=1), -np.inf)
     high = np.where(finite, corners.max(axis=1), np.inf)

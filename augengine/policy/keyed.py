@@ -46,18 +46,18 @@ class Keyed:
     look: int = 0
     # Only for speed: what was asked for all samples, {place: blocks}, and what has been worked out
     # ahead, {place: words [4 · blocks, n]}. Philox costs by the call, not by the number.
-    asked: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+    block_counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
     _ahead: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
-    def work_out(self, asked: dict[int, int]) -> None:
+    def work_out(self, block_counts: dict[int, int]) -> None:
         """Work out in one go what a draft of the same policy asked for."""
-        if not asked:
+        if not block_counts:
             return
-        places = np.concatenate([np.full(blocks, place) for place, blocks in asked.items()])
-        blocks = np.concatenate([np.arange(blocks) for blocks in asked.values()])
+        places = np.concatenate([np.full(blocks, place) for place, blocks in block_counts.items()])
+        blocks = np.concatenate([np.arange(blocks) for blocks in block_counts.values()])
         words = self._blocks(blocks, places, self.ids, self._key)
-        ends = 4 * np.cumsum([*asked.values()])
-        self._ahead.update(zip(asked, np.split(words, ends[:-1]), strict=True))
+        ends = 4 * np.cumsum([*block_counts.values()])
+        self._ahead.update(zip(block_counts, np.split(words, ends[:-1]), strict=True))
 
     @cached_property
     def _key(self) -> tuple[int, int]:
@@ -78,7 +78,7 @@ class Keyed:
         ids, blocks = self.ids[rows], -(-count // 4)
         ahead = self._ahead.get(place)
         if not timeless and 2 * len(ids) > len(self.ids):
-            self.asked[place] = max(blocks, self.asked.get(place, 0))
+            self.block_counts[place] = max(blocks, self.block_counts.get(place, 0))
         # Rows that came later, by a fork, are not in it.
         if (
             ahead is not None

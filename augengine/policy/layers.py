@@ -102,16 +102,16 @@ class Layers:
 def _blended_boxes(theirs: Layers, p: int, amount: float, weight, size) -> list[tuple]:
     """Output p, `amount` of it, as layers (view, box, alpha, weight, colour) over something: cut along
     all its edges, in each cell what shows there."""
-    made, left = [], weight.copy()
+    pieces, shares = [], weight.copy()
     for cell, numbers in cells(theirs, p, size):
         alphas = _blended(theirs.alpha[p, numbers], amount)
         for k, alpha in zip(numbers, alphas, strict=True):
             # A layer's share of the label goes with the first of its cells.
-            made.append((theirs.view[p, k], cell, alpha, left[k], theirs.colour[p, k]))
-            left[k] = 0
-    for k in np.flatnonzero(left):  # and one that is wholly covered keeps it, unseen
-        made.append((theirs.view[p, k], (0, 0, 0, 0), 0.0, left[k], theirs.colour[p, k]))
-    return made
+            pieces.append((theirs.view[p, k], cell, alpha, shares[k], theirs.colour[p, k]))
+            shares[k] = 0
+    for k in np.flatnonzero(shares):  # and one that is wholly covered keeps it, unseen
+        pieces.append((theirs.view[p, k], (0, 0, 0, 0), 0.0, shares[k], theirs.colour[p, k]))
+    return pieces
 
 
 def _blended(alpha, amount):
@@ -129,16 +129,16 @@ def cells(layers: Layers, i: int, size):
     """Output i as disjoint boxes: (box, the numbers of the layers that show in it, in order)."""
     view, box, alpha = layers.view[i], layers.box[i].copy(), layers.alpha[i]
     box[0] = [0, 0, *size]
-    there = np.flatnonzero((view != NO_VIEW) & (box[:, 0] < box[:, 2]) & (box[:, 1] < box[:, 3]))
-    ys = np.unique(box[there][:, [0, 2]])
-    xs = np.unique(box[there][:, [1, 3]])
-    open_: dict[tuple, list[int]] = {}  # (x0, x1, numbers): y0, y1, of a column of equal cells
+    showing = np.flatnonzero((view != NO_VIEW) & (box[:, 0] < box[:, 2]) & (box[:, 1] < box[:, 3]))
+    ys = np.unique(box[showing][:, [0, 2]])
+    xs = np.unique(box[showing][:, [1, 3]])
+    columns: dict[tuple, list[int]] = {}  # (x0, x1, numbers): y0, y1, of a column of equal cells
     for y0, y1 in pairwise(ys):
         row: dict[tuple, list[int]] = {}
         last: tuple | None = None
         for x0, x1 in pairwise(xs):
             numbers = [
-                k for k in there if box[k, 0] <= y0 < box[k, 2] and box[k, 1] <= x0 < box[k, 3]
+                k for k in showing if box[k, 0] <= y0 < box[k, 2] and box[k, 1] <= x0 < box[k, 3]
             ]
             opaque = [at for at, k in enumerate(numbers) if alpha[k] == 1]
             numbers = numbers[opaque[-1] :] if opaque else numbers
@@ -148,10 +148,10 @@ def cells(layers: Layers, i: int, size):
             last = (int(x0), int(x1), tuple(numbers))
             row[last] = [int(y0), int(y1)]
         for key, (begin, end) in row.items():
-            if key in open_:
-                row[key] = [open_.pop(key)[0], end]
+            if key in columns:
+                row[key] = [columns.pop(key)[0], end]
             else:
                 row[key] = [begin, end]
-        yield from (((y[0], key[0], y[1], key[1]), list(key[2])) for key, y in open_.items())
-        open_ = row
-    yield from (((y[0], key[0], y[1], key[1]), list(key[2])) for key, y in open_.items())
+        yield from (((y[0], key[0], y[1], key[1]), list(key[2])) for key, y in columns.items())
+        columns = row
+    yield from (((y[0], key[0], y[1], key[1]), list(key[2])) for key, y in columns.items())

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
+from ..aliases import Ids, Sizes, Strength
 from ..checks import whole_number
 from ..plan import Finish, Plan
 from ..plan.kinds import DTYPES
 from . import ops, yaml
 from .draft import Draft
 from .keyed import Keyed
-from .ops.arguments import ops as checked_ops
-from .ops.choosing import check_order
+from .ops.arguments import PADDING_MODES
+from .ops.choosing import check_order, checked_ops
 from .ops.op import Op
-from .ops.sizing import PADDING_MODES
+
+DType = Literal["float32", "float16", "bfloat16", "uint8"]
 
 
 class Policy:
-    """Ops in order: geometry and colour, then mixes and erasing, Normalize at the end.
+    """Ops in order: geometry and colour, then mixes and erasing, Normalize and any Stage at the end.
 
-    transforms: an op, a sequence of ops, or a Policy.
-    Raises TypeError for what is no op, ValueError for an impossible order, or for ops that
-    disagree on fill, interpolation or padding_mode (a view is sampled once, so they share one).
+    Args:
+        transforms: An op, a sequence of ops, or a Policy. No ops at all leave images as they are.
+
+    Raises:
+        TypeError: Something in it is no op.
+        ValueError: The order is impossible, or ops disagree on fill, interpolation or padding_mode (a
+            view is sampled once, so they share one).
+
+    Example:
+        >>> policy = ae.Policy([ae.RandomResizedCrop(224), ae.RandomHorizontalFlip(), ae.CutMix()])
+        >>> plan = policy.sample([8, 9], [(300, 400), (500, 400)], epoch=3)
+        >>> plan.explain(0)
+        'crop 120×118 at (65, 53) → 224×224, 27 % of sample 9 pasted at (113, 0)'
+        >>> plan.shape
+        (2, 3, 224, 224)
     """
 
     transforms: tuple[Op, ...]
 
-    def __init__(self, transforms):
+    def __init__(self, transforms: Policy | Op | Sequence[Op]) -> None:
         if isinstance(transforms, Policy):
             transforms = transforms.transforms
         self.transforms = checked_ops("Policy", transforms)
@@ -37,39 +54,39 @@ class Policy:
         top = self.transforms
         if len(top) == 1 and isinstance(top[0], ops.Compose):
             top = top[0].children
-        every = [op for first in top for op in _all_ops(first) if isinstance(op, ops.Normalize)]
-        inside = [op for op in self._every() if isinstance(op, ops.Stage)]
-        if len(inside) > len(self.after):
+        normalizes = [op for op in self._every() if isinstance(op, ops.Normalize)]
+        stages = [op for op in self._every() if isinstance(op, ops.Stage)]
+        if len(stages) > len(self.after):
             raise ValueError(
                 "Policy: Stage stands inside another op, expected it at the top, since it takes the "
                 "whole finished batch. Move it to the end of the policy."
             )
-        if len(every) > 1:
+        if len(normalizes) > 1:
             raise ValueError(
-                f"Policy: got {len(every)} Normalize, expected one at most, since one normalisation "
+                f"Policy: got {len(normalizes)} Normalize, expected one at most, since one normalisation "
                 "holds for the whole batch. Leave the others out."
             )
-        if not set(map(id, every)) <= set(map(id, top)):
+        if not set(map(id, normalizes)) <= set(map(id, top)):
             raise ValueError(
                 "Policy: Normalize stands inside another op, expected it at the top, since one "
                 "normalisation holds for the whole batch. Move it to the end of the policy."
             )
-        self._asked: dict[
-            int, int
-        ] = {}  # what the last call drew, so that the next does it in one go
+        # What the last call took of random numbers, so that the next works them out in one go.
+        self._block_counts: dict[int, int] = {}
         self._fill = self._agreed("fill", 0.0)
         self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
 
-    def _every(self):
-        return [op for top in self.transforms for op in _all_ops(top)]
+    def _every(self) -> list[Op]:
+        """All ops, those inside others too."""
+        return [op for top in self.transforms for op in top.with_children()]
 
     @property
     def after(self) -> tuple[ops.Stage, ...]:
-        """What is applied to the finished batch, unfused."""
+        """The stages that are applied to the finished batch, unfused."""
         return tuple(op for op in self.transforms if isinstance(op, ops.Stage))
 
-    def _agreed(self, name, default):
+    def _agreed(self, name: str, default: Any) -> Any:
         """The one value that the ops give an argument, None meaning that an op does not mind."""
         values = {
             v: type(op).__name__
@@ -77,36 +94,53 @@ class Policy:
             if (v := getattr(op, name, None)) is not None
         }
         if len(values) > 1:
-            said = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
+            arguments = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
             raise ValueError(
-                f"Policy: got {said}, expected one {name} in a policy, since all its geometry is "
+                f"Policy: got {arguments}, expected one {name} in a policy, since all its geometry is "
                 "one interpolation. Give these ops the same."
             )
         return next(iter(values), default)
 
     def sample(
         self,
-        ids,
-        sizes,
+        ids: Ids,
+        sizes: Sizes,
         *,
         seed: int = 0,
         epoch: int = 0,
         look: int = 0,
         channels: int = 3,
-        strength=None,
-        partners=None,
-        dtype: str = "float32",
+        strength: Strength | None = None,
+        partners: tuple[Ids, Sizes] | None = None,
+        dtype: DType = "float32",
         channels_last: bool = False,
     ) -> Plan:
         """Decide what happens to each of n samples.
 
-        ids: [n] ints, the samples' identities. sizes: [n, 2] heights and widths of the images.
-        look: which of several looks at the samples this is; each look has draws of its own.
-        strength: a number in [0, 1], or [n] of them, pulls all magnitudes towards neutral; None is 1.
-        partners: (ids, sizes) of a second batch, which mixes then take their partners from; its
-        images come after the first's among the plan's sources.
         A sample's part of the plan depends on (policy, seed, epoch, id, look, size) alone, but for
         its partners in mixes.
+
+        Args:
+            ids: Identities [n] of the samples, ints of 64 bits.
+            sizes: Heights and widths [n, 2] of the images, in pixels, 1 or more.
+            seed: Whole number of 64 bits.
+            epoch: Whole number, 0 or more.
+            look: Number of this look among several at the same samples, 0 … 2³² − 1; each look has
+                random numbers of its own.
+            channels: Number of channels of the images.
+            strength: Share in [0, 1] of every magnitude that is used, one number or [n]; None is 1.
+            partners: Ids and sizes of a second batch, from which mixes then take their partners; its
+                images come after the first's among the plan's sources.
+            dtype: Name of the output's dtype: 'float32', 'float16', 'bfloat16' or 'uint8'.
+            channels_last: Whether the output lies in memory as NHWC.
+
+        Returns:
+            The plan, of n outputs.
+
+        Raises:
+            TypeError: A number is of another type.
+            ValueError: A number is outside its range, ids do not go with sizes, images end at
+                different sizes, or an op cannot be applied to them.
         """
         ids, sizes = _checked_samples(ids, sizes)
         if dtype not in DTYPES:
@@ -136,13 +170,13 @@ class Policy:
             ids,
             whole_number("Policy.sample: look", look, 0, 2**32 - 1),
         )
-        keyed.work_out(self._asked)
+        keyed.work_out(self._block_counts)
         draft = Draft(keyed, sizes, channels, strength, pool)
         place = 0
         for op in self.transforms:
             op.decide(draft, draft.rows, place)
             place += op.places
-        self._asked = dict(keyed.asked)
+        self._block_counts = dict(keyed.block_counts)
         if dtype == "uint8" and draft.mean:
             raise ValueError(
                 "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
@@ -175,13 +209,25 @@ class Policy:
     def fingerprint(self) -> str:
         """16 hex digits that name the policy: equal exactly for equal ops and arguments. A Stage's
         module goes by its repr."""
-        said = yaml.write(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
-        said += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        text = yaml.write(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
+        text += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
-        """The policy as YAML, which `from_yaml` reads back. Raises ValueError for a Stage: its module
-        is code."""
+        """The policy as YAML, which `from_yaml` reads back.
+
+        Raises:
+            ValueError: There is a Stage, whose module is code.
+
+        Example:
+            >>> print(ae.Policy([ae.RandomCrop(32, padding=4), ae.CutMix()]).to_yaml())
+            augengine: 1
+            policy:
+            - RandomCrop:
+                size: [32, 32]
+                padding: [4, 4, 4, 4]
+            - CutMix: {}
+        """
         if self.after:
             raise ValueError(
                 f"Policy.to_yaml: got {self.after[0]!r}, expected ops that YAML can say, which code is "
@@ -191,25 +237,37 @@ class Policy:
 
     @classmethod
     def from_yaml(cls, text: str) -> Policy:
-        """Read `to_yaml`'s text. It names ops of this package and their arguments; never code."""
+        """Read a policy from YAML, which names ops of this package and their arguments; never code.
+
+        Args:
+            text: What `to_yaml` wrote, or was written by hand in its form.
+
+        Raises:
+            TypeError: An op has no such argument, or of another type.
+            ValueError: The text is no policy, or an argument is outside its range.
+
+        Example:
+            >>> ae.Policy.from_yaml("augengine: 1\\npolicy:\\n- RandomCrop: {size: 32, padding: 4}")
+            Policy([
+                RandomCrop(size=(32, 32), padding=(4, 4, 4, 4)),
+            ])
+        """
         return cls(yaml.read(text))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
+        if not self.transforms:
+            return "Policy([])"
         lines = "".join(f"    {op!r},\n" for op in self.transforms)
         return f"Policy([\n{lines}])"
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Policy) and self.transforms == other.transforms
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.transforms)
 
 
-def _all_ops(op):
-    return [op, *(deeper for child in op.children for deeper in _all_ops(child))]
-
-
-def _checked_samples(ids, sizes):
+def _checked_samples(ids: Ids, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.asarray(sizes)
     if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
         raise ValueError(
@@ -226,7 +284,7 @@ def _checked_samples(ids, sizes):
             f"Policy.sample: image {at} is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. "
             "Leave it out of the batch."
         )
-    ids = np.asarray(ids)
+    ids = ids.cpu().numpy() if isinstance(ids, torch.Tensor) else np.asarray(ids)
     if ids.shape != (len(sizes),) or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(
             f"Policy.sample: got ids of {ids.dtype} {list(ids.shape)}, expected {len(sizes)} ints, one "

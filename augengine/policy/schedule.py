@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from ..aliases import Ids
 from ..checks import interval, number, several
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """Linear between (epoch, strength) points, constant before the first and after the last.
+    """A strength that is linear between points, constant before the first and after the last.
 
-    points: such as ((0, 0.0), (30, 1.0)); epochs rise, strengths lie in [0, 1].
+    Args:
+        points: Pairs (epoch, strength), such as ((0, 0.0), (30, 1.0)); epochs rise, strengths lie in
+            [0, 1].
+
+    Raises:
+        TypeError: A number is of another type.
+        ValueError: There is no point, epochs fall, or a strength is outside [0, 1].
+
+    Example:
+        >>> ae.Ramp([(0, 0.0), (30, 1.0)])(15)
+        0.5
     """
 
-    points: tuple[tuple[float, float], ...]
+    points: Sequence[Sequence[float]]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         pairs = []
         for point in several(self.points):
             if len(several(point)) != 2:
@@ -38,7 +50,15 @@ class Ramp:
             interval("Ramp: epochs", (before, after))
         object.__setattr__(self, "points", tuple(pairs))
 
-    def __call__(self, epoch: int, ids=None) -> float:
-        """The strength of an epoch, the same for all ids."""
+    def __call__(self, epoch: int, ids: Ids | None = None) -> float:
+        """The strength of an epoch.
+
+        Args:
+            epoch: Whole number, 0 or more.
+            ids: Identities of the samples, for which the strength is the same.
+
+        Returns:
+            A number in [0, 1].
+        """
         epochs, strengths = zip(*self.points, strict=True)
         return float(np.interp(epoch, epochs, strengths))

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from .ops.op import Op
 from .policy import Policy
 
 
 class Views:
-    """Named policies that all see the same samples, each with draws of its own.
+    """Named policies that all look at the same samples, each with random numbers of its own.
 
-        ae.Views(weak=weak, strong=strong)        FixMatch
-        ae.Views(globals=[crop] * 2, locals=[small] * 6)        DINO
+    Sizes may differ; what has one size, dtype and normalisation is drawn in one launch. Looks are
+    numbered in order, and random numbers are keyed by that number: a policy that is added at the end
+    changes none of the others.
 
-    A value is a Policy or ops to make one of, or a list of policies for several views under one
-    name. Sizes may differ; what has one size, dtype and normalisation is drawn in one launch. Views
-    are numbered in order, and a draw is keyed by that number: adding one at the end changes none.
+    Args:
+        policies: Policies by name: a Policy or ops to make one of, or a list of policies for several
+            looks under one name.
+
+    Raises:
+        ValueError: There are none.
+
+    Example:
+        >>> small = ae.Policy(ae.RandomResizedCrop(96))
+        >>> len(ae.Views(weak=ae.presets.cifar(), crops=[small] * 6))
+        7
     """
 
-    def __init__(self, **policies):
+    def __init__(self, **policies: Policy | Op | Sequence[Policy | Op | Sequence[Op]]) -> None:
         if not policies:
             raise ValueError(
                 "Views: got no policies, expected at least one. Pass them by name: Views(weak=…, "
                 "strong=…)."
             )
         self.policies: dict[str, Policy | tuple[Policy, ...]] = {}
-        for name, given in policies.items():
-            several = isinstance(given, (list, tuple)) and any(
-                isinstance(item, (Policy, list, tuple)) for item in given
-            )
-            self.policies[name] = tuple(map(Policy, given)) if several else Policy(given)
+        for name, value in policies.items():
+            if isinstance(value, (list, tuple)) and any(
+                isinstance(item, (Policy, list, tuple)) for item in value
+            ):
+                self.policies[name] = tuple(Policy(item) for item in value)
+            else:
+                self.policies[name] = Policy(value)  # type: ignore[arg-type]
 
     def each(self) -> list[tuple[str, int | None, Policy]]:
-        """(name, number under that name or None, policy) of every view, in order."""
+        """(name, index under that name or None, policy) of every look, in order."""
         listed: list[tuple[str, int | None, Policy]] = []
         for name, policy in self.policies.items():
             if isinstance(policy, Policy):
@@ -42,12 +56,12 @@ class Views:
     def __len__(self) -> int:
         return len(self.each())
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Views) and self.policies == other.policies
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(tuple(self.policies.items()))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = "".join(f"    {name}={policy!r},\n" for name, policy in self.policies.items())
         return f"Views(\n{lines})"

@@ -58,12 +58,12 @@ def _plain(value):
 
 
 def _built_all(where, entries):
-    if not isinstance(entries, (list, type(None))):
+    if not isinstance(entries, list):
         raise ValueError(
             f"Policy.from_yaml: {where}: got {entries!r}, expected a list of ops. Write "
             "'- Name: {arguments}' for each."
         )
-    return [_built(entry) for entry in entries or []]
+    return [_built(entry) for entry in entries]
 
 
 def _built(entry):

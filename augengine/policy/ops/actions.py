@@ -8,13 +8,15 @@ samples that each do something else are told at once by `carry_out`, at a fracti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...plan.kinds import (
     FILTER_ARGS,
+    FILTER_KIND,
     GAUSSIAN,
     HISTOGRAM,
     HUE,
@@ -30,6 +32,9 @@ from ...plan.kinds import (
 )
 from .. import colour, geometry
 
+if TYPE_CHECKING:
+    from ..draft import Draft
+
 
 @dataclass(frozen=True)
 class Action:
@@ -39,7 +44,7 @@ class Action:
 
     def __call__(self, draft, rows, *magnitude) -> None:
         """Tell the draft. magnitude: arrays [len(rows)], as the action wants."""
-        carry_out(draft, [(self, rows, magnitude)])
+        carry_out(draft, [Operation(self, rows, magnitude)])
 
 
 @dataclass(frozen=True)
@@ -76,71 +81,91 @@ class Filter(Action):
     args: Callable
 
 
-def carry_out(draft, told) -> None:
-    """Tell the draft what happens to some of its rows. told: (action, rows, magnitude) each, a row in
-    one of them at most."""
-    told = [one for one in told if len(one[1])]
-    warps = [one for one in told if isinstance(one[0], Warp)]
-    steps = [one for one in told if isinstance(one[0], Step)]
+class Operation(NamedTuple):
+    """What some rows of a draft meet: an action at magnitudes, arrays [len(rows)]."""
+
+    action: Any  # an Action; which of them, its fields tell
+    rows: np.ndarray
+    magnitude: tuple[np.ndarray, ...] = ()
+
+
+def carry_out(draft: Draft, operations: Sequence[Operation]) -> None:
+    """Tell the draft what happens to some of its rows, each of which stands in one operation at most."""
+    operations = [operation for operation in operations if len(operation.rows)]
+
+    def of(kind: type[Action]) -> list[Operation]:
+        return [operation for operation in operations if isinstance(operation.action, kind)]
+
+    _warp(draft, of(Warp))
+    _step(draft, of(Step))
+    for action, rows, (magnitude,) in of(Curve):
+        distinct, which = np.unique(magnitude, return_inverse=True)
+        draft.curve(rows, action.formula(distinct), which)
+    _filter(draft, of(Filter))
+    _log(draft, operations)
+
+
+def _joined(operations: Sequence[Operation]) -> tuple[np.ndarray, list[slice]]:
+    """All rows of the operations, and which of those are each one's."""
+    ends = np.cumsum([len(operation.rows) for operation in operations]).tolist()
+    parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return np.concatenate([operation.rows for operation in operations]), parts
+
+
+def _warp(draft, operations: Sequence[Operation]) -> None:
+    if not operations:
+        return
+    rows, parts = _joined(operations)
+    frame, matrix = draft.frame[rows], np.empty((len(rows), 3, 3))
+    footprint = np.empty((len(rows), 2, 2))
+    footprint[:] = np.eye(2)
+    for (action, _, magnitude), part in zip(operations, parts, strict=True):
+        matrix[part] = action.inverse(*magnitude, frame[part])
+        if action.turns:
+            footprint[part] = matrix[part, :2, :2]
+    draft.warp(rows, matrix, footprint)
+
+
+def _step(draft, operations: Sequence[Operation]) -> None:
     if draft.channels == 1:
         # Grey has no colours to mix: PIL and torchvision give it back as it is.
-        steps = [one for one in steps if not one[0].rgb]
-    filters = [one for one in told if isinstance(one[0], Filter)]
-    if warps:
-        rows = np.concatenate([rows for _, rows, _ in warps])
-        frame = draft.frame[rows]
-        matrix, at = np.empty((len(rows), 3, 3)), 0
-        footprint = np.empty((len(rows), 2, 2))
-        footprint[:] = np.eye(2)
-        for action, some, magnitude in warps:
-            end = at + len(some)
-            matrix[at:end] = action.inverse(*magnitude, frame[at:end])
-            if action.turns:
-                footprint[at:end] = matrix[at:end, :2, :2]
-            at = end
-        draft.warp(rows, matrix, footprint)
-    if steps:
-        rows = np.concatenate([rows for _, rows, _ in steps])
-        arg, kind = np.zeros((len(rows), STEP_ARGS)), np.empty(len(rows), np.int8)
-        statistic, at = np.empty(len(rows), np.int8), 0
-        for action, some, magnitude in steps:
-            if action.rgb:
-                needs_rgb(draft, action.text.split()[0])
-            end = at + len(some)
-            made = action.arg(*magnitude)
-            arg[at:end, : made.shape[-1]] = made
-            kind[at:end], statistic[at:end] = action.kind, action.statistic
-            at = end
-        draft.step(rows, kind, arg, statistic)
-    for action, rows, magnitude in told:
-        if isinstance(action, Curve):
-            distinct, which = np.unique(magnitude[0], return_inverse=True)
-            draft.curve(rows, action.formula(distinct), which)
-    if filters:
-        rows = np.concatenate([rows for _, rows, _ in filters])
-        numbers, at = np.zeros((len(rows), FILTER_ARGS)), 0
-        for action, some, magnitude in filters:
-            end = at + len(some)
-            numbers[at:end, 0] = action.kind
-            for k, values in enumerate(action.args(*magnitude)):
-                numbers[at:end, 1 + k] = values
-            at = end
-        draft.apply_filter(rows, numbers)
-    _log(draft, told)
-
-
-def _log(draft, told) -> None:
-    if not told:
+        operations = [operation for operation in operations if not operation.action.rgb]
+    if not operations:
         return
-    rows = np.concatenate([rows for _, rows, _ in told])
-    numbers, lines, at = np.zeros((len(rows), LOG_ARGS)), np.empty(len(rows), np.int64), 0
-    for action, some, magnitude in told:
-        end = at + len(some)
-        lines[at:end] = draft.line(action.text)
-        said = action.text.count("%")
-        for k, values in enumerate(magnitude[:said]):
-            numbers[at:end, k] = values
-        at = end
+    rows, parts = _joined(operations)
+    arg, kind = np.zeros((len(rows), STEP_ARGS)), np.empty(len(rows), np.int8)
+    statistic = np.empty(len(rows), np.int8)
+    for (action, _, magnitude), part in zip(operations, parts, strict=True):
+        if action.rgb:
+            needs_rgb(draft, action.text.split()[0])
+        columns = action.arg(*magnitude)
+        arg[part, : columns.shape[-1]] = columns
+        kind[part], statistic[part] = action.kind, action.statistic
+    draft.step(rows, kind, arg, statistic)
+
+
+def _filter(draft, operations: Sequence[Operation]) -> None:
+    if not operations:
+        return
+    rows, parts = _joined(operations)
+    filters = np.zeros((len(rows), FILTER_ARGS))
+    for (action, _, magnitude), part in zip(operations, parts, strict=True):
+        filters[part, FILTER_KIND] = action.kind
+        for column, values in enumerate(action.args(*magnitude), FILTER_KIND + 1):
+            filters[part, column] = values
+    draft.apply_filter(rows, filters)
+
+
+def _log(draft, operations: Sequence[Operation]) -> None:
+    if not operations:
+        return
+    rows, parts = _joined(operations)
+    numbers, lines = np.zeros((len(rows), LOG_ARGS)), np.empty(len(rows), np.int64)
+    for (action, _, magnitude), part in zip(operations, parts, strict=True):
+        lines[part] = draft.line(action.text)
+        fields = action.text.count("%")
+        for column, values in enumerate(magnitude[:fields]):
+            numbers[part, column] = values
     draft.log_lines(rows, lines, numbers)
 
 

@@ -1,63 +1,125 @@
 """The published policies. Every sample of a batch draws its own operations and magnitudes.
 
 Two dialects, since libraries mean different magnitudes by the same name: "torchvision"
-(torchvision.transforms.v2) and "timm" (timm.data.auto_augment). `spaces` has their tables.
-Shared arguments:
-interpolation: None, "bilinear" or "nearest"; torchvision's default is nearest, here a policy has one
-interpolation, by default bilinear. fill: 0 … 255; None is the policy's, in timm's dialect 128.
+(torchvision.transforms.v2) and "timm" (timm.data.auto_augment). `spaces` has their tables. torchvision's
+default interpolation is nearest; here a policy has one interpolation, by default bilinear.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ...checks import number, one_or_interval, whole
+from ...checks import number
 from ..keyed import below, dirichlet_variate, gamma_draws, normal
 from . import actions, spaces
-from .arguments import colour, interpolation_name
+from .arguments import (
+    Custom,
+    Fill,
+    Interpolation,
+    Limits,
+    Number,
+    OneOrInterval,
+    WholeNumber,
+    kept,
+)
 from .op import LAYER, VIEW, Op
 from .strength import magnitude, pulled
 
 DIALECTS = ("torchvision", "timm")
 TIMM_LEVELS = 10
-_TURN = 6  # draws a turn: which operation, whether, its sign, two for its level, strength's coin
 
 
-@dataclass(frozen=True)
-class RandAugment(Op):
-    """num_ops operations, drawn with replacement, at one magnitude (Cubuk et al. 2020).
+class Turn(NamedTuple):
+    """The uniform numbers [n] of one turn, in which a sample may meet one operation."""
 
-    magnitude: torchvision: a bin, 0 … num_magnitude_bins − 1. timm: 0 … max_magnitude, 10 by default;
-    levels above 10 extrapolate. p: of each operation; None: 1 (torchvision), 0.5 (timm).
-    magnitude_std: spread of each operation's magnitude, normal and cut to its range; above 100:
-    uniform from 0 to magnitude. increasing: timm's `inc1`, all operations grow with the magnitude.
-    choices: timm's other sets, "3a", "3aw", "weights". weights: {operation: weight} instead;
-    operations that are weighted are drawn without replacement in timm, here too.
+    which: np.ndarray  # operation
+    whether: np.ndarray  # it happens
+    sign: np.ndarray  # of its magnitude
+    level: np.ndarray  # of its magnitude, or the first of two numbers for a normal one
+    spread: np.ndarray  # the second of those
+    coin: np.ndarray  # whether, under a strength below 1, an operation without a magnitude happens
+
+
+_DRAWS = len(Turn._fields)  # of a turn
+
+
+def _dialect(where: str, value: Any) -> str:
+    if value not in DIALECTS:
+        raise ValueError(
+            f"{where}: got {value!r}, expected one of {', '.join(DIALECTS)}. Pass one of these."
+        )
+    return value
+
+
+_Dialect = Annotated[Literal["torchvision", "timm"], Custom(_dialect, "'torchvision' or 'timm'")]
+_Count = Annotated[int, WholeNumber(0, 64)]
+_Bins = Annotated[int, WholeNumber(2, 10**6)]
+_Spread = Annotated[float, Number(0, 1e9)]
+
+
+@dataclass(frozen=True, repr=False)
+class _Published(Op):
+    """What published policies share."""
+
+    def __post_init__(self) -> None:
+        # timm fills with grey, where the policy's own colour is not asked for.
+        if getattr(self, "dialect", None) == "timm" and getattr(self, "fill", None) is None:
+            object.__setattr__(self, "fill", 128.0)
+        super().__post_init__()
+
+
+@dataclass(frozen=True, repr=False)
+class RandAugment(_Published):
+    """Some operations, drawn with replacement, at one magnitude (Cubuk et al. 2020). Equals
+    torchvision's or timm's, with other operations for every sample.
+
+    Args:
+        num_ops: Whole number of operations, 0 … 64.
+        magnitude: Level: in torchvision's dialect a bin, 0 … num_magnitude_bins − 1; in timm's
+            0 … max_magnitude, where levels above 10 extrapolate.
+        num_magnitude_bins: Whole number of bins, 2 … 1000000 (torchvision).
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
+            policy's, in timm's dialect 128.
+        dialect: Whose operations and magnitudes: 'torchvision' or 'timm'.
+        p: Probability in [0, 1] of each operation; None is 1 (torchvision) or 0.5 (timm).
+        magnitude_std: Standard deviation of each operation's level, 0 or more, cut to its range;
+            above 100 the level is uniform from 0 to magnitude.
+        max_magnitude: Highest level, above 0 (timm); None is 10.
+        increasing: Whether all operations grow with the magnitude (timm's inc1).
+        choices: Set of operations of timm: '3a', '3aw' or 'weights'; None is its fifteen.
+        weights: Operations with their weights of 0 or more, in place of a set; they are drawn without
+            replacement, as in timm. None weighs none.
+
+    Raises:
+        ValueError: A level is outside its range, arguments of one dialect come with the other, or more
+            weighted operations are asked for than there are.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.RandAugment(2, 9)])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, saturation ×0.73, sheared +0.09 vertically'
     """
 
-    num_ops: int = 2
+    num_ops: _Count = 2
     magnitude: float = 9
-    num_magnitude_bins: int = 31
-    interpolation: str | None = None
-    fill: Any = None
+    num_magnitude_bins: _Bins = 31
+    interpolation: Interpolation = None
+    fill: Fill = None
     _: KW_ONLY
-    dialect: str = "torchvision"
-    p: float | None = None
-    magnitude_std: float = 0.0
+    dialect: _Dialect = "torchvision"
+    p: Annotated[float | None, Number(0, 1)] = None
+    magnitude_std: _Spread = 0.0
     max_magnitude: float | None = None
     increasing: bool = False
-    choices: str | None = None
-    weights: Any = None
+    choices: Literal["3a", "3aw", "weights"] | None = None
+    weights: Mapping[str, float] | Sequence[tuple[str, float]] | None = None
 
-    def __post_init__(self):
-        _check_shared(self)
+    def _check(self) -> None:
         name, timm = "RandAugment", self.dialect == "timm"
-        _check_count(f"{name}.num_ops", self.num_ops, 0, 64)
-        _check_count(f"{name}.num_magnitude_bins", self.num_magnitude_bins, 2, 10**6)
         most = self._most
         if timm:
             most = number(f"{name}.max_magnitude", self._most, 1e-9, 1e3)
@@ -76,12 +138,9 @@ class RandAugment(Op):
                 f"{name}.choices: got {self.choices!r}, expected '3a', '3aw' or 'weights'. Leave it "
                 "out for timm's fifteen operations."
             )
-        self._set(
-            magnitude=_level(f"{name}.magnitude", self.magnitude, most, self.dialect),
-            p=None if self.p is None else number(f"{name}.p", self.p, 0, 1),
-            magnitude_std=number(f"{name}.magnitude_std", self.magnitude_std, 0, 1e9),
-            weights=_weights(self),
-        )
+        level = _level(f"{name}.magnitude", self.magnitude, most, self.dialect)
+        object.__setattr__(self, "magnitude", level)
+        object.__setattr__(self, "weights", _weights(self))
         if self._weighted and self.num_ops > sum(weight > 0 for weight in self._names.values()):
             raise ValueError(
                 f"{name}.num_ops: got {self.num_ops} of {len(self._names)} weighted operations, which are "
@@ -112,81 +171,102 @@ class RandAugment(Op):
         timm, names = self.dialect == "timm", self._names
         entries = _entries(spaces.TIMM if timm else spaces.RAND_AUGMENT, names)
         weighing = len(entries) if self._weighted else 0
-        uniform = draft.uniform(place, _TURN * self.num_ops + weighing, rows)
+        uniform = draft.uniform(place, _DRAWS * self.num_ops + weighing, rows)
         turns = _turns(uniform, self.num_ops)
         if self._weighted:
             # The shortest of exponential waits with these rates: a weighted draw, without replacement.
             rates = np.maximum(np.array([*names.values()]), 1e-300)
-            choices = np.argsort(-np.log(uniform[:, _TURN * self.num_ops :]) / rates, axis=1).T
+            choices = list(
+                np.argsort(-np.log(uniform[:, _DRAWS * self.num_ops :]) / rates, axis=1).T
+            )
         else:
-            choices = below(turns[:, :, 0], len(entries))
+            choices = [below(turn.which, len(entries)) for turn in turns]
         p = self.p if self.p is not None else 0.5 if timm else 1.0
         for turn, choice in zip(turns, choices, strict=False):
             level = _noisy(self.magnitude, self.magnitude_std, self._most, turn)
-            choice = np.where(turn[:, 1] <= p, choice, -1)
+            choice = np.where(turn.whether <= p, choice, -1)
             _carry_out(draft, rows, entries, choice, level, turn, self.num_magnitude_bins)
 
 
-@dataclass(frozen=True)
-class TrivialAugmentWide(Op):
-    """One operation, its magnitude uniform over the bins (Müller and Hutter 2021)."""
+@dataclass(frozen=True, repr=False)
+class TrivialAugmentWide(_Published):
+    """One operation, its magnitude uniform over the bins (Müller and Hutter 2021). Equals torchvision's.
 
-    num_magnitude_bins: int = 31
-    interpolation: str | None = None
-    fill: Any = None
+    Args:
+        num_magnitude_bins: Whole number of bins, 2 … 1000000.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
+            policy's.
 
-    def __post_init__(self):
-        _check_shared(self)
-        where = "TrivialAugmentWide.num_magnitude_bins"
-        _check_count(where, self.num_magnitude_bins, 2, 10**6)
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.TrivialAugmentWide()])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, saturation ×0.70'
+    """
+
+    num_magnitude_bins: _Bins = 31
+    interpolation: Interpolation = None
+    fill: Fill = None
 
     def _decide(self, draft, rows, place):
         entries = [*spaces.TRIVIAL_AUGMENT_WIDE.values()]
-        (turn,) = _turns(draft.uniform(place, _TURN, rows), 1)
-        level = below(turn[:, 3], self.num_magnitude_bins)
-        choice = below(turn[:, 0], len(entries))
+        (turn,) = _turns(draft.uniform(place, _DRAWS, rows), 1)
+        level = below(turn.level, self.num_magnitude_bins)
+        choice = below(turn.which, len(entries))
         _carry_out(draft, rows, entries, choice, level, turn, self.num_magnitude_bins)
 
 
-@dataclass(frozen=True)
-class AutoAugment(Op):
-    """A sub-policy of two operations, drawn from 25 (Cubuk et al. 2019).
+@dataclass(frozen=True, repr=False)
+class AutoAugment(_Published):
+    """A sub-policy of two operations, drawn from 25 or so (Cubuk et al. 2019). Equals torchvision's or
+    timm's.
 
-    policy: torchvision: "imagenet", "cifar10", "svhn"; timm: "original", "originalr", "v0", "v0r".
-    magnitude_std: timm's mstd, normal noise on each level.
+    Args:
+        policy: Table: torchvision's 'imagenet', 'cifar10' or 'svhn' (its AutoAugmentPolicy is taken
+            too), timm's 'original', 'originalr', 'v0' or 'v0r'.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
+            policy's, in timm's dialect 128.
+        dialect: Whose operations and magnitudes: 'torchvision' or 'timm'.
+        magnitude_std: Standard deviation of each level, 0 or more (timm's mstd).
+
+    Raises:
+        ValueError: The dialect has no such table.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.AutoAugment()])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, inverted, equalized'
     """
 
-    policy: str = "imagenet"
-    interpolation: str | None = None
-    fill: Any = None
+    policy: str | Enum = "imagenet"
+    interpolation: Interpolation = None
+    fill: Fill = None
     _: KW_ONLY
-    dialect: str = "torchvision"
-    magnitude_std: float = 0.0
+    dialect: _Dialect = "torchvision"
+    magnitude_std: _Spread = 0.0
 
-    def __post_init__(self):
+    def _check(self) -> None:
         name = getattr(self.policy, "value", self.policy)  # torchvision's AutoAugmentPolicy
-        self._set(policy=name)
-        _check_shared(self)
+        object.__setattr__(self, "policy", name)
         known = spaces.AUTO_AUGMENT_POLICIES[self.dialect]
         if name not in known:
             raise ValueError(
                 f"AutoAugment.policy: got {name!r}, expected one of {', '.join(known)} in the dialect "
                 f"{self.dialect}. Pass one of these."
             )
-        std = number("AutoAugment.magnitude_std", self.magnitude_std, 0, 1e9)
-        self._set(magnitude_std=std)
 
     def _decide(self, draft, rows, place):
         timm = self.dialect == "timm"
         space = spaces.TIMM if timm else spaces.AUTO_AUGMENT
-        policies = spaces.AUTO_AUGMENT_POLICIES[self.dialect][self.policy]
+        policies = spaces.AUTO_AUGMENT_POLICIES[self.dialect][kept(self.policy)]
         number_of, entries = {name: k for k, name in enumerate(space)}, [*space.values()]
-        uniform = draft.uniform(place, 1 + 2 * _TURN, rows)
+        uniform = draft.uniform(place, 1 + 2 * _DRAWS, rows)
         which = below(uniform[:, 0], len(policies))
         for k, turn in enumerate(_turns(uniform[:, 1:], 2)):
             names, p, levels = zip(*(sub[k] for sub in policies), strict=True)
             choice = np.array([number_of[name] for name in names])[which]
-            choice = np.where(turn[:, 1] <= np.array(p)[which], choice, -1)
+            choice = np.where(turn.whether <= np.array(p)[which], choice, -1)
             most = TIMM_LEVELS if timm else 9
             level = _noisy(
                 np.array(levels)[which], self.magnitude_std, most, turn, always_normal=True
@@ -194,36 +274,51 @@ class AutoAugment(Op):
             _carry_out(draft, rows, entries, choice, level, turn, bins=10)
 
 
-@dataclass(frozen=True)
-class AugMix(Op):
-    """Chains of operations, blended with each other and with the image (Hendrycks et al. 2020).
+@dataclass(frozen=True, repr=False)
+class AugMix(_Published):
+    """Chains of operations, blended with each other and with the image (Hendrycks et al. 2020):
+    m₀ · image + m₁ · Σ wᵢ · chainᵢ with (m₀, m₁) and w drawn from Dirichlet(alpha, …). No op on the
+    image may follow, since the chains are layers by then.
 
-    m₀ · image + m₁ · Σ wᵢ · chainᵢ with (m₀, m₁) and w drawn from Dirichlet(alpha, …). severity:
-    torchvision: a bin below it, of 10; timm: a level up to it, of 10. chain_depth: operations in a
-    chain; −1: 1 to 3. all_ops: brightness, colour, contrast and sharpness too (torchvision).
-    No op on the image may follow, since the chains are layers by then.
+    Args:
+        severity: Level, 1 … 10: in torchvision's dialect a whole number, of ten bins those below it
+            are drawn; in timm's the highest level.
+        mixture_width: Whole number of chains, 1 … 64.
+        chain_depth: Whole number of operations in a chain, 1 … 64, or −1 for 1 to 3.
+        alpha: Parameter in [0.001, 1000] of the Dirichlet distributions.
+        all_ops: Whether brightness, colour, contrast and sharpness are among the operations
+            (torchvision).
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
+            policy's, in timm's dialect 128.
+        dialect: Whose operations and magnitudes: 'torchvision' or 'timm'.
+
+    Raises:
+        ValueError: A number is outside its range, or all_ops=False comes with timm's dialect.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.AugMix(mixture_width=1)])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, 73 % over it: posterized to 4 bits, autocontrast'
     """
 
-    severity: int = 3
-    mixture_width: int = 3
+    severity: float = 3
+    mixture_width: Annotated[int, WholeNumber(1, 64)] = 3
     chain_depth: int = -1
-    alpha: float = 1.0
+    alpha: Annotated[float, Number(1e-3, 1e3)] = 1.0
     all_ops: bool = True
-    interpolation: str | None = None
-    fill: Any = None
+    interpolation: Interpolation = None
+    fill: Fill = None
     _: KW_ONLY
-    dialect: str = "torchvision"
+    dialect: _Dialect = "torchvision"
     stages = (VIEW, LAYER)
 
-    def __post_init__(self):
-        _check_shared(self)
+    def _check(self) -> None:
         _level("AugMix.severity", self.severity, 10, self.dialect, least=1)
         if self.dialect == "torchvision":
-            _check_count("AugMix.severity", self.severity, 1, 10)
-        _check_count("AugMix.mixture_width", self.mixture_width, 1, 64)
+            WholeNumber(1, 10).check("AugMix.severity", self.severity)
         if self.chain_depth != -1:
-            _check_count("AugMix.chain_depth", self.chain_depth, 1, 64)
-        self._set(alpha=number("AugMix.alpha", self.alpha, 1e-3, 1e3))
+            WholeNumber(1, 64).check("AugMix.chain_depth", self.chain_depth)
         if not self.all_ops and self.dialect == "timm":
             raise ValueError(
                 "AugMix.all_ops: got False with dialect='timm', which has one set. Leave it out."
@@ -250,87 +345,105 @@ class AugMix(Op):
         chains = []
         for k in range(width):
             chain = draft.fork(rows)
-            uniform = draft.uniform(place + 1 + k, 1 + _TURN * longest, rows)
+            uniform = draft.uniform(place + 1 + k, 1 + _DRAWS * longest, rows)
             depth = 1 + below(uniform[:, 0], 3) if self.chain_depth == -1 else longest
             for t, turn in enumerate(_turns(uniform[:, 1:], longest)):
-                choice = np.where(t < depth, below(turn[:, 0], len(entries)), -1)
-                level = self.severity * turn[:, 3] if timm else below(turn[:, 3], self.severity)
+                choice = np.where(t < depth, below(turn.which, len(entries)), -1)
+                level = self.severity * turn.level if timm else below(turn.level, self.severity)
                 _carry_out(draft, chain, entries, choice, level, turn, bins=10)
             chains.append(chain)
         draft.overlay(rows, np.stack(chains, axis=1), shares)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ThreeAugment(Op):
     """One of solarize, grey and Gaussian blur (DeiT III's 3-Augment, Touvron et al. 2022; timm's `3a`).
 
-    threshold: of solarize, 0 … 256. sigma: of the blur, in pixels (timm's radius).
+    Args:
+        threshold: Brightness in bytes from which solarize inverts, in [0, 256].
+        sigma: Standard deviation of the blur in pixels, in [0, 1000], one number or (lowest, highest)
+            (timm's radius).
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.ThreeAugment()])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, grey'
     """
 
-    threshold: float = 128
-    sigma: Any = (0.1, 2.0)
-
-    def __post_init__(self):
-        self._set(
-            threshold=number("ThreeAugment.threshold", self.threshold, 0, 256),
-            sigma=one_or_interval("ThreeAugment.sigma", self.sigma, 0, 1e3),
-        )
+    threshold: Annotated[float, Number(0, 256, unit="bytes")] = 128
+    sigma: Annotated[Limits, OneOrInterval(0, 1e3, unit="pixels")] = (0.1, 2.0)
 
     def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 3, rows)
         strength = draft.strength[rows]
         choice = below(uniform[:, 0], 3)
-        darker, drained, blurred = (choice == k for k in range(3))
+        darker, grey, blurred = (choice == k for k in range(3))
         threshold = pulled(self.threshold, 256, strength[darker])
         actions.solarize(draft, rows[darker], threshold)
-        actions.grey(draft, rows[drained & (uniform[:, 2] < strength)])
+        actions.grey(draft, rows[grey & (uniform[:, 2] < strength)])
         sigma = magnitude(uniform[:, 1], self.sigma, 0, strength)
         actions.blur(draft, rows[blurred], sigma[blurred])
 
 
-@dataclass(frozen=True)
-class UniformAugment(Op):
-    """num_ops operations with uniform magnitudes, each with a probability that is uniform as well
-    (LingChen et al. 2020), on Fast AutoAugment's ranges. Its Cutout is an op of its own: `Cutout`."""
+@dataclass(frozen=True, repr=False)
+class UniformAugment(_Published):
+    """Some operations with uniform magnitudes, each with a probability that is uniform as well (LingChen
+    et al. 2020), on Fast AutoAugment's ranges. Its Cutout is an op of its own: `Cutout`.
 
-    num_ops: int = 2
-    interpolation: str | None = None
-    fill: Any = None
+    Args:
+        num_ops: Whole number of operations, 0 … 64.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
+            policy's.
 
-    def __post_init__(self):
-        _check_shared(self)
-        _check_count("UniformAugment.num_ops", self.num_ops, 0, 64)
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.UniformAugment()])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, sharpness ×0.64'
+    """
+
+    num_ops: _Count = 2
+    interpolation: Interpolation = None
+    fill: Fill = None
 
     def _decide(self, draft, rows, place):
         entries = [*spaces.UNIFORM_AUGMENT.values()]
-        for turn in _turns(draft.uniform(place, _TURN * self.num_ops, rows), self.num_ops):
-            choice = np.where(turn[:, 1] < turn[:, 4], below(turn[:, 0], len(entries)), -1)
-            _carry_out(draft, rows, entries, choice, turn[:, 3], turn)
+        for turn in _turns(draft.uniform(place, _DRAWS * self.num_ops, rows), self.num_ops):
+            choice = np.where(turn.whether < turn.spread, below(turn.which, len(entries)), -1)
+            _carry_out(draft, rows, entries, choice, turn.level, turn)
 
 
-@dataclass(frozen=True)
-class FixMatchAugment(Op):
-    """The RandAugment of FixMatch's strong view (Sohn et al. 2020; ranges as in USB): num_ops
-    operations, each at a uniform magnitude. `presets.fixmatch` adds its crop, flip and Cutout."""
+@dataclass(frozen=True, repr=False)
+class FixMatchAugment(_Published):
+    """The RandAugment of FixMatch's strong view (Sohn et al. 2020; ranges as in USB): operations at
+    uniform magnitudes. `presets.fixmatch` adds its crop, flip and Cutout.
 
-    num_ops: int = 2
-    interpolation: str | None = None
-    fill: Any = None
+    Args:
+        num_ops: Whole number of operations, 0 … 64.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
+            policy's.
 
-    def __post_init__(self):
-        _check_shared(self)
-        _check_count("FixMatchAugment.num_ops", self.num_ops, 0, 64)
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.FixMatchAugment()])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, sharpness ×0.32, saturation ×0.89'
+    """
+
+    num_ops: _Count = 2
+    interpolation: Interpolation = None
+    fill: Fill = None
 
     def _decide(self, draft, rows, place):
         entries = [*spaces.FIX_MATCH.values()]
-        for turn in _turns(draft.uniform(place, _TURN * self.num_ops, rows), self.num_ops):
-            choice = below(turn[:, 0], len(entries))
-            _carry_out(draft, rows, entries, choice, turn[:, 3], turn)
+        for turn in _turns(draft.uniform(place, _DRAWS * self.num_ops, rows), self.num_ops):
+            choice = below(turn.which, len(entries))
+            _carry_out(draft, rows, entries, choice, turn.level, turn)
 
 
-def _turns(uniform, count: int):
-    """[count, n, 6]: the draws of each turn."""
-    return uniform[:, : _TURN * count].reshape(len(uniform), count, _TURN).transpose(1, 0, 2)
+def _turns(uniform: np.ndarray, count: int) -> list[Turn]:
+    """The first `count` turns of uniform numbers [n, count · 6 or more]."""
+    return [Turn(*uniform.T[_DRAWS * t : _DRAWS * (t + 1)]) for t in range(count)]
 
 
 def _entries(space, names):
@@ -340,63 +453,38 @@ def _entries(space, names):
 def _noisy(level, std: float, most: float, turn, always_normal=False):
     """[n] levels, spread about `level` and cut to [0, most]; above 100 uniform, unless `always_normal`."""
     if std == 0:
-        level = np.clip(np.broadcast_to(level, len(turn)), 0, most)
-        whole_ = (level == np.round(level)).all()
-        return level.astype(np.int64) if whole_ else level
+        level = np.clip(np.broadcast_to(level, len(turn.level)), 0, most)
+        is_whole = (level == np.round(level)).all()
+        return level.astype(np.int64) if is_whole else level
     if std > 100 and not always_normal:
-        return np.clip(level * turn[:, 3], 0, most)
-    return np.clip(level + std * normal(turn[:, 3], turn[:, 4]), 0, most)
+        return np.clip(level * turn.level, 0, most)
+    return np.clip(level + std * normal(turn.level, turn.spread), 0, most)
 
 
 def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
-    """For each row the entry that it chose (−1: none), at its level.
-
-    turn: [n, 6] draws; 2 is the sign's, and 5 decides, under a strength below 1, whether an operation
-    without a magnitude happens.
-    """
-    sign = np.where(turn[:, 2] <= 0.5, -1.0, 1.0)
+    """Tell the draft, for each row, the entry that it chose (−1: none), at its level."""
+    sign = np.where(turn.sign <= 0.5, -1.0, 1.0)
     strength, frame = draft.strength[rows], draft.frame[rows]
     weaker = (strength < 1).any()
     # Sorted by choice, so that each entry's rows lie together.
     order = np.argsort(choice, kind="stable")
     ends = np.searchsorted(choice[order], np.arange(len(entries) + 1))
-    told: list[tuple] = []
+    operations: list[actions.Operation] = []
     for entry, begin, end in zip(entries, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         if entry.act is None or begin == end:
             continue
         now = order[begin:end]
         if entry.value is None:
-            told.append((entry.act, rows[now[turn[now, 5] < strength[now]]], ()))
+            happens = turn.coin[now] < strength[now]
+            operations.append(actions.Operation(entry.act, rows[now[happens]]))
             continue
         value = entry.value(level[now], bins, sign[now], frame[now])
         if weaker:
             weaker_value = pulled(value, entry.neutral, strength[now])
             weaker_value = np.round(weaker_value) if entry.whole else weaker_value
             value = np.where(strength[now] < 1, weaker_value, value)
-        told.append((entry.act, rows[now], (value,)))
-    actions.carry_out(draft, told)
-
-
-def _check_shared(op):
-    """dialect, interpolation and fill."""
-    name = type(op).__name__
-    dialect = getattr(op, "dialect", None)
-    if dialect not in (None, *DIALECTS):
-        raise ValueError(
-            f"{name}.dialect: got {dialect!r}, expected one of {', '.join(DIALECTS)}. Pass one of "
-            "these."
-        )
-    fill = 128 if op.fill is None and dialect == "timm" else op.fill
-    op._set(
-        interpolation=interpolation_name(name, op.interpolation), fill=colour(f"{name}.fill", fill)
-    )
-
-
-def _check_count(where: str, value, least: int, most: int):
-    if not whole(value) or not least <= value <= most:
-        raise ValueError(
-            f"{where}: got {value!r}, expected a whole number {least} … {most}. Pass one of these."
-        )
+        operations.append(actions.Operation(entry.act, rows[now], (value,)))
+    actions.carry_out(draft, operations)
 
 
 def _level(where: str, value, most: float, dialect: str, least: float = 0):
@@ -413,9 +501,9 @@ def _weights(op):
     """(operation, weight) pairs, from a mapping or such pairs."""
     if op.weights is None:
         return None
-    given = op.weights.items() if isinstance(op.weights, Mapping) else op.weights
+    items = op.weights.items() if isinstance(op.weights, Mapping) else op.weights
     space = spaces.TIMM if op.dialect == "timm" else spaces.RAND_AUGMENT
-    pairs = tuple((name, number("RandAugment.weights", weight, 0)) for name, weight in given)
+    pairs = tuple((name, number("RandAugment.weights", weight, 0)) for name, weight in items)
     unknown = [name for name, _ in pairs if name not in space]
     if unknown or not any(weight for _, weight in pairs):
         import difflib

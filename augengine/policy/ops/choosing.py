@@ -1,74 +1,125 @@
 """Ops made of ops: in order, one of them, some of them, or perhaps. Each sample chooses alone."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ...checks import interval, number, several, whole
 from ..keyed import below
-from .arguments import ops
+from .arguments import Custom, Limits, Probability, kept
 from .op import Op
 
 
-@dataclass(frozen=True)
+def checked_ops(where: str, value: Any) -> tuple[Op, ...]:
+    """A sequence of ops, or one op, as a tuple. Raises TypeError for what is no op."""
+    ops = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for op in ops:
+        if not isinstance(op, Op):
+            raise TypeError(
+                f"{where}: got {op!r}, expected augengine ops. An op of another library cannot be "
+                "fused; apply it to the finished batch."
+            )
+    return ops
+
+
+def _transforms(where: str, value: Any) -> tuple[Op, ...]:
+    """One op or more."""
+    where = where.rpartition(".")[0]
+    ops = checked_ops(where, value)
+    if not ops:
+        raise ValueError(
+            f"{where}: got no ops, expected at least one. Pass an op or a list of ops."
+        )
+    return ops
+
+
+def _shares(where: str, value: Any) -> float | tuple[float, float]:
+    if isinstance(value, Real):
+        return number(where, value, 0, 1)
+    return interval(where, value, 0, 1)
+
+
+def _weights(where: str, value: Any) -> tuple[float, ...]:
+    return tuple(number(where, v, 0) for v in several(value))
+
+
+@dataclass(frozen=True, repr=False)
 class _Chooser(Op):
     """What choosers share: children, and the bookkeeping over them."""
 
-    transforms: Any
-
-    def __post_init__(self):
-        self._set(transforms=ops(type(self).__name__, self.transforms))
+    transforms: Annotated[Op | Sequence[Op], Custom(_transforms, "ops")]
 
     @property
-    def children(self):
-        return self.transforms
+    def children(self) -> tuple[Op, ...]:
+        return kept(self.transforms)
 
     @property
     def places(self):
-        return 1 + sum(op.places for op in self.transforms)
+        return 1 + sum(op.places for op in self.children)
 
     @property
     def stages(self):  # type: ignore[override]
         return (
-            min(op.stages[0] for op in self.transforms),
-            max(op.stages[1] for op in self.transforms),
+            min(op.stages[0] for op in self.children),
+            max(op.stages[1] for op in self.children),
         )
 
     def _child_places(self, first):
         at = first
-        for op in self.transforms:
+        for op in self.children:
             yield op, at
             at += op.places
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compose(_Chooser):
-    """All of them, in order."""
+    """All of some ops, in order.
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_order("Compose", self.transforms)
+    Args:
+        transforms: Ops, one or more.
+
+    Raises:
+        ValueError: An op on the image comes after a mix.
+
+    Example:
+        >>> len(ae.Policy(ae.Compose([ae.Resize((8, 8)), ae.RandomInvert()])).transforms)
+        1
+    """
+
+    def _check(self) -> None:
+        check_order("Compose", self.children)
 
     def _decide(self, draft, rows, place):
         for op, at in self._child_places(place + 1):
             op.decide(draft, rows, at)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomApply(_Chooser):
-    """All of them in order with probability p, or none."""
+    """All of some ops in order with probability p, or none. Each sample chooses alone.
 
-    p: float = 0.5
+    Args:
+        transforms: Ops, one or more.
+        p: Probability in [0, 1].
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_order("RandomApply", self.transforms)
-        self._set(p=number("RandomApply.p", self.p, 0, 1))
+    Raises:
+        ValueError: An op on the image comes after a mix.
+
+    Example:
+        >>> blur = ae.RandomApply([ae.GaussianBlur(5)], p=0.3)
+        >>> plan = ae.Policy([ae.Resize((32, 32)), blur]).sample(range(8), [(32, 32)] * 8)
+        >>> sum("blurred" in plan.explain(i) for i in range(8))
+        3
+    """
+
+    p: Probability = 0.5
+
+    def _check(self) -> None:
+        check_order("RandomApply", self.children)
 
     def _decide(self, draft, rows, place):
         rows = rows[draft.uniform(place, 1, rows)[:, 0] < self.p]
@@ -76,29 +127,36 @@ class RandomApply(_Chooser):
             op.decide(draft, rows, at)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OneOf(_Chooser):
-    """One of them (torchvision's RandomChoice, which chooses once for the whole batch).
+    """One of some ops for each sample (torchvision's RandomChoice chooses once for the whole batch).
+    Mixes inside see the others as they were before the choice, so one sample may paste where its
+    partner blends.
 
-    p: weights, one for each op; by default all alike. Mixes inside see the others as they were
-    before the choice, so one sample may paste where its partner blends.
+    Args:
+        transforms: Ops, one or more.
+        p: Weights of 0 or more, one for each op, not all 0; None makes all alike.
+
+    Raises:
+        ValueError: There is not a weight for each op.
+
+    Example:
+        >>> op = ae.OneOf([ae.RandomInvert(p=1), ae.RandomSolarize(128, p=1)], p=[0, 1])
+        >>> ae.Policy(op).sample([0], [(32, 32)]).explain(0)
+        'solarized from 128.0'
     """
 
-    p: Any = None
+    p: Annotated[Sequence[float] | None, Custom(_weights, "0 or more, one for each op")] = None
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.p is not None:
-            weights = tuple(number("OneOf.p", v, 0) for v in several(self.p))
-            if len(weights) != len(self.transforms) or sum(weights) == 0:
-                raise ValueError(
-                    f"OneOf.p: got {len(weights)} weights with sum {sum(weights):g}, expected "
-                    f"{len(self.transforms)}, one for each op, and not all 0. Leave p out for equal chances."
-                )
-            self._set(p=weights)
+    def _check(self) -> None:
+        if self.p is not None and (len(self.p) != len(self.children) or sum(self.p) == 0):
+            raise ValueError(
+                f"OneOf.p: got {len(self.p)} weights with sum {sum(self.p):g}, expected "
+                f"{len(self.children)}, one for each op, and not all 0. Leave p out for equal chances."
+            )
 
     def _decide(self, draft, rows, place):
-        weights = np.asarray(self.p or [1.0] * len(self.transforms))
+        weights = np.asarray(kept(self.p) or [1.0] * len(self.children))
         edges = np.cumsum(weights) / weights.sum()
         uniform = draft.uniform(place, 1, rows)[:, 0]
         choice = np.searchsorted(edges[:-1], uniform, side="right")
@@ -107,31 +165,39 @@ class OneOf(_Chooser):
                 op.decide(draft, rows[choice == k], at)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SomeOf(_Chooser):
-    """num_ops of them, drawn for each sample.
+    """Some of the ops, drawn for each sample.
 
-    magnitude: share in [0, 1] of every op's range that is used, about its neutral value, or
-    (lowest, highest) to draw a share for each sample. replace: whether an op may come twice.
+    Args:
+        transforms: Ops, one or more.
+        num_ops: Whole number of ops that happen to a sample, 0 … 64, or, without replacement, as many
+            as there are.
+        magnitude: Share in [0, 1] of every op's range that is used, about its neutral value, or
+            (lowest, highest) to draw a share for each sample.
+        replace: Whether an op may come twice.
+
+    Raises:
+        ValueError: num_ops is outside its range, or mixes stand beside ops on the image.
+
+    Example:
+        >>> op = ae.SomeOf([ae.RandomRotation(9), ae.RandomGamma(), ae.RandomInvert(1)], num_ops=2)
+        >>> ae.Policy(op).sample([0], [(32, 32)]).explain(0)
+        'inverted, rotated +7.0°'
     """
 
     num_ops: int = 2
-    magnitude: Any = 1.0
+    magnitude: Annotated[Limits, Custom(_shares, "in [0, 1]")] = 1.0
     replace: bool = True
 
-    def __post_init__(self):
-        super().__post_init__()
-        most = 64 if self.replace else len(self.transforms)
+    def _check(self) -> None:
+        most = 64 if self.replace else len(self.children)
         if not whole(self.num_ops) or not 0 <= self.num_ops <= most:
             raise ValueError(
                 f"SomeOf.num_ops: got {self.num_ops!r}, expected a whole number 0 … {most}. Pass one of "
                 "these" + ("." if self.replace else ", or replace=True.")
             )
-        self._set(num_ops=int(self.num_ops))
-        if isinstance(self.magnitude, Real):
-            self._set(magnitude=number("SomeOf.magnitude", self.magnitude, 0, 1))
-        else:
-            self._set(magnitude=interval("SomeOf.magnitude", self.magnitude, 0, 1))
+        object.__setattr__(self, "num_ops", int(self.num_ops))
         if self.num_ops > 1 and self.stages[0] != self.stages[1]:
             raise ValueError(
                 "SomeOf: got mixes or erasing beside ops on the image itself, expected one kind, "
@@ -140,20 +206,20 @@ class SomeOf(_Chooser):
 
     @property
     def places(self):
-        return 1 + self.num_ops * sum(op.places for op in self.transforms)
+        return 1 + self.num_ops * sum(op.places for op in self.children)
 
     def _decide(self, draft, rows, place):
-        count = len(self.transforms)
+        count = len(self.children)
         uniform = draft.uniform(place, 1 + max(self.num_ops, count), rows)
-        drawn = uniform[:, 1:]
-        choice = below(drawn, count) if self.replace else np.argsort(drawn[:, :count], axis=1)
+        numbers = uniform[:, 1:]
+        choice = below(numbers, count) if self.replace else np.argsort(numbers[:, :count], axis=1)
         low, high = self.magnitude if isinstance(self.magnitude, tuple) else (self.magnitude,) * 2
         before = draft.strength[rows].copy()
         draft.strength[rows] = before * (low + uniform[:, 0] * (high - low))
         at = place + 1
         for turn in range(self.num_ops):
             with _partners_as_they_are(draft, self):
-                for k, op in enumerate(self.transforms):
+                for k, op in enumerate(self.children):
                     op.decide(draft, rows[choice[:, turn] == k], at)
                     at += op.places
         draft.strength[rows] = before

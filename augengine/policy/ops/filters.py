@@ -4,33 +4,45 @@ Blur and sharpness work on the picture that the frame shows by then, colours inc
 filtered, and what follows looks at that. So a geometric op after one interpolates once more.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from ...checks import number, one_or_interval, several, whole
+from ...checks import several, whole
 from . import actions
+from .arguments import Custom, Limits, Number, OneOrInterval, Probability, kept
 from .op import Op
 from .strength import acting, magnitude
 
 
-@dataclass(frozen=True)
-class RandomAdjustSharpness(Op):
-    """Blend with the 3×3 smoothing, with probability p. sharpness_factor: 0 smooths, 1 leaves all as
-    it is, 2 sharpens; one number or (lowest, highest). Equals torchvision's."""
-
-    sharpness_factor: Any
-    p: float = 0.5
-
-    def __post_init__(self):
-        where = "RandomAdjustSharpness.sharpness_factor"
-        self._set(
-            sharpness_factor=one_or_interval(where, self.sharpness_factor, 0, 1e3),
-            p=number("RandomAdjustSharpness.p", self.p, 0, 1),
+def _kernel_size(where: str, value: Any) -> tuple[int, int]:
+    size = several(value)
+    if len(size) > 2 or not all(whole(n) and n > 0 and n % 2 for n in size):
+        raise ValueError(
+            f"{where}: got {value!r}, expected an odd number of pixels or two. Leave it out to have it "
+            "follow sigma."
         )
+    return int(size[0]), int(size[-1])
+
+
+@dataclass(frozen=True, repr=False)
+class RandomAdjustSharpness(Op):
+    """Blend with the 3×3 smoothing, with probability p. Equals torchvision's.
+
+    Args:
+        sharpness_factor: Factor in [0, 1000], one number or (lowest, highest): 0 smooths, 1 leaves
+            the image as it is, 2 sharpens.
+        p: Probability in [0, 1].
+
+    Example:
+        >>> ae.Policy(ae.RandomAdjustSharpness(2, p=1)).sample([0], [(32, 32)]).explain(0)
+        'sharpness ×2.00'
+    """
+
+    sharpness_factor: Annotated[Limits, OneOrInterval(0, 1e3)]
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
@@ -38,60 +50,55 @@ class RandomAdjustSharpness(Op):
         actions.sharpness(draft, rows, factor)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GaussianBlur(Op):
-    """Gaussian blur, with probability p.
+    """Blur by a Gaussian, with probability p; borders are reflected. Equals torchvision's for the same
+    kernel_size and sigma.
 
-    kernel_size: odd pixels, an int or (along x, along y), as torchvision's; None reaches four sigma.
-    sigma: in pixels, one number or (lowest, highest). Borders are reflected. Equals torchvision's
-    for the same kernel_size and sigma.
+    Args:
+        kernel_size: Odd number of pixels, an int or (along x, along y); None reaches four sigma.
+        sigma: Standard deviation in pixels, in [0, 1000], one number or (lowest, highest).
+        p: Probability in [0, 1].
+
+    Example:
+        >>> ae.Policy(ae.GaussianBlur(5, sigma=1)).sample([0], [(32, 32)]).explain(0)
+        'blurred σ 1.00'
     """
 
-    kernel_size: Any = None
-    sigma: Any = (0.1, 2.0)
-    p: float = 1.0
-
-    def __post_init__(self):
-        size = self.kernel_size
-        if size is not None:
-            size = several(size)
-            if len(size) > 2 or not all(whole(n) and n > 0 and n % 2 for n in size):
-                raise ValueError(
-                    f"GaussianBlur.kernel_size: got {self.kernel_size!r}, expected an odd number of "
-                    "pixels or two. Leave it out to have it follow sigma."
-                )
-            size = (int(size[0]), int(size[-1]))
-        self._set(
-            kernel_size=size,
-            sigma=one_or_interval("GaussianBlur.sigma", self.sigma, 0, 1e3),
-            p=number("GaussianBlur.p", self.p, 0, 1),
-        )
+    kernel_size: Annotated[
+        int | Sequence[int] | None, Custom(_kernel_size, "odd, one or two", unit="pixels")
+    ] = None
+    sigma: Annotated[Limits, OneOrInterval(0, 1e3, unit="pixels")] = (0.1, 2.0)
+    p: Probability = 1.0
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
         sigma = magnitude(uniform[:, 0], self.sigma, 0, draft.strength[rows])
-        reach = (None, None) if self.kernel_size is None else (n // 2 for n in self.kernel_size)
+        reach = (
+            (None, None) if self.kernel_size is None else (n // 2 for n in kept(self.kernel_size))
+        )
         actions.blur(draft, rows, sigma, *reach)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GaussianNoise(Op):
-    """Add normal noise to each value, then clamp to [0, 1], with probability p.
+    """Add normal noise to each value, then clamp to [0, 1], with probability p. The noise is a function
+    of the sample's key and the pixel: every executor draws the same.
 
-    mean, sigma: in shares of the full range, sigma also as (lowest, highest). The noise is a
-    function of the sample's key and the pixel: every executor draws the same.
+    Args:
+        mean: Mean of the noise in shares of the full range, in [-1, 1].
+        sigma: Standard deviation in shares of the full range, in [0, 1000], one number or (lowest,
+            highest).
+        p: Probability in [0, 1].
+
+    Example:
+        >>> ae.Policy(ae.GaussianNoise(sigma=0.05)).sample([0], [(32, 32)]).explain(0)
+        'noise σ 0.05'
     """
 
-    mean: float = 0.0
-    sigma: Any = 0.1
-    p: float = 1.0
-
-    def __post_init__(self):
-        self._set(
-            mean=number("GaussianNoise.mean", self.mean, -1, 1),
-            sigma=one_or_interval("GaussianNoise.sigma", self.sigma, 0, 1e3),
-            p=number("GaussianNoise.p", self.p, 0, 1),
-        )
+    mean: Annotated[float, Number(-1, 1)] = 0.0
+    sigma: Annotated[Limits, OneOrInterval(0, 1e3)] = 0.1
+    p: Probability = 1.0
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 3)

@@ -4,10 +4,9 @@ Names and arguments are torchvision's; `sizing` says what fill and interpolation
 geometric ops of a policy become one matrix, and the source is interpolated once.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
@@ -15,24 +14,69 @@ from ...checks import interval, number, several, spread, whole
 from .. import geometry
 from ..draft import UNCHANGED
 from ..keyed import below
-from .arguments import colour, interpolation_name
+from .arguments import (
+    Center,
+    Custom,
+    Fill,
+    Interpolation,
+    Interval,
+    Limits,
+    Number,
+    Probability,
+    Spread,
+    kept,
+)
 from .op import Op
 from .strength import magnitude
 
 
-@dataclass(frozen=True)
-class RandomHorizontalFlip(Op):
-    """Mirror left and right, with probability p.
+def _turns(where, value):
+    turns = several(value)
+    if not turns or not all(whole(turn) and 0 <= turn < 4 for turn in turns):
+        raise ValueError(
+            f"{where}: got {turns!r}, expected some of 0, 1, 2, 3. Pass quarter turns, not degrees."
+        )
+    return tuple(map(int, turns))
 
-    alternate: a sample is flipped in every other epoch (in every 1/p-th), from a random start,
-    instead of by chance (Jordan 2024, airbench): in n epochs n·p times, to within one.
+
+def _shear(where, value):
+    """Limits for x, or for x and y."""
+    shear = several(value)
+    if len(shear) not in (1, 2, 4):
+        raise ValueError(
+            f"{where}: got {shear!r}, expected 1, 2 or 4 numbers. Pass limits in degrees for x, or for x "
+            "and y."
+        )
+    if len(shear) == 1:
+        shear = spread(where, shear[0], -89, 89)
+    limits = [interval(where, shear[k : k + 2], -89, 89) for k in range(0, len(shear), 2)]
+    return tuple(limit for pair in limits for limit in pair)
+
+
+def _translate(where, value):
+    if len(several(value)) != 2:
+        raise ValueError(
+            f"{where}: got {value!r}, expected two shares. Pass (horizontal, vertical)."
+        )
+    return tuple(number(where, share, 0, 1) for share in value)
+
+
+@dataclass(frozen=True, repr=False)
+class RandomHorizontalFlip(Op):
+    """Mirror left and right, with probability p. Equals torchvision's.
+
+    Args:
+        p: Probability in [0, 1].
+        alternate: Whether a sample is flipped in every other epoch (in every 1/p-th), from a random
+            start, instead of by chance: in n epochs n · p times, to within one (Jordan 2024, airbench).
+
+    Example:
+        >>> ae.Policy(ae.RandomHorizontalFlip(p=1)).sample([0], [(32, 32)]).explain(0)
+        'flipped'
     """
 
-    p: float = 0.5
+    p: Probability = 0.5
     alternate: bool = False
-
-    def __post_init__(self):
-        self._set(p=number("RandomHorizontalFlip.p", self.p, 0, 1))
 
     def _decide(self, draft, rows, place):
         rows = rows[_flips(draft, rows, place, self.p, self.alternate)]
@@ -40,15 +84,21 @@ class RandomHorizontalFlip(Op):
         draft.log(rows, "flipped")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomVerticalFlip(Op):
-    """Mirror top and bottom, with probability p. alternate: as RandomHorizontalFlip's."""
+    """Mirror top and bottom, with probability p. Equals torchvision's.
 
-    p: float = 0.5
+    Args:
+        p: Probability in [0, 1].
+        alternate: Whether a sample is flipped in every other epoch, as in `RandomHorizontalFlip`.
+
+    Example:
+        >>> ae.Policy(ae.RandomVerticalFlip(p=1)).sample([0], [(32, 32)]).explain(0)
+        'flipped upside down'
+    """
+
+    p: Probability = 0.5
     alternate: bool = False
-
-    def __post_init__(self):
-        self._set(p=number("RandomVerticalFlip.p", self.p, 0, 1))
 
     def _decide(self, draft, rows, place):
         rows = rows[_flips(draft, rows, place, self.p, self.alternate)]
@@ -56,26 +106,25 @@ class RandomVerticalFlip(Op):
         draft.log(rows, "flipped upside down")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomQuarterTurn(Op):
-    """Turn by a multiple of 90 degrees, counter-clockwise, without interpolation.
+    """Turn by a multiple of 90 degrees, counter-clockwise, without interpolation (`numpy.rot90`).
 
-    turns: the numbers of quarter turns to choose from. An odd one swaps height and width.
+    Args:
+        turns: Numbers of quarter turns to choose from, some of 0, 1, 2, 3. An odd one swaps height
+            and width.
+
+    Example:
+        >>> ae.Policy(ae.RandomQuarterTurn(turns=[1])).sample([0], [(32, 48)]).shape
+        (1, 3, 48, 32)
     """
 
-    turns: tuple[int, ...] = (0, 1, 2, 3)
-
-    def __post_init__(self):
-        turns = several(self.turns)
-        if not turns or not all(whole(turn) and 0 <= turn < 4 for turn in turns):
-            raise ValueError(
-                f"RandomQuarterTurn.turns: got {turns!r}, expected some of 0, 1, 2, 3. Pass quarter "
-                "turns, not degrees."
-            )
-        self._set(turns=tuple(map(int, turns)))
+    turns: Annotated[
+        int | Sequence[int], Custom(_turns, "some of 0, 1, 2, 3", unit="quarter turns")
+    ] = (0, 1, 2, 3)
 
     def _decide(self, draft, rows, place):
-        choice = below(draft.uniform(place, 1, rows)[:, 0], len(self.turns))
+        choice = below(draft.uniform(place, 1, rows)[:, 0], len(kept(self.turns)))
         turns = np.array(self.turns)[choice]
         rows, turns = rows[turns != 0], turns[turns != 0]
         frame = draft.frame[rows]
@@ -84,28 +133,33 @@ class RandomQuarterTurn(Op):
         draft.log(rows, "turned %d°", 90 * turns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomRotation(Op):
-    """Rotate by an angle drawn from `degrees`, counter-clockwise as seen.
+    """Rotate by an angle drawn from `degrees`, counter-clockwise as seen. Equals torchvision's, whose
+    default interpolation is nearest.
 
-    degrees: a number d for (−d, d), or (lowest, highest). center: (x, y) in pixels from the top
-    left corner, by default the middle. expand: grow the frame so that all of the image is seen
-    (about the middle only). interpolation: torchvision's default is nearest, ours is bilinear.
+    Args:
+        degrees: Angles in degrees, (lowest, highest), or a number d for (−d, d).
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        expand: Whether the frame grows so that all of the image is seen (about the middle only).
+        center: Point (x, y) in pixels from the top left corner; None is the middle.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is black.
+
+    Raises:
+        ValueError: An angle is not finite, or expand comes with a center.
+
+    Example:
+        >>> ae.Policy(ae.RandomRotation(15)).sample([0], [(32, 32)]).explain(0)
+        'rotated +9.9°'
     """
 
-    degrees: Any
-    interpolation: str | None = None
+    degrees: Annotated[Limits, Spread(unit="degrees")]
+    interpolation: Interpolation = None
     expand: bool = False
-    center: Any = None
-    fill: Any = None
+    center: Center = None
+    fill: Fill = None
 
-    def __post_init__(self):
-        self._set(
-            degrees=spread("RandomRotation.degrees", self.degrees),
-            interpolation=interpolation_name("RandomRotation", self.interpolation),
-            center=_point("RandomRotation.center", self.center),
-            fill=colour("RandomRotation.fill", self.fill),
-        )
+    def _check(self) -> None:
         if self.expand and self.center is not None:
             raise ValueError(
                 "RandomRotation: expand goes with the middle, got a center. Leave one out."
@@ -125,56 +179,40 @@ class RandomRotation(Op):
         draft.log(rows, "rotated %+.1f°", angle)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomAffine(Op):
-    """Rotate (clockwise, as torchvision's affine), scale, shear and translate about the centre.
+    """Rotate, scale, shear and translate about the centre. Equals torchvision's RandomAffine with
+    antialias=False.
 
-    degrees: as RandomRotation. translate: largest shares (horizontal, vertical) of the size, the
-    shift is rounded to whole pixels. scale: (lowest, highest) factor. shear: degrees, a number for
-    (−s, s) along x, two for its limits, four for x's and y's. antialias: widen the filter when
-    scale shrinks (torchvision does not; pass False for its pixels). A shear widens nothing.
+    Args:
+        degrees: Angles in degrees, (lowest, highest), or a number d for (−d, d); clockwise as seen.
+        translate: Largest shares (horizontal, vertical) of the size, in [0, 1]; the shift is rounded
+            to whole pixels. None shifts nothing.
+        scale: Factors (lowest, highest), in [0.001, 1000]. None scales nothing.
+        shear: Angles in degrees within ±89: a number s for (−s, s) along x, two for the limits
+            along x, four for those along x and y. None shears nothing.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is black.
+        center: Point (x, y) in pixels from the top left corner; None is the middle.
+        antialias: Whether the filter grows where `scale` shrinks. A shear widens nothing.
+
+    Raises:
+        ValueError: A number is outside its range, or a pair is reversed.
+
+    Example:
+        >>> op = ae.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
+        >>> ae.Policy(op).sample([0], [(32, 32)]).explain(0)
+        'rotated -9.9°, scaled ×1.07, shifted by (-3, +0) px'
     """
 
-    degrees: Any
-    translate: Any = None
-    scale: Any = None
-    shear: Any = None
-    interpolation: str | None = None
-    fill: Any = None
-    center: Any = None
+    degrees: Annotated[Limits, Spread(unit="degrees")]
+    translate: Annotated[Sequence[float] | None, Custom(_translate, "two, in [0, 1]")] = None
+    scale: Annotated[Sequence[float] | None, Interval(1e-3, 1e3)] = None
+    shear: Annotated[Limits | None, Custom(_shear, "one, two or four, ±89", unit="degrees")] = None
+    interpolation: Interpolation = None
+    fill: Fill = None
+    center: Center = None
     antialias: bool = True
-
-    def __post_init__(self):
-        shear = self.shear
-        if shear is not None:
-            where, shear = "RandomAffine.shear", several(shear)
-            if len(shear) not in (1, 2, 4):
-                raise ValueError(
-                    f"{where}: got {shear!r}, expected 1, 2 or 4 numbers. Pass limits in degrees for x, "
-                    "or for x and y."
-                )
-            if len(shear) == 1:
-                shear = spread(where, shear[0], -89, 89)
-            limits = [interval(where, shear[k : k + 2], -89, 89) for k in range(0, len(shear), 2)]
-            shear = tuple(limit for pair in limits for limit in pair)
-        translate = self.translate
-        if translate is not None:
-            if len(several(translate)) != 2:
-                raise ValueError(
-                    f"RandomAffine.translate: got {translate!r}, expected two shares. Pass (horizontal, "
-                    "vertical)."
-                )
-            translate = tuple(number("RandomAffine.translate", share, 0, 1) for share in translate)
-        scale = self.scale
-        self._set(
-            degrees=spread("RandomAffine.degrees", self.degrees),
-            translate=translate,
-            scale=None if scale is None else interval("RandomAffine.scale", scale, 1e-3, 1e3),
-            shear=shear,
-            interpolation=interpolation_name("RandomAffine", self.interpolation),
-            fill=colour("RandomAffine.fill", self.fill),
-            center=_point("RandomAffine.center", self.center),
-        )
 
     def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 6, rows).T
@@ -184,7 +222,7 @@ class RandomAffine(Op):
         share_x, share_y = self.translate or (0, 0)
         dx = np.round(strength * share_x * frame[:, 1] * (2 * uniform[2] - 1))
         dy = np.round(strength * share_y * frame[:, 0] * (2 * uniform[3] - 1))
-        low_x, high_x, low_y, high_y = (*(self.shear or (0, 0)), 0, 0)[:4]
+        low_x, high_x, low_y, high_y = (*(kept(self.shear) or (0, 0)), 0, 0)[:4]
         shear_x = magnitude(uniform[4], (low_x, high_x), 0, strength)
         shear_y = magnitude(uniform[5], (low_y, high_y), 0, strength)
 
@@ -204,30 +242,31 @@ class RandomAffine(Op):
             (shear_x, "sheared %+.1f°", 0),
             (shear_y, "sheared %+.1f° vertically", 0),
         ]:
-            done = values != neutral
-            draft.log(rows[done], text, values[done])
-        moved = (dx != 0) | (dy != 0)
-        draft.log(rows[moved], "shifted by (%+d, %+d) px", dx[moved], dy[moved])
+            acts = values != neutral
+            draft.log(rows[acts], text, values[acts])
+        shifts = (dx != 0) | (dy != 0)
+        draft.log(rows[shifts], "shifted by (%+d, %+d) px", dx[shifts], dy[shifts])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomPerspective(Op):
-    """Pull each corner inwards, by up to distortion_scale of half the frame, with probability p."""
+    """Pull each corner inwards, with probability p. Equals torchvision's.
 
-    distortion_scale: float = 0.5
-    p: float = 0.5
-    interpolation: str | None = None
-    fill: Any = None
+    Args:
+        distortion_scale: Largest share in [0, 1] of half the frame by which a corner moves.
+        p: Probability in [0, 1].
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is black.
 
-    def __post_init__(self):
-        self._set(
-            distortion_scale=number(
-                "RandomPerspective.distortion_scale", self.distortion_scale, 0, 1
-            ),
-            p=number("RandomPerspective.p", self.p, 0, 1),
-            interpolation=interpolation_name("RandomPerspective", self.interpolation),
-            fill=colour("RandomPerspective.fill", self.fill),
-        )
+    Example:
+        >>> ae.Policy(ae.RandomPerspective(0.3, p=1)).sample([0], [(32, 32)]).explain(0)
+        'perspective, corners up to 4 px in'
+    """
+
+    distortion_scale: Annotated[float, Number(0, 1)] = 0.5
+    p: Probability = 0.5
+    interpolation: Interpolation = None
+    fill: Fill = None
 
     def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 9, rows)
@@ -239,8 +278,8 @@ class RandomPerspective(Op):
         pull = below(uniform[:, :8].reshape(-1, 4, 2), most)
         outward = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])  # corners, clockwise from the top left
         corners = outward * last
-        moved = corners + np.where(outward == 1, -pull, pull)
-        inverse = geometry.inv_perspective(moved.astype(float), corners.astype(float))
+        new_corners = corners + np.where(outward == 1, -pull, pull)
+        inverse = geometry.inv_perspective(new_corners.astype(float), corners.astype(float))
         draft.warp(rows, inverse, UNCHANGED)
         draft.log(rows, "perspective, corners up to %d px in", pull.max(axis=(1, 2)))
 
@@ -263,8 +302,8 @@ def _expanded(inverse, frame):
     )
     # A rotation's inverse is its transpose: this maps old corners to new ones.
     turn = inverse[:, :2, :2]
-    moved = corners @ turn
-    low, high = moved.min(axis=1), moved.max(axis=1)
+    new_corners = corners @ turn
+    low, high = new_corners.min(axis=1), new_corners.max(axis=1)
     # Seen from the old corner, and cut to four decimals, as torchvision does; a quarter turn is exact.
     from_corner = [np.trunc((edge + half[:, ::-1]) * 1e4) / 1e4 for edge in (low, high)]
     grown = np.ceil(from_corner[1]) - np.floor(from_corner[0])
@@ -277,13 +316,3 @@ def _centre(center, frame):
     if center is None:
         return frame[:, ::-1] / 2
     return np.broadcast_to(np.asarray(center, float), (len(frame), 2))
-
-
-def _point(where, value):
-    if value is None:
-        return None
-    if len(several(value)) != 2:
-        raise ValueError(
-            f"{where}: got {value!r}, expected (x, y) in pixels. Leave it out for the middle."
-        )
-    return tuple(number(where, v) for v in value)

@@ -8,38 +8,68 @@ second batch at hand (`partners=` of the engine) partners come from there.
 Labels follow from the layers' weights: `soft_labels`.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from ...checks import interval, number, one_or_interval, several, whole
+from ...checks import number, several, whole
 from ..keyed import below, beta_variate, gamma_draws, normal
-from .arguments import colour
+from .arguments import Custom, Fill, Interval, Limits, Number, OneOrInterval, Probability
 from .op import LAYER, Op
 from .strength import acting, magnitude, pulled
 
+# The parameter of a Beta distribution: 1 is uniform, below 1 favours the ends.
+Alpha = Annotated[float, Number(1e-3, 1e3)]
 
-@dataclass(frozen=True)
+
+def _value(where: str, value: Any) -> str | float | tuple[float, ...]:
+    if isinstance(value, str):
+        if value not in ("random", "color"):
+            raise ValueError(
+                f"{where}: got {value!r}, expected 'random', 'color' or numbers. Pass one of these."
+            )
+        return value
+    numbers = tuple(number(where, v) for v in several(value))
+    return numbers if isinstance(value, Iterable) else numbers[0]
+
+
+def _count(where: str, value: Any) -> int | tuple[int, int]:
+    count = several(value)
+    if len(count) > 2 or not all(whole(n) and 1 <= n <= 64 for n in count) or count[0] > count[-1]:
+        raise ValueError(
+            f"{where}: got {value!r}, expected a whole number 1 … 64, or (lowest, highest). Pass one of "
+            "these."
+        )
+    return (int(count[0]), int(count[-1])) if len(count) == 2 else int(count[0])
+
+
+@dataclass(frozen=True, repr=False)
 class CutMix(Op):
-    """Paste a box of another sample (Yun et al. 2019).
+    """Paste a box of another sample (Yun et al. 2019). The box has half sides int(0.5·√(1−λ)·size)
+    about a uniform centre, λ ~ Beta(alpha, alpha), and is clipped to the frame; the labels' shares
+    follow the clipped area. torchvision draws one λ, box and shift for the batch (same_on_batch).
 
-    λ ~ Beta(alpha, alpha); the box has half sides int(0.5·√(1−λ)·size) about a uniform centre and
-    is clipped to the frame; the labels' shares follow the clipped area. p: how many samples mix.
+    Args:
+        alpha: Parameter in [0.001, 1000] of λ's distribution; 1 is uniform.
+        p: Share of the samples that mix, in [0, 1].
+        same_on_batch: Whether the whole batch has one λ and box, each sample's partner being the one
+            before.
+
+    Example:
+        >>> plan = ae.Policy([ae.Resize((32, 32)), ae.CutMix()]).sample([0, 1], [(32, 32)] * 2)
+        >>> plan.explain(0)
+        'resized to 32×32, 37 % of sample 1 pasted at (4, 0)'
+        >>> ae.soft_labels(plan, [0, 1], num_classes=2)
+        tensor([[0.6289, 0.3711],
+                [0.1719, 0.8281]])
     """
 
-    alpha: float = 1.0
-    p: float = 1.0
+    alpha: Alpha = 1.0
+    p: Probability = 1.0
     same_on_batch: bool = False
     stages = (LAYER, LAYER)
-
-    def __post_init__(self):
-        self._set(
-            alpha=number("CutMix.alpha", self.alpha, 1e-3, 1e3), p=number("CutMix.p", self.p, 0, 1)
-        )
 
     def _decide(self, draft, rows, place):
         count = 2 + 2 * gamma_draws(self.alpha)
@@ -47,22 +77,26 @@ class CutMix(Op):
         _cut(draft, rows, partner, uniform, self.alpha)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MixUp(Op):
-    """Blend with another sample: λ·own + (1 − λ)·other, λ ~ Beta(alpha, alpha) (Zhang et al. 2018).
+    """Blend with another sample: λ · own + (1 − λ) · other, λ ~ Beta(alpha, alpha) (Zhang et al. 2018). A
+    partner that already has boxes is blended box by box.
 
-    p: how many samples mix. A partner that already has boxes is blended box by box.
+    Args:
+        alpha: Parameter in [0.001, 1000] of λ's distribution; 1 is uniform.
+        p: Share of the samples that mix, in [0, 1].
+        same_on_batch: Whether the whole batch has one λ, each sample's partner being the one before.
+
+    Example:
+        >>> plan = ae.Policy([ae.Resize((32, 32)), ae.MixUp()]).sample([0, 1], [(32, 32)] * 2)
+        >>> plan.explain(0)
+        'resized to 32×32, 40 % of sample 1 blended in'
     """
 
-    alpha: float = 1.0
-    p: float = 1.0
+    alpha: Alpha = 1.0
+    p: Probability = 1.0
     same_on_batch: bool = False
     stages = (LAYER, LAYER)
-
-    def __post_init__(self):
-        self._set(
-            alpha=number("MixUp.alpha", self.alpha, 1e-3, 1e3), p=number("MixUp.p", self.p, 0, 1)
-        )
 
     def _decide(self, draft, rows, place):
         count = 2 + 2 * gamma_draws(self.alpha)
@@ -70,28 +104,30 @@ class MixUp(Op):
         _mix(draft, rows, partner, uniform, self.alpha)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MixUpOrCutMix(Op):
-    """Either of them (timm's Mixup): CutMix with probability switch_prob, otherwise MixUp.
+    """Mix each sample by CutMix or by MixUp (timm's Mixup).
 
-    p: how many samples mix at all.
+    Args:
+        mixup_alpha: Parameter in [0.001, 1000] of MixUp's λ.
+        cutmix_alpha: Parameter in [0.001, 1000] of CutMix's λ.
+        switch_prob: Probability in [0, 1] of CutMix; otherwise it is MixUp.
+        p: Share of the samples that mix at all, in [0, 1].
+        same_on_batch: Whether the whole batch has one λ and box, each sample's partner being the one
+            before.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.MixUpOrCutMix()])
+        >>> policy.sample([0, 1], [(32, 32)] * 2).explain(1)
+        'resized to 32×32, 14 % of sample 0 blended in'
     """
 
-    mixup_alpha: float = 0.8
-    cutmix_alpha: float = 1.0
-    switch_prob: float = 0.5
-    p: float = 1.0
+    mixup_alpha: Alpha = 0.8
+    cutmix_alpha: Alpha = 1.0
+    switch_prob: Probability = 0.5
+    p: Probability = 1.0
     same_on_batch: bool = False
     stages = (LAYER, LAYER)
-
-    def __post_init__(self):
-        where = "MixUpOrCutMix"
-        self._set(
-            mixup_alpha=number(f"{where}.mixup_alpha", self.mixup_alpha, 1e-3, 1e3),
-            cutmix_alpha=number(f"{where}.cutmix_alpha", self.cutmix_alpha, 1e-3, 1e3),
-            switch_prob=number(f"{where}.switch_prob", self.switch_prob, 0, 1),
-            p=number(f"{where}.p", self.p, 0, 1),
-        )
 
     def _decide(self, draft, rows, place):
         count = 3 + 2 * max(map(gamma_draws, (self.mixup_alpha, self.cutmix_alpha)))
@@ -103,23 +139,28 @@ class MixUpOrCutMix(Op):
         _mix(draft, rows[~cuts], partner[~cuts], uniform[~cuts], self.mixup_alpha, before)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mosaic(Op):
-    """Four samples around a point, each at its full size, its inner corner on the point; what
-    reaches over the edge is cut (Bochkovskiy et al. 2020, YOLOv4). Labels follow the areas.
+    """Lay four samples around a point, each at its full size, its inner corner on the point; what
+    reaches over the edge is cut (Bochkovskiy et al. 2020, YOLOv4). Labels follow the areas. It goes
+    before other mixes.
 
-    center: (lowest, highest) place of the point, as a share of height and of width. p: how many
-    samples become a mosaic. Goes before other mixes.
+    Args:
+        p: Share of the samples that become a mosaic, in [0, 1].
+        center: Place of the point (lowest, highest), as a share of height and of width, in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: an image already has a mix or an erased box.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.Mosaic()])
+        >>> policy.sample(range(4), [(32, 32)] * 4).weight[0].round(2)
+        array([0.  , 0.19, 0.22, 0.28, 0.32], dtype=float32)
     """
 
-    p: float = 1.0
-    center: tuple[float, float] = (0.25, 0.75)
+    p: Probability = 1.0
+    center: Annotated[Sequence[float], Interval(0, 1)] = (0.25, 0.75)
     stages = (LAYER, LAYER)
-
-    def __post_init__(self):
-        self._set(
-            p=number("Mosaic.p", self.p, 0, 1), center=interval("Mosaic.center", self.center, 0, 1)
-        )
 
     def _decide(self, draft, rows, place):
         rows, first, uniform = _mixing(draft, rows, place, self.p, 4, False)
@@ -130,54 +171,39 @@ class Mosaic(Op):
         draft.tile(rows, np.stack(others, axis=1), centre)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomErasing(Op):
-    """Erase a box, or several, with probability p (Zhong et al. 2020).
+    """Erase a box, or several, with probability p (Zhong et al. 2020). Ten tries, as torchvision; where
+    none fits, nothing is erased. The labels stay.
 
-    scale: share of the area. ratio: height / width, log-uniform. Ten tries, as torchvision; none
-    fits: nothing is erased. value: a number or one for each channel, in [0, 1]; after Normalize in
-    a policy, in normalised units (so that 0 is the mean). "random": normal noise for each value,
-    "color": one normal colour a box; with mean 0 and deviation 1 in normalised units, or about
-    mid-grey with deviation 1/4, and within [0, 1] (torchvision's and timm's noise leaves it).
-    count: boxes, one number or (lowest, highest); the area is shared among them, as in timm. The
-    labels stay.
+    Args:
+        p: Probability in [0, 1].
+        scale: Shares (lowest, highest) of the area, in [0, 1]; several boxes share it, as in timm.
+        ratio: Aspect ratios height / width (lowest, highest) above 0, drawn log-uniformly.
+        value: Colour, a number or one for each channel, in [0, 1]; after Normalize in a policy in
+            normalised units, so that 0 is the mean. 'random' is normal noise for each value, 'color'
+            one normal colour a box: with mean 0 and deviation 1 in normalised units, otherwise about
+            mid-grey with deviation 1/4; within [0, 1] (torchvision's and timm's noise leaves it).
+        count: Number of boxes, whole, 1 … 64, or (lowest, highest).
+
+    Raises:
+        ValueError: When it is sampled: `value` has not one number for each channel.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.RandomErasing(p=1)])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, 9 % erased at (5, 11)'
     """
 
-    p: float = 0.5
-    scale: tuple[float, float] = (0.02, 0.33)
-    ratio: tuple[float, float] = (0.3, 3.3)
-    value: Any = 0.0
-    count: Any = 1
+    p: Probability = 0.5
+    scale: Annotated[Sequence[float], Interval(0, 1)] = (0.02, 0.33)
+    ratio: Annotated[Sequence[float], Interval(1e-6)] = (0.3, 3.3)
+    value: Annotated[
+        float | Sequence[float] | Literal["random", "color"],
+        Custom(_value, "numbers, 'random' or 'color'"),
+    ] = 0.0
+    count: Annotated[int | Sequence[int], Custom(_count, "whole, 1 … 64")] = 1
     stages = (LAYER, LAYER)
-
-    def __post_init__(self):
-        value = self.value
-        if isinstance(value, str):
-            if value not in ("random", "color"):
-                raise ValueError(
-                    f"RandomErasing.value: got {value!r}, expected 'random', 'color' or numbers. Pass "
-                    "one of these."
-                )
-        else:
-            value = tuple(number("RandomErasing.value", v) for v in several(value))
-            value = value if isinstance(self.value, Iterable) else value[0]
-        count = several(self.count)
-        if (
-            len(count) > 2
-            or not all(whole(n) and 1 <= n <= 64 for n in count)
-            or count[0] > count[-1]
-        ):
-            raise ValueError(
-                f"RandomErasing.count: got {self.count!r}, expected a whole number 1 … 64, or (lowest, "
-                "highest). Pass one of these."
-            )
-        self._set(
-            p=number("RandomErasing.p", self.p, 0, 1),
-            scale=interval("RandomErasing.scale", self.scale, 0, 1),
-            ratio=interval("RandomErasing.ratio", self.ratio, 1e-6),
-            value=value,
-            count=(int(count[0]), int(count[-1])) if len(count) == 2 else int(count[0]),
-        )
 
     def _decide(self, draft, rows, place):
         kinds = isinstance(self.value, str)
@@ -194,20 +220,20 @@ class RandomErasing(Op):
         acts = uniform[:, 0] < self.p * draft.strength[rows]
         rows, uniform = rows[acts], uniform[acts]
         count = least + below(uniform[:, 1], most - least + 1)
-        boxes, drawn = [], []
+        boxes, erases = [], []
         for k in range(most):
             part = uniform[:, 4 + each * k : 4 + each * (k + 1)]
-            box, found = self._box(draft.frame[rows], part, count)
+            box, fits = self._box(draft.frame[rows], part, count)
             boxes.append(box)
-            drawn.append(found & (k < count))
+            erases.append(fits & (k < count))
         mean = np.array(draft.mean or [0.5] * draft.channels)
         std = np.array(draft.std or [0.25] * draft.channels)
         if self.value == "random":
-            any_ = np.logical_or.reduce(drawn)
-            words = np.floor(uniform[any_, 2:4] * 2.0**32)
+            any_box = np.logical_or.reduce(erases)
+            words = np.floor(uniform[any_box, 2:4] * 2.0**32)
             view = np.full(len(rows), -1)
-            view[any_] = draft.noise_view(rows[any_], mean, std, words)
-        for k, (box, now) in enumerate(zip(boxes, drawn, strict=True)):
+            view[any_box] = draft.noise_view(rows[any_box], mean, std, words)
+        for k, (box, now) in enumerate(zip(boxes, erases, strict=True)):
             if not now.any():
                 continue
             if self.value == "random":
@@ -239,26 +265,29 @@ class RandomErasing(Op):
         return np.concatenate([low, low + size], axis=1), fits.any(axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cutout(Op):
     """Cover a square about a uniform place, cut at the edges, with probability p (DeVries and Taylor
-    2017; as in FixMatch).
+    2017; as in FixMatch). The labels stay.
 
-    size: side as a share of the width, one number or (lowest, highest). color: 0 … 255, one number
-    or one a channel; None is ImageNet's mean. The labels stay.
+    Args:
+        size: Side as a share of the width, in [0, 1], one number or (lowest, highest).
+        color: Colour in bytes, one number or one a channel, 0 … 255; None is ImageNet's mean.
+        p: Probability in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: `color` has not one number for each channel.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((32, 32)), ae.Cutout(0.5)])
+        >>> policy.sample([0], [(32, 32)]).explain(0)
+        'resized to 32×32, 25 % erased at (6, 1)'
     """
 
-    size: Any = (0.0, 0.5)
-    color: Any = None
-    p: float = 1.0
+    size: Annotated[Limits, OneOrInterval(0, 1)] = (0.0, 0.5)
+    color: Fill = None
+    p: Probability = 1.0
     stages = (LAYER, LAYER)
-
-    def __post_init__(self):
-        self._set(
-            size=one_or_interval("Cutout.size", self.size, 0, 1),
-            color=colour("Cutout.color", self.color),
-            p=number("Cutout.p", self.p, 0, 1),
-        )
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, _outputs(draft, rows), place, self.p, 3)

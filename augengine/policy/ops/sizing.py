@@ -1,49 +1,81 @@
 """Ops that set the frame: resize and crops. Names and arguments are torchvision's.
 
-Shared arguments:
-size: an int or (height, width). interpolation: None (bilinear), "bilinear" or "nearest".
-antialias: widen the filter when shrinking. fill: 0 … 255, one number or one a channel.
-padding_mode: None ("constant"), "constant", "edge", "reflect", "symmetric".
 A view is sampled once, so all ops of a policy must agree on interpolation, fill and padding_mode.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
-from ...checks import interval, several, size_pair, whole
+from ...checks import several, size_pair, whole
 from ..keyed import below
-from .arguments import colour, interpolation_name
+from .arguments import (
+    Context,
+    Custom,
+    Fill,
+    Interpolation,
+    Interval,
+    PaddingMode,
+    Size,
+    kept,
+)
 from .op import Op
 from .strength import magnitude
 
-PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
+
+def _resize_size(where, value):
+    """An int stays one: it is the shorter edge."""
+    pair = size_pair(where, value)
+    return pair[0] if len(several(value)) == 1 else pair
 
 
-@dataclass(frozen=True)
+def _padding(where, value):
+    """(left, top, right, bottom), as torchvision reads one, two or four numbers."""
+    values = several(value)
+    if len(values) not in (1, 2, 4) or not all(whole(v) and v >= 0 for v in values):
+        raise ValueError(
+            f"{where}: got {value!r}, expected 1, 2 or 4 whole numbers, 0 or more. Pass pixels, such as 4."
+        )
+    return tuple(map(int, values)) * (4 // len(values))
+
+
+@dataclass(frozen=True, repr=False)
 class Resize(Op):
-    """Resize to `size`: (height, width), or an int for the shorter edge (the aspect ratio is kept,
-    the longer edge is cut down to an int, and to max_size). Equals torchvision's Resize."""
+    """Resize the image. Equals torchvision's Resize.
 
-    size: Any
-    interpolation: str | None = None
+    Args:
+        size: Pixels (height, width), or an int for the shorter edge: the aspect ratio is kept, and the
+            longer edge is cut down to an int.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        max_size: Pixels that the longer edge has at most, with an int size above which it lies; None
+            sets no limit.
+        antialias: Whether the filter grows where the image shrinks.
+
+    Raises:
+        ValueError: A size is below 1, or max_size does not go with it.
+
+    Example:
+        >>> ae.Policy(ae.Resize(24)).sample([0], [(32, 48)]).explain(0)
+        'resized to 24×36'
+    """
+
+    size: Annotated[
+        int | Sequence[int], Custom(_resize_size, "an int, or (height, width)", unit="pixels")
+    ]
+    interpolation: Interpolation = None
     max_size: int | None = None
     antialias: bool = True
 
-    def __post_init__(self):
-        pair = size_pair("Resize.size", self.size)
-        size = pair[0] if len(several(self.size)) == 1 else pair
+    def _check(self) -> None:
         if self.max_size is not None and not (
-            whole(self.max_size) and isinstance(size, int) and self.max_size > size
+            whole(self.max_size) and isinstance(self.size, int) and self.max_size > self.size
         ):
             raise ValueError(
-                f"Resize.max_size: got {self.max_size!r} with size {size}, expected it above an int "
+                f"Resize.max_size: got {self.max_size!r} with size {self.size}, expected it above an int "
                 "size. Leave it out, or give the shorter edge alone."
             )
-        self._set(size=size, interpolation=interpolation_name("Resize", self.interpolation))
 
     def _decide(self, draft, rows, place):
         if isinstance(self.size, int):
@@ -59,65 +91,73 @@ class Resize(Op):
             tall = frame[:, 0] >= frame[:, 1]
             height, width = np.where(tall, (new_long, new_short), (new_short, new_long))
         else:
-            height, width = (np.full(len(rows), s) for s in self.size)
+            height, width = (np.full(len(rows), s) for s in kept(self.size))
         draft.resize(rows, height, width, self.antialias)
         draft.log(rows, "resized to %d×%d", height, width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CenterCrop(Op):
-    """Keep the middle; a smaller image is padded with the fill. Equals torchvision's CenterCrop."""
+    """Keep the middle; a smaller image is padded with the fill. Equals torchvision's CenterCrop.
 
-    size: Any
-    fill: Any = None
-    context: str | None = None
+    Args:
+        size: Pixels (height, width), or an int for a square; 1 or more.
+        fill: Colour in bytes of the padding, one number or one a channel, 0 … 255; None is black.
+        context: 'source' lets later geometric ops bring in real pixels from around the crop. By
+            default what the crop left out is gone, as op by op.
 
-    def __post_init__(self):
-        self._set(
-            size=size_pair("CenterCrop.size", self.size), fill=colour("CenterCrop.fill", self.fill)
-        )
-        _check_context("CenterCrop", self.context)
+    Example:
+        >>> ae.Policy(ae.CenterCrop(24)).sample([0], [(32, 48)]).explain(0)
+        'centre crop 24×24'
+    """
+
+    size: Size
+    fill: Fill = None
+    context: Context = None
 
     def _decide(self, draft, rows, place):
         size = np.array(self.size)
         spare = draft.frame[rows] - size
         top, left = np.where(spare < 0, -(-spare // 2), np.round(spare / 2).astype(np.int64)).T
-        height, width = (np.full(len(rows), s) for s in self.size)
+        height, width = (np.full(len(rows), s) for s in kept(self.size))
         draft.crop(rows, top, left, height, width, self.context)
         draft.log(rows, "centre crop %d×%d", height, width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomCrop(Op):
-    """A crop of `size` at a random place, after padding.
+    """A crop at a random place, after padding. Equals torchvision's RandomCrop.
 
-    padding: pixels, an int, (left/right, top/bottom) or (left, top, right, bottom).
-    pad_if_needed: pad an image that is still smaller than `size` (otherwise ValueError).
-    context: "source" lets later geometric ops bring in real pixels from around the crop; by
-    default what the crop left out is gone, as op by op.
+    Args:
+        size: Pixels (height, width), or an int for a square; 1 or more.
+        padding: Pixels around the image: an int, (left/right, top/bottom) or (left, top, right,
+            bottom); 0 or more. None pads nothing.
+        pad_if_needed: Whether an image that is still smaller than `size` is padded.
+        fill: Colour in bytes of the padding, one number or one a channel, 0 … 255; None is black.
+        padding_mode: What lies beyond the image: 'constant' (the fill), 'edge', 'reflect' or
+            'symmetric'; None is constant.
+        context: 'source' lets later geometric ops bring in real pixels from around the crop. By
+            default what the crop left out is gone, as op by op.
+
+    Raises:
+        ValueError: When it is sampled: an image is smaller than `size`, and pad_if_needed is False.
+
+    Example:
+        >>> ae.Policy(ae.RandomCrop(32, padding=4)).sample([0], [(32, 32)]).explain(0)
+        'crop 32×32 at (3, 3)'
     """
 
-    size: Any
-    padding: Any = None
+    size: Size
+    padding: Annotated[
+        int | Sequence[int] | None, Custom(_padding, "1, 2 or 4 whole, 0 or more", unit="pixels")
+    ] = None
     pad_if_needed: bool = False
-    fill: Any = None
-    padding_mode: str | None = None
-    context: str | None = None
-
-    def __post_init__(self):
-        self._set(
-            size=size_pair("RandomCrop.size", self.size), fill=colour("RandomCrop.fill", self.fill)
-        )
-        self._set(padding=_padding("RandomCrop.padding", self.padding))
-        if self.padding_mode not in (None, *PADDING_MODES):
-            raise ValueError(
-                f"RandomCrop.padding_mode: got {self.padding_mode!r}, expected one of "
-                f"{', '.join(PADDING_MODES)}. Pass one of these."
-            )
-        _check_context("RandomCrop", self.context)
+    fill: Fill = None
+    padding_mode: PaddingMode = None
+    context: Context = None
 
     def _decide(self, draft, rows, place):
-        left, top, right, bottom = self.padding or (0, 0, 0, 0)
+        left, top, right, bottom = kept(self.padding) or (0, 0, 0, 0)
         size = np.array(self.size)
         before = np.broadcast_to([top, left], (len(rows), 2))
         padded = draft.frame[rows] + [top + bottom, left + right]
@@ -133,34 +173,36 @@ class RandomCrop(Op):
         before = before + lacking
         padded = padded + 2 * lacking
         offset = below(draft.uniform(place, 2, rows), padded - size + 1) - before
-        height, width = (np.full(len(rows), s) for s in self.size)
+        height, width = (np.full(len(rows), s) for s in kept(self.size))
         draft.crop(rows, offset[:, 0], offset[:, 1], height, width, self.context)
         draft.log(rows, "crop %d×%d at (%d, %d)", height, width, *offset.T)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomResizedCrop(Op):
-    """A crop of random area and aspect ratio, resized to `size` (Szegedy et al. 2015).
+    """A crop of random area and aspect ratio, resized (Szegedy et al. 2015). Ten tries, then a centre
+    crop, as torchvision; equals its `resized_crop(antialias=True)` to the last pixel.
 
-    scale: share of the area. ratio: width / height, drawn log-uniformly. Ten tries, then a centre
-    crop, as torchvision. Equals its `resized_crop(antialias=True)` to the last pixel.
+    Args:
+        size: Pixels (height, width) of the result, or an int for a square; 1 or more.
+        scale: Shares (lowest, highest) of the area, in [0, 1].
+        ratio: Aspect ratios width / height (lowest, highest) above 0, drawn log-uniformly.
+        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        antialias: Whether the filter grows where the image shrinks.
+        context: 'source' lets later geometric ops bring in real pixels from around the crop. By
+            default what the crop left out is gone, as op by op.
+
+    Example:
+        >>> ae.Policy(ae.RandomResizedCrop(32)).sample([0], [(60, 80)]).explain(0)
+        'crop 22×21 at (32, 51) → 32×32'
     """
 
-    size: Any
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: str | None = None
+    size: Size
+    scale: Annotated[Sequence[float], Interval(0, 1)] = (0.08, 1.0)
+    ratio: Annotated[Sequence[float], Interval(1e-6)] = (3 / 4, 4 / 3)
+    interpolation: Interpolation = None
     antialias: bool = True
-    context: str | None = None
-
-    def __post_init__(self):
-        self._set(
-            size=size_pair("RandomResizedCrop.size", self.size),
-            scale=interval("RandomResizedCrop.scale", self.scale, 0, 1),
-            ratio=interval("RandomResizedCrop.ratio", self.ratio, 1e-6),
-            interpolation=interpolation_name("RandomResizedCrop", self.interpolation),
-        )
-        _check_context("RandomResizedCrop", self.context)
+    context: Context = None
 
     def _decide(self, draft, rows, place):
         frame = draft.frame[rows]
@@ -170,7 +212,7 @@ class RandomResizedCrop(Op):
             frame, tries, at, self.scale, self.ratio, draft.strength[rows]
         )
         draft.crop(rows, top, left, height, width, self.context)
-        new_height, new_width = (np.full(len(rows), s) for s in self.size)
+        new_height, new_width = (np.full(len(rows), s) for s in kept(self.size))
         draft.resize(rows, new_height, new_width, self.antialias)
         text = "crop %d×%d at (%d, %d) → %d×%d"
         draft.log(rows, text, height, width, top, left, new_height, new_width)
@@ -195,33 +237,14 @@ def resized_crop_box(frame, tries, at, scale, ratio, strength):
     whole_width = np.where(wide, np.round(frame[:, 0] * ratio[1]), frame[:, 1]).astype(np.int64)
     whole_height = np.where(narrow, np.round(frame[:, 1] / ratio[0]), frame[:, 0]).astype(np.int64)
 
-    found = fits.any(axis=1)
+    any_fits = fits.any(axis=1)
     size = np.stack(
         [
-            np.where(found, heights[first], whole_height),
-            np.where(found, widths[first], whole_width),
+            np.where(any_fits, heights[first], whole_height),
+            np.where(any_fits, widths[first], whole_width),
         ],
         axis=1,
     )
     size = np.clip(size, 1, frame)
-    offset = np.where(found[:, None], below(at, frame - size + 1), (frame - size) // 2)
+    offset = np.where(any_fits[:, None], below(at, frame - size + 1), (frame - size) // 2)
     return offset[:, 0], offset[:, 1], size[:, 0], size[:, 1]
-
-
-def _padding(where, value):
-    """(left, top, right, bottom), as torchvision reads one, two or four numbers."""
-    if value is None:
-        return None
-    values = several(value)
-    if len(values) not in (1, 2, 4) or not all(whole(v) and v >= 0 for v in values):
-        raise ValueError(
-            f"{where}: got {value!r}, expected 1, 2 or 4 whole numbers, 0 or more. Pass pixels, such as 4."
-        )
-    return tuple(map(int, values)) * (4 // len(values))
-
-
-def _check_context(where, value):
-    if value not in (None, "source"):
-        raise ValueError(
-            f"{where}.context: got {value!r}, expected None or 'source'. Leave it out."
-        )

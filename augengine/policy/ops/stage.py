@@ -1,44 +1,60 @@
 """What the plan's vocabulary cannot say, applied to the finished batch."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from ...plan import Plan
 from ..keyed import Keyed
+from .arguments import Custom
 from .op import FINISHED, Op
 
 _PLACE = 0xFFFFFFFF  # beyond every op's own
 
 
-@dataclass(frozen=True)
-class Stage(Op):
-    """A kornia, torchvision or torch module, or any function, called by the engine on its output.
+def _callable(where: str, value: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    if not callable(value):
+        raise TypeError(
+            f"{where.rpartition('.')[0]}: got {value!r}, expected a module or a function of images. Pass "
+            "one, such as a torch.nn.Module."
+        )
+    return value
 
-    module: takes images (N, C, H, W) as the engine finishes them, normalised and cast, and returns
-    images; labels are not shown to it. each: call it with one image (C, H, W) after the other, for
-    modules that draw once a call. It is not fused: it reads and writes the batch once more, and
-    `execute` on a plan does not run it; the plan's log names it.
-    Generators of torch, random and NumPy are seeded by (seed, epoch, ids, view) while it runs, and
-    put back: what it draws is reproducible, by batch, or by sample with each=True.
+
+@dataclass(frozen=True, repr=False)
+class Stage(Op):
+    """Call a kornia, torchvision or torch module, or any function, on the finished batch.
+
+    It is not fused: it reads and writes the batch once more. `execute` on a plan does not run it, the
+    engine does; the plan's log names it. Labels are not shown to it. Generators of torch, random and
+    NumPy are seeded by (seed, epoch, ids, look) while it runs, and put back, so that what it draws is
+    reproducible: by batch, or by sample with each=True.
+
+    Args:
+        module: Function of images (N, C, H, W), as the engine finishes them, normalised and cast; it
+            returns as many images.
+        each: Whether it is called with one image (C, H, W) after the other, for modules that draw once
+            a call.
+
+    Raises:
+        TypeError: The module cannot be called.
+        ValueError: When it runs: it returned another number of images.
+
+    Example:
+        >>> pooled = ae.Engine([ae.Resize((32, 32)), ae.Stage(torch.nn.AvgPool2d(2))])
+        >>> pooled(torch.zeros(1, 3, 40, 40, dtype=torch.uint8), ids=[0]).images.shape
+        torch.Size([1, 3, 16, 16])
     """
 
-    module: Callable[..., Any]
+    module: Annotated[
+        Callable[[torch.Tensor], torch.Tensor], Custom(_callable, "a module or a function")
+    ]
     each: bool = False
     stages = (FINISHED, FINISHED)
-
-    def __post_init__(self):
-        if not callable(self.module):
-            raise TypeError(
-                f"Stage: got {self.module!r}, expected a module or a function of images. Pass one, such "
-                "as a torch.nn.Module."
-            )
 
     def _decide(self, draft, rows, place):
         name = getattr(self.module, "__name__", type(self.module).__name__)
@@ -46,23 +62,31 @@ class Stage(Op):
         draft.log(rows, f"then {text}, not fused")
 
     def run(self, images: torch.Tensor, plan: Plan, number: int) -> torch.Tensor:
-        """images after the module; number: of the stage in its policy."""
+        """The images after the module.
+
+        Args:
+            images: A batch (N, C, H, W) that the plan made.
+            plan: The plan, whose ids and key seed the module's generators.
+            number: Index of this stage among those of its policy.
+        """
         ids = plan.ids[plan.roots()[np.maximum(plan.view[:, 0], 0)]]
         words = Keyed(plan.seed, plan.epoch, ids, plan.look).words(_PLACE - number, 2)
         seeds = (words[:, 0] << np.uint64(32)) + words[:, 1]
         if self.each:
-            made = [
+            images_each = [
                 _seeded(self.module, one, seed) for one, seed in zip(images, seeds, strict=True)
             ]
-            return torch.stack(made)
-        made = _seeded(self.module, images, seeds[0])
-        if not isinstance(made, torch.Tensor) or len(made) != len(images):
-            what = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+            return torch.stack(images_each)
+        result = _seeded(self.module, images, seeds[0])
+        if not isinstance(result, torch.Tensor) or len(result) != len(images):
+            what = (
+                tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
+            )
             raise ValueError(
                 f"Stage: the module made {what} of images {tuple(images.shape)}, expected as many images. "
                 "Pass each=True if it takes single images."
             )
-        return made
+        return result
 
 
 def _seeded(module, images, seed):

@@ -4,116 +4,141 @@ Names and arguments are torchvision's where it has the op. Strength acts on how 
 where there is no magnitude to pull.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from ...checks import interval, number, one_or_interval, whole
+from ...checks import whole
 from . import actions
+from .arguments import Custom, Limits, Number, OneOrInterval, Probability
 from .op import Op
 from .strength import acting, chosen, magnitude, pulled
 
 
-@dataclass(frozen=True)
+def _bits(where: str, value: Any) -> int:
+    if not whole(value) or not 0 <= value <= 8:
+        raise ValueError(
+            f"{where}: got {value!r}, expected a whole number 0 … 8. Pass how many of the eight bits to "
+            "keep."
+        )
+    return int(value)
+
+
+@dataclass(frozen=True, repr=False)
 class RandomAutocontrast(Op):
-    """Stretch each channel's range to the full one, with probability p. For uint8 in whole numbers,
-    as torchvision and PIL; the range is that of the part of the source in the frame."""
+    """Stretch each channel's range to the full one, with probability p. Of bytes in whole numbers, as
+    torchvision and PIL; the range is that of the part of the source in the frame.
 
-    p: float = 0.5
+    Args:
+        p: Probability in [0, 1].
 
-    def __post_init__(self):
-        self._set(p=number("RandomAutocontrast.p", self.p, 0, 1))
+    Example:
+        >>> ae.Policy(ae.RandomAutocontrast(p=1)).sample([0], [(32, 32)]).explain(0)
+        'autocontrast'
+    """
+
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         actions.autocontrast(draft, chosen(draft, rows, place, self.p))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomEqualize(Op):
-    """Level each channel's histogram, with probability p. PIL's, in whole numbers, over the part of
-    the source in the frame."""
+    """Level each channel's histogram, with probability p. It is PIL's, in whole numbers, over the part
+    of the source in the frame.
 
-    p: float = 0.5
+    Args:
+        p: Probability in [0, 1].
 
-    def __post_init__(self):
-        self._set(p=number("RandomEqualize.p", self.p, 0, 1))
+    Example:
+        >>> ae.Policy(ae.RandomEqualize(p=1)).sample([0], [(32, 32)]).explain(0)
+        'equalized'
+    """
+
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         actions.equalize(draft, chosen(draft, rows, place, self.p))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomInvert(Op):
-    """1 − value, with probability p."""
+    """Turn each value into 1 − value, with probability p. Equals torchvision's.
 
-    p: float = 0.5
+    Args:
+        p: Probability in [0, 1].
 
-    def __post_init__(self):
-        self._set(p=number("RandomInvert.p", self.p, 0, 1))
+    Example:
+        >>> ae.Policy(ae.RandomInvert(p=1)).sample([0], [(32, 32)]).explain(0)
+        'inverted'
+    """
+
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         actions.invert(draft, chosen(draft, rows, place, self.p))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomPosterize(Op):
-    """Keep the upper `bits` of eight, with probability p. bits: 0 … 8; 0 leaves black."""
+    """Keep the upper bits of each byte, with probability p. Equals torchvision's.
 
-    bits: int
-    p: float = 0.5
+    Args:
+        bits: Whole number of bits to keep of eight, 0 … 8; 0 leaves black.
+        p: Probability in [0, 1].
 
-    def __post_init__(self):
-        if not whole(self.bits) or not 0 <= self.bits <= 8:
-            raise ValueError(
-                f"RandomPosterize.bits: got {self.bits!r}, expected a whole number 0 … 8. Pass how many "
-                "of the eight bits to keep."
-            )
-        self._set(bits=int(self.bits), p=number("RandomPosterize.p", self.p, 0, 1))
+    Example:
+        >>> ae.Policy(ae.RandomPosterize(4, p=1)).sample([0], [(32, 32)]).explain(0)
+        'posterized to 4 bits'
+    """
+
+    bits: Annotated[int, Custom(_bits, "whole, 0 … 8", unit="bits")]
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         rows, _ = acting(draft, rows, place, self.p, 0)
         actions.posterize(draft, rows, np.round(pulled(self.bits, 8, draft.strength[rows])))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomSolarize(Op):
-    """Invert what is at least as bright as the threshold, with probability p.
+    """Invert what is at least as bright as a threshold, with probability p. Equals torchvision's, which
+    takes the threshold of float images in [0, 1].
 
-    threshold: 0 … 256 as in bytes, also for float images (torchvision takes 0 … 1 for those).
+    Args:
+        threshold: Brightness in bytes, in [0, 256], of float images too; 256 inverts nothing.
+        p: Probability in [0, 1].
+
+    Example:
+        >>> ae.Policy(ae.RandomSolarize(128, p=1)).sample([0], [(32, 32)]).explain(0)
+        'solarized from 128.0'
     """
 
-    threshold: float
-    p: float = 0.5
-
-    def __post_init__(self):
-        self._set(
-            threshold=number("RandomSolarize.threshold", self.threshold, 0, 256),
-            p=number("RandomSolarize.p", self.p, 0, 1),
-        )
+    threshold: Annotated[float, Number(0, 256, unit="bytes")]
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         rows, _ = acting(draft, rows, place, self.p, 0)
         actions.solarize(draft, rows, pulled(self.threshold, 256, draft.strength[rows]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomSolarizeAdd(Op):
     """Add to what is darker than 128, with probability p (timm, after TensorFlow's EfficientNet).
 
-    add: in bytes, −255 … 255, one number or (lowest, highest).
+    Args:
+        add: Bytes to add in [-255, 255], one number or (lowest, highest).
+        p: Probability in [0, 1].
+
+    Example:
+        >>> ae.Policy(ae.RandomSolarizeAdd(110, p=1)).sample([0], [(32, 32)]).explain(0)
+        'dark tones +110'
     """
 
-    add: Any = 110
-    p: float = 0.5
-
-    def __post_init__(self):
-        self._set(
-            add=one_or_interval("RandomSolarizeAdd.add", self.add, -255, 255),
-            p=number("RandomSolarizeAdd.p", self.p, 0, 1),
-        )
+    add: Annotated[Limits, OneOrInterval(-255, 255, unit="bytes")] = 110
+    p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
@@ -121,20 +146,22 @@ class RandomSolarizeAdd(Op):
         actions.solarize_add(draft, rows, np.round(add))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomGamma(Op):
-    """value ** gamma, with probability p; equals torchvision's adjust_gamma. Below 1 is brighter.
+    """Raise each value to a power, with probability p. Equals torchvision's adjust_gamma.
 
-    gamma: (lowest, highest) above 0, drawn log-uniformly, or one number.
+    Args:
+        gamma: Exponents (lowest, highest) in [0.001, 1000], drawn log-uniformly, or one number. Below 1
+            the image becomes brighter.
+        p: Probability in [0, 1].
+
+    Example:
+        >>> ae.Policy(ae.RandomGamma(0.5)).sample([0], [(32, 32)]).explain(0)
+        'gamma 0.50'
     """
 
-    gamma: Any = (0.8, 1.25)
-    p: float = 1.0
-
-    def __post_init__(self):
-        low, high = one_or_interval("RandomGamma.gamma", self.gamma, 1e-3, 1e3)
-        self._set(gamma=interval("RandomGamma.gamma", (low, high)))
-        self._set(p=number("RandomGamma.p", self.p, 0, 1))
+    gamma: Annotated[Limits, OneOrInterval(1e-3, 1e3)] = (0.8, 1.25)
+    p: Probability = 1.0
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)

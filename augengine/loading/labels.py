@@ -1,0 +1,127 @@
+"""Labels: what a plan's layers make of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import one_hot
+
+from ..aliases import Labels
+from ..kernels import full_precision
+from ..plan import Plan
+
+
+def soft_labels(
+    plan: Plan, labels: Labels, num_classes: int | None = None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Labels as the plan mixes them: Σ weight · label of the layer's source, for every output.
+
+    Args:
+        plan: Plan of the batch.
+        labels: Class numbers [B], ints in 0 … num_classes − 1, or soft labels [B, num_classes] as floats.
+        num_classes: Number of classes, for labels that are ints.
+        smoothing: Share in [0, 1] of every label that is spread evenly over the classes (Szegedy et
+            al. 2016).
+
+    Returns:
+        The labels [N, num_classes] float32. Where no output mixes sources, rows are exactly one-hot.
+
+    Raises:
+        TypeError: Labels are of another dtype.
+        ValueError: There is not one for each source, or one is out of range.
+
+    Example:
+        >>> policy = ae.Policy([ae.Resize((8, 8)), ae.MixUp()])
+        >>> plan = policy.sample([0, 1], [(9, 9)] * 2)
+        >>> ae.soft_labels(plan, [0, 2], num_classes=3)
+        tensor([[0.5998, 0.0000, 0.4002],
+                [0.2690, 0.0000, 0.7310]])
+    """
+    labels = torch.as_tensor(labels)
+    if labels.shape[:1] != (len(plan.ids),) or labels.ndim > 2:
+        raise ValueError(
+            f"labels: got shape {tuple(labels.shape)}, expected one for each of {len(plan.ids)} images: "
+            f"({len(plan.ids)},) ints, or ({len(plan.ids)}, num_classes) floats. Pass as many as images."
+        )
+    if labels.ndim == 1:
+        labels = class_numbers(labels, num_classes)
+    elif not labels.dtype.is_floating_point or num_classes not in (None, labels.shape[1]):
+        raise ValueError(
+            f"labels: got {labels.dtype} {tuple(labels.shape)}, expected floats "
+            f"({len(plan.ids)}, {num_classes or 'num_classes'}). Pass soft labels as such floats, or class "
+            "numbers as ints."
+        )
+    outputs, layers = np.nonzero(plan.view >= 0)
+    source = plan.roots()[plan.view[outputs, layers]]
+    weight = plan.weight[outputs, layers]
+    if labels.ndim == 1:
+        # Not one-hot times weights: with a thousand classes that product costs as much as the pixels.
+        mixed = torch.zeros(len(plan), num_classes or 0, device=labels.device)
+        places = (torch.from_numpy(outputs).to(labels.device), labels[source])
+        mixed.index_put_(places, torch.from_numpy(weight).to(labels.device), accumulate=True)
+    else:
+        share = np.zeros((len(plan), len(plan.ids)), np.float32)
+        np.add.at(share, (outputs, source), weight)
+        with full_precision(labels.device):
+            mixed = torch.from_numpy(share).to(labels.device) @ labels.to(torch.float32)
+    return mixed if smoothing == 0 else mixed * (1 - smoothing) + smoothing / mixed.shape[1]
+
+
+def class_numbers(labels: torch.Tensor, num_classes: int | None) -> torch.Tensor:
+    """[B] int64 in 0 … num_classes − 1, checked."""
+    if labels.dtype.is_floating_point or labels.dtype in (torch.bool, torch.complex64):
+        raise TypeError(
+            f"labels: got {labels.dtype} ({len(labels)},), expected ints, or floats of "
+            "(B, num_classes). Call labels.long()."
+        )
+    if num_classes is None:
+        raise ValueError(
+            "labels: ints came without num_classes, which a soft label needs. Pass num_classes to "
+            "the engine, or soft labels (B, num_classes)."
+        )
+    if labels.device.type == "cpu" and not (0 <= labels.min() and labels.max() < num_classes):
+        bad = int(labels[(labels < 0) | (labels >= num_classes)][0])
+        raise ValueError(
+            f"labels: got {bad}, expected 0 … {num_classes - 1}. Raise num_classes, or mend the labels."
+        )
+    return labels.long()
+
+
+def batch_labels(
+    plan: Plan, labels: Labels, num_classes: int | None, smoothing: float, softens: bool
+) -> torch.Tensor:
+    """The labels of a batch: those that came, where nothing makes them soft.
+
+    Args:
+        plan: Plan of the batch.
+        labels: Class numbers [B], or soft labels [B, num_classes].
+        num_classes: Number of classes, or None to leave class numbers as they are.
+        smoothing: Share in [0, 1] of every label that is spread over the classes.
+        softens: Whether the policy mixes or labels are smoothed.
+    """
+    labels = torch.as_tensor(labels)
+    if num_classes is None and labels.ndim == 1 and not softens:
+        if len(labels) != len(plan.ids):
+            raise ValueError(
+                f"labels: got {len(labels)}, expected one for each of {len(plan.ids)} images. Pass as "
+                "many as images."
+            )
+        return labels[: len(plan)]
+    return soft_labels(plan, labels, num_classes, smoothing)
+
+
+def join_labels(mine: Labels, theirs: Labels | None) -> torch.Tensor:
+    """The labels of two batches as one; soft where either's are."""
+    if theirs is None:
+        raise ValueError(
+            "partners: got no labels, expected them, since the batch has labels. Pass (images, "
+            "labels)."
+        )
+    both = [torch.as_tensor(mine), torch.as_tensor(theirs)]
+    if len({labels.ndim for labels in both}) > 1:
+        classes = next(labels.shape[1] for labels in both if labels.ndim == 2)
+        both = [
+            one_hot(class_numbers(part, classes), classes).float() if part.ndim == 1 else part
+            for part in both
+        ]
+    return torch.cat([part.to(both[0].device) for part in both])
