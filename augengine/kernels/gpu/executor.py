@@ -12,6 +12,7 @@ tests.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
@@ -254,8 +255,8 @@ def _constants(lowered: Lowered, sources: Sources, pointers: Pointers) -> Consta
 def _addresses(
     lowered: Lowered, pointers: Pointers, picture_address: int, itemsize: int
 ) -> np.ndarray:
-    """[B + P, ADDRESS_WORDS] int64: where each image lies, then each picture, packed from an address
-    on."""
+    """The table of images [B + P, ADDRESS_WORDS] int64, pictures last. picture_address: address of the
+    first picture, behind which the others lie packed. itemsize: bytes of a value."""
     row = len(pointers.address)
     table = np.empty((row + lowered.pictures, ADDRESS_WORDS), np.int64)
     table[:row, ADDRESS_AT], table[:row, STRIDE_AT:] = pointers.address, pointers.stride
@@ -288,8 +289,10 @@ def tile_for(width: int) -> tuple[int, int]:
     return TILE or min(TILES, key=lambda tile: triton.cdiv(width, tile[1]) * tile[1])
 
 
-def _extent(sizes, strides) -> int:
-    """Values that the largest plane spans. sizes: [n, 2] heights and widths. strides: [n, 2 or more]
-    along y and x."""
-    strides = np.asarray(strides, np.int64)[:, :2]
-    return int((np.asarray(sizes, np.int64) * strides).sum(axis=1).max())
+def _extent(
+    sizes: np.ndarray | Sequence[Sequence[int]], strides: np.ndarray | Sequence[Sequence[int]]
+) -> int:
+    """Values that the largest plane spans. sizes: [n, 2] heights and widths. strides: [n, 2 or more],
+    along y and x first."""
+    along = np.asarray(strides, np.int64)[:, :2]
+    return int((np.asarray(sizes, np.int64) * along).sum(axis=1).max())
