@@ -122,7 +122,7 @@ def floors(copy: Timing) -> Iterator[Row]:
 
         def whole(i, policy=policy, batches=batches):
             batch = batches[i % ROTATED]
-            return gpu.draw(gpu.pack(planned(policy, epoch=i)), batch.sources, batch.out)
+            return gpu.draw(gpu.lower(planned(policy, epoch=i)), batch.sources, batch.out)
 
         yield row(f"{name}: host, with sampling", on_the_host(whole), "ms", 1e3, 2.0)
 

@@ -184,9 +184,9 @@ def test_planes_further_apart_than_2_to_the_31_values():
 
 
 def _costs(plan, images):
-    before = gpu.done.copy()
+    before = gpu.counts.copy()
     ae.execute(plan, images, executor="gpu")
-    return gpu.done - before
+    return gpu.counts - before
 
 
 def test_a_batch_is_one_copy_and_one_launch():
@@ -295,19 +295,19 @@ def test_an_upload_is_drawn_again_and_refilled():
     sources = ae.Sources.of(images)
     ops = [ae.RandomEqualize(1.0), ae.GaussianBlur(3), ae.ColorJitter(contrast=0.5), ae.CutMix()]
     plans = [plan_of(ops, images, seed=seed) for seed in range(2)]
-    held = gpu.upload(gpu.pack(plans[0]), sources)
+    held = gpu.upload(gpu.lower(plans[0]), sources)
     for plan in (*plans, plans[1]):
         expected = ae.execute(plan, images, executor="gpu")
-        again = gpu.upload(gpu.pack(plan), sources, into=held)
+        again = gpu.upload(gpu.lower(plan), sources, into=held)
         assert again.buffer is held.buffer
         for _ in range(2):
             assert torch.equal(gpu.launch(held, torch.full_like(expected, torch.nan)), expected)
-    other = gpu.pack(plan_of(ops[1:], images))
+    other = gpu.lower(plan_of(ops[1:], images))
     with pytest.raises(ValueError, match=r"upload: .* another kind .* Leave `into` out"):
         gpu.upload(other, sources, into=held)
 
 
-def test_a_packed_plan_is_not_written():
+def test_a_lowered_plan_is_not_written():
     images = patches(3, 12, 14)
     lowered = gpu.lower(plan_of([ae.RandomEqualize(1.0), ae.GaussianBlur(5)], images))
     before = lowered.buffer.clone()

@@ -547,7 +547,7 @@ def full(*_, **__):
 
 def test_out_of_memory_for_the_output_names_its_bytes(monkeypatch):
     plan = ae.Policy(VIEWS).sample(range(4), [(20, 22)] * 4)
-    monkeypatch.setattr(kernels, "empty", full)
+    monkeypatch.setattr(kernels.arguments, "empty", full)
     with pytest.raises(
         torch.OutOfMemoryError,
         match=r"cpu is out of memory for a batch of 4×3×16×16 float32, 12,288 bytes "
