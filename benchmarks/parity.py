@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 import augengine as ae
-from augengine.demo import measure, shipped_photographs
+from augengine.demo import measure
+from augengine.demo.photographs import shipped_photographs
 from augengine.policy.ops import spaces
 
 RESULT = Path(__file__).parent.parent / "docs" / "parity.md"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import augengine as ae
-from augengine.demo import shipped_photographs
+from augengine.demo.photographs import shipped_photographs
 
 from .parity import measured
 
