@@ -30,8 +30,8 @@ class Tile:
 
     Args:
         pixels: uint8 (H, W, 3).
-        caption: the text below, which is wrapped to the tile's width.
-        heading: bold text above the caption.
+        caption: Text below, which is wrapped to the tile's width.
+        heading: Bold text above the caption.
     """
 
     pixels: np.ndarray
@@ -45,7 +45,7 @@ def displayed(images: torch.Tensor, finish: Finish) -> np.ndarray:
     Args:
         images: (N, C, H, W), of the finish's dtype. Of two channels, or more than three, the first
             is shown.
-        finish: the plan's finish, whose normalisation is undone.
+        finish: Plan's finish, whose normalisation is undone.
 
     Returns:
         uint8 (N, H, W, 3).
@@ -65,10 +65,10 @@ def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224) 
     """Draw a sheet.
 
     Args:
-        title: the title.
-        lines: paragraphs below the title.
-        rows: the tiles of each row.
-        tile: pixels a side of the square that a tile's picture is fitted into.
+        title: Text of the title.
+        lines: Paragraphs below the title.
+        rows: Tiles of each row.
+        tile: Pixels a side of the square that a tile's picture is fitted into.
     """
     from PIL import Image, ImageDraw
 
@@ -112,9 +112,9 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Break a text between words, and inside a word that is wider than a line.
 
     Args:
-        text: the text.
-        font: the font that it is written in.
-        width: the width of a line, in pixels.
+        text: Text that is broken.
+        font: Font that it is written in.
+        width: Width of a line, in pixels.
     """
     lines: list[str] = []
     line = ""

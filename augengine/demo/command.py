@@ -39,14 +39,14 @@ def run(
     """What `augengine demo` does.
 
     Args:
-        images: a folder of images; None is the shipped photographs.
-        output: the contact sheet, a PNG.
-        size: pixels a side of the augmented images, 224 by default. A policy file says its own.
-        seed: the engine's seed.
-        epoch: the first epoch on the sheet.
-        policy: a policy as YAML; None is `default_policy`.
-        batch: images that are timed, at most.
-        seconds: how long the measuring takes, in about.
+        images: Folder of images; None is the shipped photographs.
+        output: PNG file of the contact sheet.
+        size: Pixels a side of the augmented images, 224 by default. A policy file says its own.
+        seed: Seed of the engine.
+        epoch: First epoch on the sheet.
+        policy: YAML file of a policy; None is `default_policy`.
+        batch: Number of images that are timed, at most.
+        seconds: Time that the measuring takes, in about.
 
     Returns:
         The rows of the table.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .. import Engine, Policy, execute
+from .. import Batch, Engine, Plan, Policy, execute
 from . import measure, peers
 from .measure import Timing
 from .photographs import MOST_BYTES, Photograph
@@ -37,13 +37,13 @@ class Row:
     """A contender of the table.
 
     Args:
-        name: the library.
-        threads: how many threads torch has.
-        images: the number of images in a batch.
-        timing: the rounds, or None where `note` says why there are none.
-        nbytes: bytes that must be read and written.
-        floor: the seconds in which memory copies so many, measured in the same rounds.
-        note: a remark below the table.
+        name: Name of the library.
+        threads: Number of threads that torch has.
+        images: Number of images in a batch.
+        timing: Timing of the rounds, or None where `note` says why there are none.
+        nbytes: Bytes that must be read and written.
+        floor: Seconds in which memory copies so many, measured in the same rounds.
+        note: Remark below the table.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Row:
 
 
 def compare(
-    engine: Engine,
+    engine: Engine[Batch],
     photographs: Sequence[Photograph],
     epoch: int,
     batch: int = BATCH,
@@ -68,16 +68,19 @@ def compare(
     Every contender draws new parameters in each round, and writes into reused memory.
 
     Args:
-        engine: the engine, whose policy the peers get too.
-        photographs: what the batch is made of; they repeat.
-        epoch: the engine's first epoch.
-        batch: the number of images, at most.
-        seconds: how long all rounds may take, in about.
-        say: a function that is told what is going on.
+        engine: Engine, whose policy the peers get too.
+        photographs: Photographs that the batch is made of; they repeat.
+        epoch: First epoch of the engine.
+        batch: Number of images, at most.
+        seconds: Time that all rounds take, in about.
+        say: Function that is told what is going on.
     """
     images = _batch(photographs, batch)
     ids = np.arange(len(images))
     plan = engine.plan([image.shape[:2] for image in images], ids, epoch)
+    policy = engine.policy
+    assert isinstance(plan, Plan), "the demo has no Views"
+    assert isinstance(policy, Policy)
     out = execute(plan, images)
     nbytes = measure.floor_bytes(plan)
     epochs = count(epoch)
@@ -85,7 +88,7 @@ def compare(
         "copy": measure.copier(),
         "augengine": lambda: engine(images, ids=ids, epoch=next(epochs), out=out),
     }
-    peer_works, missing = _peers(Policy(engine.policy), images, out, say)
+    peer_works, missing = _peers(policy, images, out, say)
 
     all_threads = torch.get_num_threads()
     rows = []
@@ -156,8 +159,8 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
     """Print the rows, the remarks on them, and what was measured on what machine.
 
     Args:
-        console: rich's console.
-        rows: what `compare` gave.
+        console: Console of rich.
+        rows: Rows that `compare` gave.
     """
     from rich import box
     from rich.table import Table

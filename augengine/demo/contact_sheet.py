@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .. import Engine, Op, Plan, Policy, sheet
+from .. import Batch, Engine, Plan, Policy, sheet
 from .photographs import Photograph
 
 if TYPE_CHECKING:
@@ -27,13 +26,15 @@ class Version(NamedTuple):
     pixels: np.ndarray
 
 
-def draw_versions(engine: Engine, photographs: Sequence[Photograph], epoch: int) -> list[Version]:
+def draw_versions(
+    engine: Engine[Batch], photographs: Sequence[Photograph], epoch: int
+) -> list[Version]:
     """VERSIONS epochs of one batch of photographs.
 
     Args:
-        engine: what augments them.
-        photographs: the batch; the ids are its positions.
-        epoch: the first epoch.
+        engine: Engine that augments them.
+        photographs: Photographs of the batch; the ids are their positions.
+        epoch: First epoch.
     """
     batches = (
         engine(
@@ -49,14 +50,14 @@ def draw_versions(engine: Engine, photographs: Sequence[Photograph], epoch: int)
 
 
 def contact_sheet(
-    engine: Engine, photographs: Sequence[Photograph], versions: Sequence[Version]
+    engine: Engine[Batch], photographs: Sequence[Photograph], versions: Sequence[Version]
 ) -> Image.Image:
     """A row for each photograph: the original, then its versions with what their plans say.
 
     Args:
-        engine: what augmented them, for the policy and the seed.
-        photographs: the originals.
-        versions: of all photographs, an epoch each.
+        engine: Engine that augmented them, for the policy and the seed.
+        photographs: Original photographs.
+        versions: Versions of all photographs, an epoch each.
     """
     rows = []
     for i, photograph in enumerate(photographs):
@@ -68,21 +69,12 @@ def contact_sheet(
             row.append(sheet.Tile(pixels[i], plan.explain(i), heading=f"epoch {plan.epoch}"))
         rows.append(row)
     first, last = versions[0].plan.epoch, versions[-1].plan.epoch
-    policy = Policy(engine.policy)
+    policy = engine.policy
+    assert isinstance(policy, Policy), "the demo has no Views"
     lines = [
-        " → ".join(_short_repr(op) for op in policy.transforms),
+        " → ".join(map(repr, policy.transforms)),
         f"seed {engine.seed}, epochs {first} … {last}, policy {policy.fingerprint}. "
         "Crops are height×width at (top, left) of the photograph; shifts are (right, down), pastes at "
         "(top, left), in pixels of the result.",
     ]
     return sheet.draw("One batch of photographs, augmented in one pass", lines, rows)
-
-
-def _short_repr(op: Op) -> str:
-    """The op with the arguments that are not the default."""
-    arguments = [
-        f"{spec.name}={getattr(op, spec.name)!r}"
-        for spec in fields(op)
-        if getattr(op, spec.name) != spec.default
-    ]
-    return f"{type(op).__name__}({', '.join(arguments)})"

@@ -49,11 +49,11 @@ def run(*, output: Path, size: int, seed: int, epoch: int, say: Callable[[str], 
     """What `augengine gallery` does.
 
     Args:
-        output: the picture, a PNG.
-        size: pixels a side of a tile.
-        seed: the engines' seed.
-        epoch: the epoch that is drawn.
-        say: a function that is told what is being drawn.
+        output: PNG file of the picture.
+        size: Pixels a side of a tile.
+        seed: Seed of the engines.
+        epoch: Epoch that is drawn.
+        say: Function that is told what is being drawn.
     """
     photographs = shipped_photographs()
     images, ids = [photograph.pixels for photograph in photographs], np.arange(len(photographs))

@@ -63,10 +63,10 @@ def interleaved(
     """Time contenders by turns, so that a busy moment of the machine meets all of them.
 
     Args:
-        contenders: the calls by name. Each is made once before, to warm up.
-        rounds: how often each is timed.
-        seconds: the time for all rounds. There are fewer, though not below three, if it is too short.
-        after: a function of (rounds done, rounds in all), called after each round.
+        contenders: Calls by name. Each is made once before, to warm up.
+        rounds: Number of times that each is timed.
+        seconds: Time for all rounds. There are fewer, though not below three, if it is too short.
+        after: Function of (rounds done, rounds in all), called after each round.
     """
     warm_up = sum(timed(work) for work in contenders.values())
     rounds = int(max(min(rounds, 3), min(rounds, seconds / max(warm_up, 1e-9))))
@@ -89,9 +89,9 @@ def floor_seconds(nbytes: int, copy: Timing, copy_bytes: int = COPY_BYTES) -> fl
     """The seconds in which memory can move nbytes.
 
     Args:
-        nbytes: bytes that are read or written.
-        copy: the timing of a copy.
-        copy_bytes: the bytes that it copies; it reads and writes them, so that they count twice.
+        nbytes: Bytes that are read or written.
+        copy: Timing of a copy.
+        copy_bytes: Bytes that it copies; it reads and writes them, so that they count twice.
     """
     return nbytes / (2 * copy_bytes / copy.median)
 
@@ -100,8 +100,8 @@ def floor_bytes(plan: Plan, itemsize: int = 1) -> int:
     """Source bytes that the plan needs, each counted once, + the bytes of its output.
 
     Args:
-        plan: the plan. What an opaque layer hides is not needed.
-        itemsize: bytes of a source value.
+        plan: Plan whose outputs are drawn. What an opaque layer hides is not needed.
+        itemsize: Bytes of a source value.
     """
     item = getattr(torch, plan.finish.dtype).itemsize
     return needed_pixels(plan) * plan.finish.channels * itemsize + int(np.prod(plan.shape)) * item

@@ -9,7 +9,7 @@ from the policy itself, so that all contenders draw from the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -32,9 +32,9 @@ from .. import (
     Resize,
     TrivialAugmentWide,
 )
+from ..aliases import Images
+from ..checks import several
 
-# What the libraries take: tensors (C, H, W), arrays (H, W, C), or one tensor (N, C, H, W); all uint8.
-Images = Sequence[torch.Tensor] | Sequence[np.ndarray] | torch.Tensor
 Work = Callable[[Images, torch.Tensor | None], torch.Tensor]
 
 
@@ -130,7 +130,7 @@ def albumentations(policy: Policy) -> Work:
                 return A.VerticalFlip(p=p)
             case RandomAffine(center=None, shear=None):
                 x, y = op.translate or (0, 0)
-                low, high = op.degrees
+                low, high = several(op.degrees)
                 return A.Affine(
                     rotate=(-high, -low),  # its positive angles are counter-clockwise
                     translate_percent={"x": (-x, x), "y": (-y, y)},

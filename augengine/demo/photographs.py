@@ -17,7 +17,7 @@ class Photograph:
     """A picture with its name.
 
     Args:
-        name: the name on the sheet.
+        name: Name on the sheet.
         pixels: uint8 (H, W, 3).
     """
 
@@ -30,9 +30,9 @@ class Folder:
     """What a folder holds.
 
     Args:
-        photographs: the pictures that were read.
+        photographs: Pictures that were read.
         unreadable: (name, reason) of each file that is no picture.
-        left: how many files were not opened.
+        left: Number of files that were not opened.
     """
 
     photographs: list[Photograph] = field(default_factory=list)
@@ -71,9 +71,9 @@ def read_folder(folder: Path, skip: Path | None = None, most: int = MOST_FILES) 
     Reading ends after MOST_BYTES of pixels. Hidden files are passed over.
 
     Args:
-        folder: the folder, which is searched with its subfolders.
-        skip: a file to pass over, such as an earlier sheet.
-        most: the number of pictures after which reading ends.
+        folder: Folder, which is searched with its subfolders.
+        skip: File to pass over, such as an earlier sheet.
+        most: Number of pictures after which reading ends.
 
     Raises:
         ValueError: when there is no such folder.

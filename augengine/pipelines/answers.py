@@ -25,11 +25,11 @@ def answers(run: Run, model: nn.Module, samples: Samples, policy: Policy) -> tor
     """The logits of all samples, in their order and the same in every process.
 
     Args:
-        run: the run, whose processes share the work.
-        model: images (n, C, H, W) → logits [n, classes]. It answers in evaluation mode, and comes
+        run: Run whose processes share the work.
+        model: Model, images (n, C, H, W) → logits [n, classes]. It answers in evaluation mode, and comes
             back in the mode that it had.
-        samples: what is answered.
-        policy: what is done to the images before; `evaluation_policy` adds no noise.
+        samples: Samples that are answered.
+        policy: Policy that the images go through; `evaluation_policy` adds no noise.
 
     Returns:
         [n, classes] float32, on the CPU.

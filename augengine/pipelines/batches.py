@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch.utils.data import DataLoader, Dataset
 
-from ..loading.batch import Batch, BatchOfViews
+from ..aliases import Ids
+from ..loading.batch import Batch
 from ..loading.collate import pack
 from ..loading.device_loader import DeviceLoader
-from ..loading.engine import Engine
+from ..loading.engine import BatchType, Engine
 from ..policy.keyed import Keyed
 from ..policy.policy import Policy
 from ..policy.views import Views
-from .data import Data, Images
-
-AnyBatch = TypeVar("AnyBatch", Batch, BatchOfViews)
+from .data import Data, ImageStore
 
 
 class Processes(Protocol):
@@ -39,20 +37,20 @@ class Samples(Dataset):
     """What one loader goes through: a dataset of (image, label row, id).
 
     Args:
-        images: the images of a `Data`.
+        images: Images of a `Data`.
         index: [n] ints, where in `images` each sample's image is.
         rows: [n, classes] float32, the label of each sample: hard, soft, or zeros where there is
             none. For zeros −Σ row · log p is no loss, and mixes stay right.
         ids: [n] ints, which key the samples' draws.
     """
 
-    images: Images
+    images: ImageStore
     index: np.ndarray
     rows: np.ndarray
     ids: np.ndarray
 
     @classmethod
-    def of(cls, data: Data, ids: ArrayLike, rows: np.ndarray | None = None) -> Samples:
+    def of(cls, data: Data, ids: Ids, rows: np.ndarray | None = None) -> Samples:
         """The images of these ids, with label rows [n, classes]; without rows they are unlabelled."""
         ids = np.asarray(ids)
         if rows is None:
@@ -96,9 +94,9 @@ def batches(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.
 
     Args:
         ids: [n] ints, the samples' identities.
-        batch_size: the most samples in a batch; sizes are as equal as can be.
-        seed: the run's seed.
-        epoch: the epoch, 0 or more.
+        batch_size: Largest number of samples in a batch; sizes are as equal as can be.
+        seed: Seed of the run.
+        epoch: Epoch, 0 or more.
 
     Returns:
         Arrays of positions in `ids`, each position once, in an order that (seed, epoch) shuffle.
@@ -109,17 +107,17 @@ def batches(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.
 
 
 @dataclass(frozen=True)
-class Part(Generic[AnyBatch]):
+class Part(Generic[BatchType]):
     """A process's part of a batch.
 
     Args:
-        batch: a `Batch`, or the `BatchOfViews` of a loader of `Views`.
+        batch: A `Batch`, or the `BatchOfViews` of a loader of `Views`.
         ids: [n] ints, the ids of its samples.
-        share: the weight of a sum over this part in the mean over the whole batch, where gradients
+        share: Weight of a sum over this part in the mean over the whole batch, where gradients
             are averaged over processes.
     """
 
-    batch: AnyBatch
+    batch: BatchType
     ids: np.ndarray
     share: float
 
@@ -135,19 +133,19 @@ class Part(Generic[AnyBatch]):
         return losses.sum() * self.share
 
 
-class Loader(Generic[AnyBatch]):
+class Loader(Generic[BatchType]):
     """Augmented batches: `loader.epoch(e)` yields this process's `Part` of each.
 
     The same samples meet the same plans in any number of processes.
 
     Args:
-        samples: what is gone through.
-        policy: what is done to the images. Of a Policy a part holds a `Batch`, of Views a
+        samples: Samples that are gone through.
+        policy: Policy or Views that augment the images. Of a Policy a part holds a `Batch`, of Views a
             `BatchOfViews`.
-        batch_size: samples in a batch of all processes together.
-        seed: the seed of the shuffle and of all draws.
-        workers: processes that load images.
-        accelerator: the device, the rank and the number of processes.
+        batch_size: Number of samples in a batch, of all processes together.
+        seed: Seed of the shuffle and of all draws.
+        workers: Number of processes that load images.
+        accelerator: Accelerator, for the device, the rank and the number of processes.
 
     Raises:
         ValueError: when a batch has fewer samples than there are processes.
@@ -180,11 +178,11 @@ class Loader(Generic[AnyBatch]):
         """The number of batches in an epoch."""
         return -(-len(self.samples) // self.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Part[AnyBatch]]:
+    def epoch(self, epoch: int) -> Iterator[Part[BatchType]]:
         """The parts of one pass over the samples."""
         yield from self._parts(self._batches(epoch), epoch)
 
-    def during(self, epoch: int, steps: int) -> Iterator[Part[AnyBatch]]:
+    def during(self, epoch: int, steps: int) -> Iterator[Part[BatchType]]:
         """The parts of `steps` batches, as many as another loader's epoch has.
 
         They are taken in as many passes as that needs. Every pass has draws of its own, which no other
@@ -199,7 +197,7 @@ class Loader(Generic[AnyBatch]):
     def _batches(self, epoch: int) -> list[np.ndarray]:
         return batches(self.samples.ids, self.batch_size, self.seed, epoch)
 
-    def _parts(self, whole: list[np.ndarray], epoch: int) -> Iterator[Part[AnyBatch]]:
+    def _parts(self, whole: list[np.ndarray], epoch: int) -> Iterator[Part[BatchType]]:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = [np.array_split(batch, world)[rank] for batch in whole]
         self.collate.set_epoch(epoch)
@@ -213,4 +211,4 @@ class Loader(Generic[AnyBatch]):
         )
         device_loader = DeviceLoader(loader, device=self.accelerator.device)
         for batch, positions, of_all in zip(device_loader, mine, whole, strict=True):
-            yield Part(cast(AnyBatch, batch), self.samples.ids[positions], world / len(of_all))
+            yield Part(cast(BatchType, batch), self.samples.ids[positions], world / len(of_all))

@@ -50,7 +50,8 @@ class Files(Sequence[np.ndarray]):
             ) from error
 
 
-Images = np.ndarray | Files
+# All images of a data set by id, in memory or decoded on access.
+ImageStore = np.ndarray | Files
 
 
 @dataclass(frozen=True)
@@ -58,23 +59,23 @@ class Data:
     """A data set, and the part that each of its images has.
 
     Args:
-        name: digits, cifar10, cifar100 or folder.
-        classes: the names of the classes.
+        name: Name in KINDS: digits, cifar10, cifar100 or folder.
+        classes: Names of the classes.
         images: images[id] is uint8 (H, W, C).
         truth: [n] ints, the class of each id, UNKNOWN where nobody knows it. What trains may look at
             truth[labelled] only.
-        labelled: ids of the training images whose label is used.
-        unlabelled: ids of the other training images.
-        test: ids of the test images.
-        size: pixels a side that models see.
-        mean: the mean of each channel, of values in [0, 1].
-        std: the standard deviation of each channel.
-        key: a hash of the images and the classes.
+        labelled: Ids of the training images whose label is used.
+        unlabelled: Ids of the other training images.
+        test: Ids of the test images.
+        size: Pixels a side that models see.
+        mean: Mean of each channel, of values in [0, 1].
+        std: Standard deviation of each channel.
+        key: Hash of the images and the classes.
     """
 
     name: str
     classes: tuple[str, ...]
-    images: Images
+    images: ImageStore
     truth: np.ndarray
     labelled: np.ndarray
     unlabelled: np.ndarray
@@ -96,7 +97,7 @@ class Data:
 class _Source(NamedTuple):
     """All images of a source, before any class or label is chosen."""
 
-    images: Images
+    images: ImageStore
     truth: np.ndarray  # [n] ints, UNKNOWN where a class is not known
     names: tuple[str, ...]  # of the classes
     test: np.ndarray  # [n] bool

@@ -81,8 +81,8 @@ def run(settings: Distill, *, resume: bool = False) -> dict[str, float]:
     """Train as the settings say.
 
     Args:
-        settings: the run's settings.
-        resume: whether the run in the settings' folder goes on.
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
 
     Returns:
         What results.json holds: the accuracies of student and teacher on the test images.

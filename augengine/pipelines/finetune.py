@@ -75,8 +75,8 @@ def run(settings: Finetune, *, resume: bool = False) -> dict[str, float]:
     """Train as the settings say.
 
     Args:
-        settings: the run's settings.
-        resume: whether the run in the settings' folder goes on.
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
 
     Returns:
         What results.json holds: the model's accuracy on the test images.

@@ -32,13 +32,13 @@ class Fit:
     A stage that was begun goes on from its last checkpoint, whose metrics it then repeats.
 
     Args:
-        run: the run, whose settings and folder hold.
-        stage: the stage's name.
-        model: what is trained; parameters without gradients are left alone.
-        groups: parameter groups with their learning rates.
-        steps: batches in an epoch.
-        test: a function that gives a model's accuracy, in [0, 1].
-        epochs: passes of the training; by default those of the run's settings.
+        run: Run that the training belongs to.
+        stage: Name of the stage.
+        model: Model that is trained; parameters without gradients are left alone.
+        groups: Parameter groups with their learning rates.
+        steps: Number of batches in an epoch.
+        test: Function that gives a model's accuracy, in [0, 1].
+        epochs: Number of passes of the training; by default those of the run's settings.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class Fit:
         """Learn from a batch.
 
         Args:
-            loss: this process's share of the batch's mean loss.
-            more: such shares of other quantities, for the metrics.
+            loss: This process's share of the batch's mean loss.
+            more: Such shares of other quantities, for the metrics.
         """
         self.run.accelerator.backward(loss)
         self.optimizer.step()
@@ -178,8 +178,8 @@ def warm_cosine(step: int, steps: int) -> float:
     """The share of the highest learning rate: linear for a tenth of the steps, then a cosine to 0.
 
     Args:
-        step: the step, from 0.
-        steps: the number of all steps.
+        step: Step, from 0.
+        steps: Number of all steps.
     """
     warm_up = max(1, round(WARM_UP * steps))
     if step < warm_up:

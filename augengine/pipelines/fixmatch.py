@@ -41,13 +41,13 @@ def fixmatch(
     """Train a model on labelled and unlabelled images. A stage that is finished is not trained again.
 
     Args:
-        run: the run that the stage belongs to.
-        stage: the stage's name.
-        data: the data set.
-        spec: the model, as `models.create` takes it.
-        policy: what is done to the labelled images.
+        run: Run that the stage belongs to.
+        stage: Name of the stage.
+        data: Data set.
+        spec: Model, as `models.create` takes it.
+        policy: Policy that augments the labelled images.
         threshold: τ, the least confidence of an answer that becomes a label, in [0, 1].
-        ratio: unlabelled images in a batch for each labelled one.
+        ratio: Unlabelled images in a batch for each labelled one.
         unlabelled_weight: λ, the weight of the unlabelled loss.
 
     Returns:

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+
+from ..aliases import Ids
 
 HEADER = 4096
 FORMAT = 1
@@ -35,14 +36,14 @@ class CacheKey:
     """What the answers depend on, besides epoch, sample id and look.
 
     Args:
-        teacher: the `models.fingerprint` of the teacher.
-        policy: the `Policy.fingerprint`.
-        data: a hash of the images by id.
-        seed: the engine's seed.
-        classes: the number of classes.
-        samples: the number of samples; ids lie in [0, samples).
-        top: the number of classes that are kept of each answer.
-        temperature: the temperature at which the classes that are not kept have the right share. If
+        teacher: The `models.fingerprint` of the teacher.
+        policy: The `Policy.fingerprint`.
+        data: Hash of the images by id.
+        seed: Seed of the engine.
+        classes: Number of classes.
+        samples: Number of samples; ids lie in [0, samples).
+        top: Number of classes that are kept of each answer.
+        temperature: Temperature at which the classes that are not kept have the right share. If
             all are kept it means nothing, and is 0.
     """
 
@@ -60,12 +61,12 @@ class LogitCache:
     """Answers by epoch, look and sample id, in a file; a `with` block flushes them at its end.
 
     Args:
-        file: the file, which is made if it does not exist.
-        key: what the answers depend on.
-        looks: the number of looks at each sample, each of which has plans of its own.
+        file: File, which is made if it does not exist.
+        key: Key of what the answers depend on.
+        looks: Number of looks at each sample, each of which has plans of its own.
 
     Attributes:
-        torn_rows: the number of rows found on opening whose checksum is wrong.
+        torn_rows: Number of rows found on opening whose checksum is wrong.
 
     Raises:
         ValueError: when the file is of another key, or is no cache.
@@ -86,13 +87,13 @@ class LogitCache:
         self._rows = self._map()
         self.torn_rows = self._drop_torn()
 
-    def read(self, epoch: int, ids: ArrayLike, look: int = 0) -> tuple[torch.Tensor, np.ndarray]:
+    def read(self, epoch: int, ids: Ids, look: int = 0) -> tuple[torch.Tensor, np.ndarray]:
         """Answers, as far as there are any.
 
         Args:
-            epoch: the epoch, 0 or more.
+            epoch: Epoch, 0 or more.
             ids: [n] ints in [0, samples).
-            look: which look at the samples, in [0, looks).
+            look: Number of the look at the samples, in [0, looks).
 
         Returns:
             Logits [n, classes] float32, NaN where there is no answer, and [n] bool, whether there is.
@@ -104,14 +105,14 @@ class LogitCache:
         logits[~present] = np.nan
         return torch.from_numpy(logits), present
 
-    def write(self, epoch: int, ids: ArrayLike, logits: torch.Tensor, look: int = 0) -> None:
+    def write(self, epoch: int, ids: Ids, logits: torch.Tensor, look: int = 0) -> None:
         """Keep answers.
 
         Args:
-            epoch: the epoch, 0 or more.
+            epoch: Epoch, 0 or more.
             ids: [n] ints in [0, samples).
             logits: [n, classes], of any float dtype and device.
-            look: which look at the samples, in [0, looks).
+            look: Number of the look at the samples, in [0, looks).
 
         Raises:
             ValueError: when a logit is not finite in float16.
@@ -136,11 +137,11 @@ class LogitCache:
         self._reach(int(places.max(initial=0)) + 1)
         self._rows[places] = rows
 
-    def missing(self, epochs: int, ids: ArrayLike, look: int = 0) -> int:
+    def missing(self, epochs: int, ids: Ids, look: int = 0) -> int:
         """How many answers for these ids the first `epochs` epochs lack."""
         return sum(int((~self.present(epoch, ids, look)).sum()) for epoch in range(epochs))
 
-    def present(self, epoch: int, ids: ArrayLike, look: int = 0) -> np.ndarray:
+    def present(self, epoch: int, ids: Ids, look: int = 0) -> np.ndarray:
         """[n] bool: for which of the ids there is an answer; arguments as of `read`."""
         return self._read_rows(epoch, ids, look)["check"] != 0
 
@@ -159,7 +160,7 @@ class LogitCache:
     ) -> None:
         self.flush()
 
-    def _places(self, epoch: int, ids: ArrayLike, look: int) -> np.ndarray:
+    def _places(self, epoch: int, ids: Ids, look: int) -> np.ndarray:
         """[n] ints: the numbers of the rows in the file."""
         ids = np.asarray(ids, np.int64)
         if len(ids) and not (0 <= ids.min() and ids.max() < self.key.samples):
@@ -173,7 +174,7 @@ class LogitCache:
             )
         return (epoch * self.looks + look) * self.key.samples + ids
 
-    def _read_rows(self, epoch: int, ids: ArrayLike, look: int) -> np.ndarray:
+    def _read_rows(self, epoch: int, ids: Ids, look: int) -> np.ndarray:
         """Copies of the rows, of zeros where the file ends before."""
         places = self._places(epoch, ids, look)
         rows = np.zeros(len(places), self.row_type)

@@ -44,11 +44,11 @@ def create(
         spec: NAME (random weights), pretrained:NAME (timm's weights, from a hub), NAME@FILE (weights in
             a .safetensors or .pth file of that model), or FILE.safetensors or a run's folder, as `save`
             writes them.
-        classes: how many classes the model tells apart.
-        channels: the images' channels.
-        dropout: the share of features dropped before the head, in [0, 1].
-        drop_path: the rate of stochastic depth, in [0, 1].
-        new_head: whether a head for other classes is replaced by a random one, or refused.
+        classes: Number of classes that the model tells apart.
+        channels: Number of channels of the images.
+        dropout: Share of features dropped before the head, in [0, 1].
+        drop_path: Rate of stochastic depth, in [0, 1].
+        new_head: Whether a head for other classes is replaced by a random one, or refused.
 
     Raises:
         ValueError: when there is no such model, or its weights do not fit.
@@ -151,9 +151,9 @@ def teacher(spec: str, *, classes: int, channels: int) -> nn.Module:
     """A frozen model with the head that it has, as a teacher is used.
 
     Args:
-        spec: the model, as `create` takes it.
-        classes: how many classes its head must have.
-        channels: the images' channels.
+        spec: Model, as `create` takes it.
+        classes: Number of classes that its head must have.
+        channels: Number of channels of the images.
 
     Raises:
         ValueError: when its classes are others.
@@ -194,11 +194,11 @@ def parameter_groups(
     """Parameter groups for AdamW; vectors, such as biases, are not decayed.
 
     Args:
-        model: a timm model. Parameters without gradients are left out.
-        lr: the head's learning rate.
-        weight_decay: the weight decay of matrices and kernels.
-        body: the body's learning rate, as a share of the head's.
-        layer_decay: the learning rate of each layer, as a share of the next one's (BEiT's way).
+        model: A timm model. Parameters without gradients are left out.
+        lr: Learning rate of the head.
+        weight_decay: Weight decay of matrices and kernels.
+        body: Learning rate of the body, as a share of the head's.
+        layer_decay: Learning rate of each layer, as a share of the next one's (BEiT's way).
     """
     head_ids = {id(parameter) for parameter in head(model).parameters()}
     groups: list[ParameterGroup] = []

@@ -22,8 +22,8 @@ def curves(metrics: Sequence[Metrics], file: Path) -> None:
     """Draw accuracy and loss over the epochs, a line for each stage; write the whole file or none.
 
     Args:
-        metrics: the lines of one run, with stage, epoch, accuracy and loss.
-        file: the PNG.
+        metrics: Lines of one run, with stage, epoch, accuracy and loss.
+        file: PNG file that is written.
     """
     from matplotlib.figure import Figure
 
@@ -53,9 +53,9 @@ def sheet(title: str, rows: Sequence[tuple[str, BatchSource]], file: Path) -> No
     """Draw rows of samples with their plans' words below.
 
     Args:
-        title: the sheet's title.
+        title: Title of the sheet.
         rows: (heading, batch), of the same samples from left to right.
-        file: the PNG.
+        file: PNG file that is written.
     """
     tiles = []
     for heading, source in rows:

@@ -43,7 +43,7 @@ def training_policy(name: str, data: Data) -> Policy:
     Args:
         name: "" for the default policy, "none" for the evaluation policy, "randaugment" or
             "trivialaugment" for the default one with these operations, or a YAML file.
-        data: the data set, whose size, mean and std a policy takes.
+        data: Data set, whose size, mean and std a policy takes.
 
     Raises:
         ValueError: when the name is none of these.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
+from ..aliases import Ids
 from .answers import answers
 from .batches import Samples
 from .data import UNKNOWN, Data
@@ -58,18 +58,18 @@ class PseudoLabels:
 
 
 def choose(
-    logits: torch.Tensor, ids: ArrayLike, *, threshold: float, balance: bool, soft: bool
+    logits: torch.Tensor, ids: Ids, *, threshold: float, balance: bool, soft: bool
 ) -> PseudoLabels:
     """Choose which answers become labels.
 
     Args:
         logits: [n, classes], a teacher's answers.
         ids: [n] ints, the ids of the images that are answered.
-        threshold: the least probability of the likeliest class, in [0, 1].
-        balance: whether every class gets as many samples as there are on average. A class with more
+        threshold: Least probability of the likeliest class, in [0, 1].
+        balance: Whether every class gets as many samples as there are on average. A class with more
             keeps its surest ones, a class with fewer repeats its own (Xie et al. 2020), and a class
             without any stays without.
-        soft: whether a label row is the distribution, or the likeliest class alone.
+        soft: Whether a label row is the distribution, or the likeliest class alone.
     """
     ids = np.asarray(ids)
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
@@ -102,14 +102,14 @@ def student_samples(
     """What a student learns from: the labelled images, and the unlabelled ones with a teacher's labels.
 
     Args:
-        run: the run that the stage belongs to.
-        stage: the student's stage, whose folder keeps the labels.
-        teacher: the model that labels.
-        data: the data set.
-        threshold: as of `choose`.
-        balance: as of `choose`.
-        soft: as of `choose`.
-        repeat: how often the labelled images come, for each time the others do.
+        run: Run that the stage belongs to.
+        stage: Student's stage, whose folder keeps the labels.
+        teacher: Model that labels.
+        data: Data set.
+        threshold: As of `choose`.
+        balance: As of `choose`.
+        soft: As of `choose`.
+        repeat: Number of times that the labelled images come, for each time the others do.
 
     Returns:
         The samples, and figures of the pseudo-labels for people.

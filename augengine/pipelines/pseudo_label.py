@@ -51,8 +51,8 @@ def run(settings: PseudoLabel, *, resume: bool = False) -> Results:
     """Train as the settings say.
 
     Args:
-        settings: the run's settings.
-        resume: whether the run in the settings' folder goes on.
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
 
     Returns:
         What results.json holds: accuracies on the test images, and figures of each round's labels.

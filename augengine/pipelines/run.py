@@ -40,9 +40,9 @@ class Run:
     finished has its model in the folder, and is not trained again when the run is resumed.
 
     Args:
-        settings: the pipeline's settings, which are written to the folder.
-        pipeline: the pipeline's name, for the folder's default name.
-        resume: whether the folder's run goes on, or a new one begins.
+        settings: Settings of the pipeline, which are written to the folder.
+        pipeline: Name of the pipeline, for the folder's default name.
+        resume: Whether the folder's run goes on, or a new one begins.
 
     Raises:
         ValueError: when a new run would write over another one, or there is none to resume.
@@ -106,9 +106,9 @@ class Run:
         """This process's part of the samples' batches.
 
         Args:
-            samples: what the loader goes through.
-            policy: what is done to the images.
-            times: the size of a batch, in batch sizes of the settings.
+            samples: Samples that the loader goes through.
+            policy: Policy that augments the images.
+            times: Size of a batch, in batch sizes of the settings.
         """
         return Loader(
             samples,
@@ -168,8 +168,8 @@ class Run:
         """Append a line, and draw the curves anew.
 
         Args:
-            line: the stage, the epoch and the figures of an evaluation.
-            step: how many batches the stage has learned from.
+            line: Stage, epoch and figures of an evaluation.
+            step: Number of batches that the stage has learned from.
         """
         if not self.is_main:
             return
@@ -184,7 +184,7 @@ class Run:
         """Draw what models saw, once a stage.
 
         Args:
-            stage: the stage's name.
+            stage: Name of the stage.
             rows: (title, a Batch or a function that gives one), of the same samples each.
         """
         file = self.stage(stage) / SHEET
@@ -235,8 +235,8 @@ def stage_seed(seed: int, stage: str) -> int:
     """The seed of torch's draws in a stage: a hash, so that stages of similar names differ.
 
     Args:
-        seed: the run's seed.
-        stage: the stage's name.
+        seed: Seed of the run.
+        stage: Name of the stage.
 
     Returns:
         An int in [0, 2³²), the same on every machine.

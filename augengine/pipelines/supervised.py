@@ -38,16 +38,16 @@ def supervised(
     """Train a model on samples with label rows. A stage that is finished is not trained again.
 
     Args:
-        run: the run that the stage belongs to.
-        stage: the stage's name.
-        data: the data set, for classes and test images.
-        spec: the model, as `models.create` takes it.
-        samples: what is learned.
-        policy: what is done to the images.
-        epochs: passes over the samples; by default those of the run's settings.
-        dropout: as of `models.create`.
-        drop_path: as of `models.create`.
-        teacher_policy: the policy under which a teacher labelled the samples. It adds a row to the
+        run: Run that the stage belongs to.
+        stage: Name of the stage.
+        data: Data set, for classes and test images.
+        spec: Model, as `models.create` takes it.
+        samples: Samples that are learned.
+        policy: Policy that augments the images.
+        epochs: Passes over the samples; by default those of the run's settings.
+        dropout: As of `models.create`.
+        drop_path: As of `models.create`.
+        teacher_policy: Policy under which a teacher labelled the samples. It adds a row to the
             contact sheet.
 
     Returns:

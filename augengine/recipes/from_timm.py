@@ -38,7 +38,7 @@ def from_timm(config: str, *, image_mean: Colour | None = None) -> Op:
     Args:
         config: "rand-…", "augmix-…", "3a", or "original", "originalr", "v0", "v0r", each of the four
             perhaps with "-mstd…".
-        image_mean: the fill, (r, g, b) or one number, in [0, 255]; None is timm's grey, 128. timm's
+        image_mean: Fill, (r, g, b) or one number, in [0, 255]; None is timm's grey, 128. timm's
             create_transform passes the mean of its images, in bytes.
 
     Returns:

@@ -53,9 +53,9 @@ def from_torchvision(
     - The noise of RandomErasing stays within [0, 1], about mid-grey before Normalize.
 
     Args:
-        transform: a Compose, a sequence of transforms, or one transform, of torchvision.transforms or
+        transform: Compose, a sequence of transforms, or one transform, of torchvision.transforms or
             its v2.
-        unfused: whether the first step that no op does is kept, with all steps after it, as a `Stage`
+        unfused: Whether the first step that no op does is kept, with all steps after it, as a `Stage`
             at the end. It calls them with one finished image after the other: a float tensor
             (C, H, W) in [0, 1], or uint8 where the pipeline had not converted yet; never a PIL image.
             The engine's dtype is then float32.

@@ -46,10 +46,10 @@ def imagenet(size: int = 224, *, train: bool = True, auto: Op | None = None) -> 
     and CutMix are left out), and for evaluation the defaults of its ImageClassification.
 
     Args:
-        size: pixels a side of the output.
-        train: whether the policy is for training. For evaluation the shorter edge becomes
+        size: Pixels a side of the output.
+        train: Whether the policy is for training. For evaluation the shorter edge becomes
             size · 256 / 224 pixels, and the middle is cut out and normalised.
-        auto: the automatic policy of the training; None is TrivialAugmentWide.
+        auto: Automatic policy of the training; None is TrivialAugmentWide.
 
     Returns:
         A Policy.
@@ -82,7 +82,7 @@ def deit3(size: int = 224) -> Policy:
     are mixed, so that an `Engine` of it needs num_classes.
 
     Args:
-        size: pixels a side of the output.
+        size: Pixels a side of the output.
 
     Returns:
         A Policy.
@@ -113,8 +113,8 @@ def cifar(size: int = 32, *, train: bool = True) -> Policy:
     Cubuk et al. 2020.
 
     Args:
-        size: pixels a side of the output.
-        train: whether the policy is for training. For evaluation it resizes and normalises.
+        size: Pixels a side of the output.
+        train: Whether the policy is for training. For evaluation it resizes and normalises.
 
     Returns:
         A Policy.
@@ -149,9 +149,9 @@ def fixmatch(
     is that of Sohn et al. 2020, the operations' ranges are those of USB (Wang et al. 2022).
 
     Args:
-        size: pixels a side of the outputs.
-        mean: the mean of each channel, of values in [0, 1].
-        std: the standard deviation of each channel.
+        size: Pixels a side of the outputs.
+        mean: Mean of each channel, of values in [0, 1].
+        std: Standard deviation of each channel.
 
     Returns:
         Views with the names `weak` and `strong`.
@@ -178,9 +178,9 @@ def simclr(size: int = 224, *, views: int = 2, strength: float = 1.0) -> Views:
     The numbers are those of Chen et al. 2020, appendix A.
 
     Args:
-        size: pixels a side of the outputs.
-        views: the number of views.
-        strength: the paper's s, which the ranges of the colour distortion are multiplied with.
+        size: Pixels a side of the outputs.
+        views: Number of views.
+        strength: Factor s of the paper, which the ranges of the colour distortion are multiplied with.
 
     Returns:
         Views with the name `views`.
@@ -207,7 +207,7 @@ def byol(size: int = 224) -> Views:
     The numbers are those of Grill et al. 2020, appendix B.
 
     Args:
-        size: pixels a side of the outputs.
+        size: Pixels a side of the outputs.
 
     Returns:
         Views with the names `first` and `second`.
@@ -231,9 +231,9 @@ def dino(size: int = 224, *, local_size: int = 96, local_crops: int = 8) -> View
     The numbers are those of Caron et al. 2021 and its code.
 
     Args:
-        size: pixels a side of the global views.
-        local_size: pixels a side of the local views.
-        local_crops: the number of local views.
+        size: Pixels a side of the global views.
+        local_size: Pixels a side of the local views.
+        local_crops: Number of local views.
 
     Returns:
         Views with the names `globals` and `locals`.
@@ -289,7 +289,7 @@ def noisy_student(size: int = 224) -> Policy:
     the model's.
 
     Args:
-        size: pixels a side of the output.
+        size: Pixels a side of the output.
 
     Returns:
         A Policy.
@@ -317,7 +317,7 @@ def detection(size: int = 640) -> Policy:
     [0, 1]. `ae.boxes(plan, …)` moves the boxes along.
 
     Args:
-        size: pixels a side of the output.
+        size: Pixels a side of the output.
 
     Returns:
         A Policy.
