@@ -14,7 +14,7 @@ WARM_UP = 3  # rounds; a heap that keeps what is freed takes two to grow
 
 def pytest_addoption(parser):
     group = parser.getgroup("augengine")
-    group.addoption("--batch", type=int, default=128, help="how many crops of photographs")
+    group.addoption("--batch", type=int, default=128, help="number of crops of photographs")
     group.addoption("--rounds", type=int, default=9, help="rounds of each contender")
     group.addoption("--json", help="write the measured seconds to this file")
 
@@ -25,7 +25,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_core():
-    """For torch, and so for us; for OpenCV; and for NumPy's libraries nothing here asks."""
+    """Let torch, and so augengine, and OpenCV use one thread. Nothing here uses NumPy's libraries."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -57,8 +57,10 @@ def copy():
 
 @pytest.fixture
 def race(request, benchmark):
-    """race(work, {name: other}, rounds): benchmark `work`; before each of its rounds the others run,
-    timed. Returns {"work": Timing, name: Timing, …}."""
+    """race(work, {name: other}, rounds): benchmark `work`, and time the others before each of its rounds.
+
+    Returns {"work": Timing, name: Timing, …}.
+    """
 
     def race(work, others=None, rounds=None):
         others = others or {}
@@ -70,8 +72,8 @@ def race(request, benchmark):
                 seconds[name].append(measure.timed(other))
 
         benchmark.pedantic(work, setup=before, rounds=rounds, warmup_rounds=WARM_UP)
-        counted = {name: measure.Timing(tuple(taken[WARM_UP:])) for name, taken in seconds.items()}
-        return {"work": measure.Timing(tuple(benchmark.stats.stats.data)), **counted}
+        timings = {name: measure.Timing(tuple(each[WARM_UP:])) for name, each in seconds.items()}
+        return {"work": measure.Timing(tuple(benchmark.stats.stats.data)), **timings}
 
     return race
 

@@ -20,6 +20,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.transforms import InterpolationMode
 
 import augengine as ae
+from augengine.policy import ops
 from augengine.policy.ops import spaces
 from augengine.recipes.from_timm import from_timm
 from augengine.recipes.from_torchvision import from_torchvision
@@ -225,7 +226,7 @@ def test_a_step_becomes_its_op(case, tv):
 
 def test_every_op_that_is_torchvisions_too_is_in_the_list_of_cases():
     said = {type(op).__name__ for _, op in SAME.values()} | {"Compose", "RandomChoice"}
-    shared = {name for name in ae.ops.__all__ if hasattr(v2, name)}
+    shared = {name for name in ops.__all__ if hasattr(v2, name)}
     assert shared <= said
 
 
@@ -821,9 +822,9 @@ def test_the_name_of_a_policy_with_unfused_steps_is_the_same_tomorrow():
 
 
 def test_torchvision_is_not_imported_before_it_is_needed():
-    code = "import sys, augengine.from_torchvision, augengine.from_timm\nprint(*sys.modules)"
+    code = "import sys, augengine.recipes.from_torchvision, augengine.recipes.from_timm\nprint(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert "augengine.from_torchvision" in loaded
+    assert "augengine.recipes.from_torchvision" in loaded
     assert not {"torchvision", "timm", "PIL"} & set(loaded)
 
 
