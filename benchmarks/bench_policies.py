@@ -11,6 +11,7 @@ import augengine as ae
 from augengine.demo import measure, peers
 from augengine.kernels.allocate import empty
 
+from .race import spread_of
 from .workloads import OUTPUT, POLICIES
 
 PEERS = {
@@ -62,6 +63,7 @@ def policy_row(policy, images, times):
         "policy": policy,
         "images": len(images),
         "seconds": times["work"].seconds,
+        "spread": spread_of(times),
         "floor": measure.floor_seconds(measure.floor_bytes(plan), times["copy"]),
     }
 
@@ -72,8 +74,7 @@ def sizes_of(images):
 
 @pytest.mark.parametrize("reuse", [True, False], ids=["out=", "new batch"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_engine(benchmark, policy, reuse, images, copy, race, record):
-    benchmark.group = policy
+def test_engine(policy, reuse, images, copy, race, record):
     times = race(engine_call(POLICIES[policy], images, reuse), {"copy": copy})
     name = f"augengine, {'out=' if reuse else 'new batch'}"
     record(name=name, **policy_row(policy, images, times))
@@ -81,17 +82,15 @@ def test_engine(benchmark, policy, reuse, images, copy, race, record):
 
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_peer(benchmark, policy, peer, images, copy, race, record):
-    benchmark.group = policy
+def test_peer(policy, peer, images, copy, race, record):
     ours = engine_call(POLICIES[policy], images, reuse=True)
     times = race(peer_call(peer, POLICIES[policy], images), {"copy": copy, "ours": ours})
     record(name=peer, ours=times["ours"].seconds, **policy_row(policy, images, times))
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_executor_alone(benchmark, policy, images, copy, race, record):
+def test_executor_alone(policy, images, copy, race, record):
     """The kernel with its plan at hand, as a multiple of the floor."""
-    benchmark.group = policy
     plan = ae.Engine(POLICIES[policy]).plan(sizes_of(images), np.arange(len(images)))
     out = reused_batch(len(images))
     times = race(lambda: ae.execute(plan, images, out=out), {"copy": copy})

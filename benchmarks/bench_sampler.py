@@ -7,15 +7,15 @@ import augengine as ae
 from augengine.policy.keyed import Keyed
 
 from .bench_policies import engine_call, sizes_of
+from .race import spread_of
 from .workloads import POLICIES
 
 pytestmark = pytest.mark.usefixtures("checked")
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_sampler(benchmark, policy, images, race, record):
+def test_sampler(policy, images, race, record):
     """engine.plan at twice the batch, so 256; judged: at most 5 % of the engine's time."""
-    benchmark.group = "sampler"
     images = np.concatenate([images, images])
     engine, sizes, ids = ae.Engine(POLICIES[policy]), sizes_of(images), np.arange(len(images))
     epoch = iter(range(1 << 62))
@@ -25,12 +25,13 @@ def test_sampler(benchmark, policy, images, race, record):
         name=f"sampler at batch {len(images)}, {policy}",
         seconds=times["work"].seconds,
         engine=times["engine"].seconds,
+        spread=spread_of(times),
     )
 
 
-def test_draws(benchmark, race, record):
+def test_draws(race, record):
     """256 samples × 32 uniform numbers; judged: well under a millisecond."""
-    benchmark.group = "draws"
     draws = Keyed(seed=0, epoch=0, ids=np.arange(256))
     times = race(lambda: draws.uniform(0, 32), rounds=100)
-    record(name="256 × 32 Philox draws", seconds=times["work"].seconds)
+    seconds = times["work"].seconds
+    record(name="256 × 32 Philox draws", seconds=seconds, spread=spread_of(times))

@@ -7,14 +7,13 @@ import torch
 
 from augengine.demo import measure
 
+from . import race as races
 from . import report, workloads
-
-WARM_UP = 3  # rounds; a heap that keeps what is freed takes two to grow
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("augengine")
-    group.addoption("--batch", type=int, default=128, help="number of crops of photographs")
+    group.addoption("--batch", type=int, default=128, help="how many crops of photographs")
     group.addoption("--rounds", type=int, default=9, help="rounds of each contender")
     group.addoption("--json", help="write the measured seconds to this file")
 
@@ -25,7 +24,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_core():
-    """Let torch, and so augengine, and OpenCV use one thread. Nothing here uses NumPy's libraries."""
+    """For torch, and so for us; for OpenCV; and for NumPy's libraries nothing here asks."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -56,24 +55,13 @@ def copy():
 
 
 @pytest.fixture
-def race(request, benchmark):
-    """race(work, {name: other}, rounds): benchmark `work`, and time the others before each of its rounds.
-
-    Returns {"work": Timing, name: Timing, …}.
-    """
+def race(request):
+    """race(work, {name: other}, rounds): before each round of `work` the others run, timed; see race.py.
+    Returns {"work": Timing, name: Timing, …}."""
 
     def race(work, others=None, rounds=None):
-        others = others or {}
         rounds = rounds or request.config.getoption("--rounds")
-        seconds = {name: [] for name in others}
-
-        def before():
-            for name, other in others.items():
-                seconds[name].append(measure.timed(other))
-
-        benchmark.pedantic(work, setup=before, rounds=rounds, warmup_rounds=WARM_UP)
-        timings = {name: measure.Timing(tuple(each[WARM_UP:])) for name, each in seconds.items()}
-        return {"work": measure.Timing(tuple(benchmark.stats.stats.data)), **timings}
+        return races.race({**(others or {}), "work": work}, rounds)
 
     return race
 
@@ -93,3 +81,5 @@ def pytest_terminal_summary(terminalreporter, config):
         with open(path, "w", encoding="utf-8") as file:
             json.dump(content, file)
     terminalreporter.write_line("\n" + report.markdown(content))
+    for line in report.refusals(content):
+        terminalreporter.write_line(line, red=True)

@@ -1,8 +1,9 @@
 """The report of the benchmarks: a table for each policy, with a row for each contender and heap.
 
-A run is {"heap", "rows"}. A row has "name" and "seconds" (of each round). A row of a policy also has
-"policy", "images" and "floor" (seconds), and a peer's row "ours", our rounds among its own. The
-sampler's row has "engine", the whole engine's rounds among its own.
+A run is {"heap", "rows"}. A row has "name", "seconds" (of each round) and "spread" (of its race). A row
+of a policy also has "policy", "images" and "floor" (seconds), and a peer's row "ours", our rounds among
+its own. The sampler's row has "engine", the whole engine's rounds among its own. A row whose spread is
+too large has no numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from statistics import median
 
 from augengine.demo import measure
 from augengine.demo.measure import Timing
+
+from .race import ATTEMPTS, MOST_SPREAD
 
 # Freed memory is kept and used again; without these glibc returns a batch to the system and
 # page-faults the next one in.
@@ -70,9 +73,32 @@ def markdown(content: dict) -> str:
     parts.append(
         "Medians of n rounds; ±: half the distance of the quartiles. × floor: of the time to copy the "
         "bytes that must be read and written, measured in the same rounds. A ratio is that of a "
-        "peer's median and ours, in rounds taken by turns."
+        "peer's median and ours, in rounds taken by turns. No result: the spread stayed above "
+        f"{100 * MOST_SPREAD:.0f} % in {ATTEMPTS} attempts."
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def refused(row: dict) -> str:
+    """What stands in place of a row's numbers, or nothing."""
+    spread = row["spread"]
+    return f"no result (spread {100 * spread:.0f} %)" if spread > MOST_SPREAD else ""
+
+
+def refusals(content: dict) -> list[str]:
+    """A line for each row that has no numbers, and what to do about it."""
+    lines = [
+        f"{row.get('policy', 'others')}, {row['name']}, {run['heap']} heap: {said}"
+        for run in content["runs"]
+        for row in run["rows"]
+        if (said := refused(row))
+    ]
+    if lines:
+        lines.append(
+            f"{len(lines)} without a result: in {ATTEMPTS} attempts the spread was above "
+            f"{100 * MOST_SPREAD:.0f} %. Measure again on a machine that does nothing else."
+        )
+    return lines
 
 
 def _policy_table(policy: str, runs: list[dict]) -> str:
@@ -83,6 +109,9 @@ def _policy_table(policy: str, runs: list[dict]) -> str:
             if row.get("policy") != policy:
                 continue
             timing = Timing(tuple(row["seconds"]))
+            if said := refused(row):
+                table.append([row["name"], run["heap"], said, "", "", "", str(len(timing))])
+                continue
             ratio = f"{timing.median / median(row['ours']):.2f}× as fast" if "ours" in row else ""
             table.append(
                 [
@@ -99,6 +128,8 @@ def _policy_table(policy: str, runs: list[dict]) -> str:
 
 
 def _single_row(row: dict) -> str:
+    if refusal := refused(row):
+        return f"{row['name']}: {refusal}"
     text = f"{row['name']}: {1e3 * median(row['seconds']):.2f} ms"
     if "engine" in row:
         text += (

@@ -9,6 +9,14 @@ import torch
 import augengine as ae
 from augengine.kernels import CPU_EXECUTORS
 
+
+def quick_or_thorough(quick, thorough, unpack=False):
+    """Values for parametrize: those of every run, then those of a thorough one alone. unpack: each
+    value holds one for each of several arguments."""
+    rows = thorough if unpack else [(value,) for value in thorough]
+    return [*quick, *(pytest.param(*row, marks=pytest.mark.thorough) for row in rows)]
+
+
 each_executor = pytest.mark.parametrize("executor", CPU_EXECUTORS)
 
 

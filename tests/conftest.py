@@ -1,10 +1,86 @@
-"""What every test may rely on. Markers are declared in pyproject.toml."""
+"""What every test may rely on: which tests run, in which processes, with what threads.
+
+Markers are declared in pyproject.toml.
+"""
+
+import os
+import subprocess
+import sys
+from hashlib import sha1
+from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+from interpreter import Interpreter
+
+from augengine.kernels.cpu import executor as cpu
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+# Of the examples that a test of generated cases names (cases.py), so many percent are drawn.
+PERCENT = {"quick": 20, "thorough": 100}
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough", action="store_true", help="also the tests marked so, and every example"
+    )
+
+
+def pytest_configure(config):
+    for name, percent in PERCENT.items():
+        settings.register_profile(
+            name,
+            max_examples=percent,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        )
+    settings.load_profile("thorough" if config.getoption("thorough") else "quick")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        config.pluginmanager.register(Interpreter(Path(__file__).parent / "interpreted"))
+    if config.getoption("numprocesses", None):
+        # The workers inherit it: side by side, each takes one core.
+        for name in THREADS:
+            os.environ.setdefault(name, "1")
+        if not hasattr(config, "workerinput") and not config.option.collectonly:
+            config.pluginmanager.register(Warm())
+
+
+class Warm:
+    """Compiles the CPU kernel while pytest-xdist's workers collect, or each of them would compile it.
+
+    A plugin of the process that starts the workers. It leaves a kernel alone that is in the cache.
+    """
+
+    def __init__(self):
+        # numba files what it compiles by the folder of the sources.
+        here = Path(cpu.__file__).parent
+        folder = cpu._cache_folder() / f"{here.name}_{sha1(str(here).encode()).hexdigest()}"
+        self.running = []
+        if len([*folder.glob("draw.draw-*.nbc")]) < 2:
+            for dtype in ("uint8", "float32"):
+                self.running.append(subprocess.Popen([sys.executable, "-c", COMPILE, dtype]))
+
+    def pytest_xdist_node_collection_finished(self):
+        while self.running:
+            self.running.pop().wait()
+
+
+COMPILE = """
+import sys, torch, augengine as ae
+images = torch.zeros(1, 3, 9, 9, dtype=getattr(torch, sys.argv[1]))
+ops = [ae.RandomRotation(9), ae.GaussianBlur(3), ae.RandomEqualize(1)]
+ae.Engine(ops, executor="cpu")(images, ids=[0])
+"""
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     if torch.cuda.is_available():
         return
     skip = pytest.mark.skip(reason="needs a GPU: torch.cuda.is_available() is false")

@@ -17,37 +17,36 @@ from augengine.demo.measure import Timing
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """One round of each benchmark on four crops: (the process, what it wrote)."""
-    pytest.importorskip("pytest_benchmark")
-    path = tmp_path_factory.mktemp("bench") / "rows.json"
+def run_benchmarks(path, *arguments):
+    """One round of each benchmark on four crops: (the process, the rows that it wrote)."""
     command = [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"]
-    command += ["--batch", "4", "--rounds", "1", "--json", str(path)]
+    command += ["--batch", "4", "--rounds", "1", "--json", str(path), *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done, json.loads(path.read_text("utf-8"))
-
-
-def test_every_benchmark_runs(smoke):
-    done, content = smoke
-    (run,) = content["runs"]
+    (run,) = json.loads(path.read_text("utf-8"))["runs"]
     assert run["heap"] == "ordinary"
     assert all(min(row["seconds"]) > 0 for row in run["rows"])
-    for policy in ("crop + flip", "affine + flip + brightness"):
-        rows = {row["name"]: row for row in run["rows"] if row.get("policy") == policy}
-        ours = {"augengine, out=", "augengine, new batch", "augengine's executor alone"}
-        assert ours | {"torchvision v2", "kornia"} <= set(rows)
-        assert all(row["floor"] > 0 and row["images"] == 4 for row in rows.values())
-        assert all(len(row["ours"]) == 1 for name, row in rows.items() if name not in ours)
-    assert "256 × 32 Philox draws" in done.stdout
     assert "images/s" in done.stdout
+    return done, run["rows"]
+
+
+OURS = {"augengine, out=", "augengine, new batch", "augengine's executor alone"}
+
+
+@pytest.mark.thorough
+def test_every_benchmark_runs(tmp_path):
+    done, rows = run_benchmarks(tmp_path / "rows.json")
+    for policy in ("crop + flip", "affine + flip + brightness"):
+        table = {row["name"]: row for row in rows if row.get("policy") == policy}
+        assert OURS | {"torchvision v2", "kornia"} <= set(table)
+        assert all(row["floor"] > 0 and row["images"] == 4 for row in table.values())
+        assert all(len(row["ours"]) == 1 for name, row in table.items() if name not in OURS)
+    assert "256 × 32 Philox draws" in done.stdout
 
 
 def test_no_number_on_red(tmp_path):
     """A difference from torchvision stops every benchmark before it measures."""
-    pytest.importorskip("pytest_benchmark")
     (tmp_path / "wrong.py").write_text(
         "import augengine.kernels as kernels\n"
         "right = kernels.execute\n"
@@ -77,18 +76,83 @@ def test_the_report_says_ratios_of_medians(monkeypatch):
     from benchmarks import report
 
     row = {
-        "policy": "p", "name": "peer", "images": 10, "floor": 0.5,
-        "seconds": [2, 4, 9], "ours": [1, 2, 2],
+        "policy": "p", "name": "peer", "images": 10, "floor": 0.5, "spread": 0.15,
+        "seconds": [3, 4, 4.4], "ours": [1, 2, 2],
     }  # fmt: skip
-    sampler = {"name": "sampler", "seconds": [0.001], "engine": [0.1]}
+    sampler = {"name": "sampler", "seconds": [0.001], "engine": [0.1], "spread": 0}
     machine = {"cpu": "a CPU", "versions": "Python 3", "date": "2026-01-01"}
     runs = [{"heap": "reused", "rows": [row, sampler]}]
     text = report.markdown({"machine": machine, "runs": runs})
     (line,) = (line for line in text.splitlines() if "| peer" in line)
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    # 10 images in 4 s; quartiles 3 and 6.5; eight floors; 4 s against 2 s.
-    assert cells == ["peer", "reused", "2", "44 %", "8.0", "2.00× as fast", "3"]
+    # 10 images in 4 s; quartiles 3.5 and 4.2; eight floors; 4 s against 2 s.
+    assert cells == ["peer", "reused", "2", "9 %", "8.0", "2.00× as fast", "3"]
     assert "sampler: 1.00 ms, 1.0 % of the engine's time (reused heap)" in text
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """clock(seconds, …): what each timed call takes, in order; the calls that were not yet made."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+    def set_to(*seconds):
+        left = list(seconds)
+        monkeypatch.setattr(measure, "timed", lambda work: left.pop(0))
+        return left
+
+    return set_to
+
+
+def test_a_busy_race_is_run_again_and_the_steadiest_counts(clock):
+    from benchmarks.race import ATTEMPTS, WARM_UP, race
+
+    warm = [99.0] * WARM_UP
+    busy, calm, never = [1.0, 2.0, 9.0], [1.0, 1.1, 1.2], [7.0] * 20
+    left = clock(*warm, *busy, *warm, *calm, *never)
+    assert race({"work": None}, rounds=3) == {"work": Timing(tuple(calm))}
+    assert left == never, "a steady race is the last"
+    worse = [1.0, 2.0, 19.0]
+    left = clock(*warm, *worse, *warm, *busy, *(warm + worse) * (ATTEMPTS - 2), *never)
+    assert race({"work": None}, rounds=3) == {"work": Timing(tuple(busy))}
+    assert left == never, "and there is an end"
+    # A steady work beside an unsteady peer makes no ratio.
+    rounds = [1.0, 1.0, 5.0, 1.0, 9.0, 1.0]
+    left = clock(*[1.0] * 2 * WARM_UP, *rounds, *[1.0] * 2 * (WARM_UP + 3), *never)
+    assert race({"peer": None, "work": None}, rounds=3)["peer"].seconds == (1, 1, 1)
+    assert left == never
+
+
+def test_a_row_that_stays_unsteady_has_no_result(clock, tmp_path, monkeypatch, capsys):
+    clock()
+    from benchmarks import __main__ as main
+
+    row = {"name": "peer", "policy": "p", "images": 10, "floor": 0.5, "seconds": [2, 4, 9]}
+    rows = [row | {"spread": 6.41, "ours": [1, 1, 2]}, row | {"spread": 0.15, "name": "steady"}]
+    rows += [{"name": "sampler", "seconds": [1, 2], "engine": [1, 1], "spread": 0.16}]
+    machine = {"cpu": "a CPU", "versions": "Python 3", "date": "2026-01-01"}
+
+    def measured(command, **how):
+        path = command[command.index("--json") + 1]
+        content = {"machine": machine, "runs": [{"heap": path.stem, "rows": rows}]}
+        path.write_text(json.dumps(content), "utf-8")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(main.subprocess, "run", measured)
+    monkeypatch.setattr(main, "RESULT", tmp_path / "results" / "cpu.md")
+    assert main.main([]) == 1
+    text = main.RESULT.read_text("utf-8")
+    for heap in ("ordinary", "reused"):
+        (line,) = (line for line in text.splitlines() if "| peer" in line and heap in line)
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells == ["peer", heap, "no result (spread 641 %)", "", "", "", "3"]
+        assert f"- sampler: no result (spread 16 %) ({heap} heap)" in text
+    assert text.count("steady") == 2
+    said = capsys.readouterr().out
+    assert "p, peer, reused heap: no result" in said
+    assert "4 without a result" in said
+    assert main.main(["--rounds=3"]) == 1
+    rows[:] = rows[1:2]
+    assert main.main([]) == 0
 
 
 def plan_of(*ops, sizes=((20, 30),), **arguments):

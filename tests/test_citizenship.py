@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from cases import plan_of
+from cases import plan_of, quick_or_thorough
 from photos import patches
 from test_loader import COUNT, VIEWS, Pictures
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -67,7 +67,7 @@ def test_plans_of_a_policy_have_tensors_of_one_shape():
     assert len(tensors[0]) == len(IMAGES)
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", quick_or_thorough(["aot_eager"], ["inductor"]))
 def test_augmentation_and_model_compile_as_one_graph(model, backend):
     counter = CompileCounterWithBackend(backend)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from cases import assert_close, plan_of, with_steps
+from generated import tolerance_of
 from photos import patches
-from test_parity import _tolerance
 
 import augengine as ae
 from augengine import kernels
@@ -178,7 +178,7 @@ def test_the_gpu_draws_what_torch_draws(dtype, channels_last):
     chosen = ops if dtype != "uint8" else ops[:-1]
     plan = plan_of(chosen, images, dtype=dtype, channels_last=channels_last)
     got = ae.execute(plan, images.cuda())
-    assert_close(got.cpu(), ae.execute(plan, images, executor="torch"), _tolerance(plan))
+    assert_close(got.cpu(), ae.execute(plan, images, executor="torch"), tolerance_of(plan))
 
 
 @pytest.mark.gpu
@@ -202,7 +202,7 @@ def test_each_kind_of_view_on_a_gpu(op):
         ae.execute(plan, images.cuda()).cpu(),
         ae.execute(plan, images, executor="torch"),
     )
-    assert ((got - expected).abs() > _tolerance(plan)).float().mean() < 2e-3
+    assert ((got - expected).abs() > tolerance_of(plan)).float().mean() < 2e-3
 
 
 @pytest.mark.gpu

@@ -2,10 +2,8 @@
 
 import ast
 import graphlib
-import json
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -150,32 +148,26 @@ def test_every_folder_is_packaged():
 
 
 IMPORT_AFTER_TORCH = """
-import json, sys, time, torch
+import sys, torch
 before = set(sys.modules)
-start = time.perf_counter()
 import augengine
-seconds = time.perf_counter() - start
-print(json.dumps([seconds, sorted({name.partition(".")[0] for name in set(sys.modules) - before})]))
+print(*set(sys.modules) - before)
 """
+# Of ours, what only some programs need. The executors come with the first batch.
+LATER = ("pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
 
 
-@pytest.fixture(scope="module")
-def fresh_imports():
-    """(seconds, top-level packages) that `import augengine` adds to torch's, in three processes."""
-    return [
-        json.loads(subprocess.check_output([sys.executable, "-c", IMPORT_AFTER_TORCH], text=True))
-        for _ in range(3)
-    ]
-
-
-def test_import_leaves_the_heavy_packages_alone(fresh_imports):
-    for _, packages in fresh_imports:
-        assert "augengine" in packages
-        assert not LAZY & set(packages)
-
-
-def test_import_takes_under_300_ms(fresh_imports):
-    assert statistics.median(seconds for seconds, _ in fresh_imports) < 0.3
+def test_import_loads_little():
+    """Beside torch no package but ours, so that `import augengine` costs a fraction of torch's."""
+    code = [sys.executable, "-c", IMPORT_AFTER_TORCH]
+    loaded = subprocess.check_output(code, text=True).split()
+    packages = {name.partition(".")[0] for name in loaded}
+    assert "augengine" in packages
+    assert not LAZY & packages
+    assert packages - sys.stdlib_module_names == {"augengine"}
+    ours = {name.removeprefix("augengine.") for name in loaded if name.startswith("augengine.")}
+    assert "kernels.operator" in ours
+    assert not [name for name in ours if f"{name}.".startswith(tuple(f"{n}." for n in LATER))]
 
 
 @pytest.mark.parametrize("name", getattr(augengine, "__all__", ["__all__"]))
@@ -213,7 +205,7 @@ def test_no_path_or_host_of_a_machine():
     assert not found, "\n".join(found)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sdist_and_wheel_hold_the_package(tmp_path):
     """A wheel built from the sdist holds all our files, kernels too, and works."""
     source, out, site = tmp_path / "source", tmp_path / "out", tmp_path / "site"

@@ -10,20 +10,24 @@ import pytest
 from augengine.kernels.cpu import executor as cpu
 
 FIRST_CALL = """
-import json, sys, time, torch, augengine as ae
+import json, sys, torch, augengine as ae
 images = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
 engine = ae.Engine([ae.RandomResizedCrop(32), ae.RandomRotation(20)], executor=sys.argv[1])
 before = "numba" in sys.modules
-start = time.perf_counter()
 total = engine(images, ids=[0, 1]).images.sum().item()
-seconds = time.perf_counter() - start
 again = engine(images, ids=[0, 1]).images.sum().item()
-print(json.dumps([seconds, before, "numba" in sys.modules, total == again]))
+compiled = cached = 0
+if sys.argv[1] == "cpu":
+    from augengine.kernels.cpu.draw import draw
+    compiled = sum(draw.stats.cache_misses.values())
+    cached = sum(draw.stats.cache_hits.values())
+print(json.dumps([[compiled, cached], before, "numba" in sys.modules, total == again]))
 """
 
 
 def first_call(executor="cpu", **env):
-    """seconds, whether numba was loaded before and after, same result twice, and stderr."""
+    """[kernels compiled, kernels from the cache], whether numba was loaded before and after the call,
+    whether a second call gave the same, and stderr."""
     inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR" or not env}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FIRST_CALL, executor],
@@ -36,12 +40,11 @@ def first_call(executor="cpu", **env):
 
 
 def test_the_torch_executor_needs_no_numba():
-    seconds, before, after, same, said = first_call("torch")
+    _, before, after, same, said = first_call("torch")
     assert not before
     assert not after
     assert same
     assert said == ""
-    assert seconds < 5
 
 
 def test_compiling_is_announced_once(monkeypatch, tmp_path, capsys):
@@ -77,23 +80,20 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cpu._cache_folder().parent.parent == tmp_path / "temporary"
 
 
-def test_a_warm_start_is_quick():
+def test_a_warm_start_compiles_nothing():
     first_call()  # fills the cache if nobody has
-    runs = [first_call() for _ in range(3)]
-    assert all(said == "" for *_, said in runs)
-    assert all(same for *_, same, _ in runs)
-    assert all(after and not before for _, before, after, *_ in runs)
-    assert min(seconds for seconds, *_ in runs) < 2
+    counts, before, after, same, said = first_call()
+    assert counts == [0, 1]
+    assert (before, after, same, said) == (False, True, True, "")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_cold_start_is_announced_and_fills_the_cache(tmp_path):
-    """Under 20 s cold and under 2 s warm, on an idle machine."""
-    seconds, *_, same, said = first_call(XDG_CACHE_HOME=str(tmp_path))
+    counts, *_, same, said = first_call(XDG_CACHE_HOME=str(tmp_path))
+    assert counts == [1, 0]
     assert said.count("augengine: compiling the CPU kernel") == 1
     assert same
-    assert seconds < 20
     assert list((tmp_path / "augengine").rglob("*draw*.nbi"))
-    warm = [first_call(XDG_CACHE_HOME=str(tmp_path)) for _ in range(3)]
-    assert all(said == "" for *_, said in warm)
-    assert min(seconds for seconds, *_ in warm) < 2
+    counts, *_, said = first_call(XDG_CACHE_HOME=str(tmp_path))
+    assert counts == [0, 1]
+    assert said == ""

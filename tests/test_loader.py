@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cases import quick_or_thorough
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -144,7 +145,10 @@ def test_samples_do_not_share_a_plan():
 
 
 @pytest.mark.parametrize(
-    ("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (4, "fork"), (2, "spawn")]
+    ("workers", "context"),
+    quick_or_thorough(
+        [(0, None), (2, "fork")], [(1, "fork"), (4, "fork"), (2, "spawn")], unpack=True
+    ),
 )
 def test_the_plan_of_a_sample_does_not_depend_on_its_worker(workers, context):
     collate = ae.Collate(VIEWS + LAYERS, seed=5, num_classes=COUNT)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from cases import quick_or_thorough
 from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -440,10 +441,12 @@ PIPELINES = {
     "fixmatch": (pseudo_label, pseudo_label.PseudoLabel, {**PSEUDO, "online": True}),
     "noisy-student": (noisy_student, noisy_student.NoisyStudent, NOISY),
 }
-each_pipeline = pytest.mark.parametrize("name", PIPELINES)
 
 
-@each_pipeline
+@pytest.mark.parametrize(
+    "name",
+    quick_or_thorough(["finetune", "distill"], ["pseudo-label", "fixmatch", "noisy-student"]),
+)
 def test_stopped_anywhere_and_resumed_a_run_ends_the_same(tmp_path, name, monkeypatch):
     """To the bit: metrics, weights, results; dropout and averaged weights too."""
     pipeline, settings, told = PIPELINES[name]
@@ -476,7 +479,10 @@ def test_stopped_anywhere_and_resumed_a_run_ends_the_same(tmp_path, name, monkey
     assert same(state(parts), state(whole))
 
 
-@each_pipeline
+@pytest.mark.parametrize(
+    "name",
+    quick_or_thorough(["fixmatch"], ["finetune", "distill", "pseudo-label", "noisy-student"]),
+)
 def test_the_truth_of_unlabelled_images_is_never_looked_at(tmp_path, name, monkeypatch):
     pipeline, settings, told = PIPELINES[name]
     pipeline.run(settings(output=str(tmp_path / "a"), **told))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import quick_or_thorough
 from safetensors.numpy import load_file
 
 BIN = Path(sys.executable).parent
@@ -44,7 +45,7 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("pipeline", TOLD)
+@pytest.mark.parametrize("pipeline", quick_or_thorough(["finetune"], [*TOLD][1:]))
 def test_two_processes_do_what_one_does(tmp_path, pipeline):
     """The same plans and samples are proven in test_pipelines_data; here the whole run holds together:
     as many steps, one folder, a first epoch that loses as much, pseudo-labels once each."""
@@ -67,6 +68,7 @@ def test_two_processes_do_what_one_does(tmp_path, pipeline):
         assert again["student"] > 0.3
 
 
+@pytest.mark.thorough
 def test_labels_are_gathered_once_each(tmp_path):
     """At threshold 0 and without balance every unlabelled image has one label, whoever gave it."""
     told = ["--model=digitnet_8", "--first-epochs=3", "--epochs=1", "--threshold=0", "--no-balance"]
@@ -75,7 +77,7 @@ def test_labels_are_gathered_once_each(tmp_path):
     assert len(np.unique(made["ids"])) == len(made["ids"]) == 1200 - 15
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", quick_or_thorough([0], [1]))
 def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(tmp_path, seed):
     """SIGKILL, twice, anywhere: while it trains, writes a checkpoint, a line or the cache."""
     told = ["--teacher=digitnet_8", "--teacher-epochs=10", "--student=digitnet_8", "--epochs=5"]

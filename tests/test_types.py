@@ -9,7 +9,7 @@ import augengine as ae
 PAGE = Path(__file__).with_name("user_code.py")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_mypy_finds_what_is_wrong_in_user_code_and_nothing_else(tmp_path):
     api = pytest.importorskip("mypy.api", reason="mypy is in the extra dev")
     options = ["--strict-equality", "--no-error-summary", "--show-error-codes"]

@@ -822,7 +822,8 @@ def test_the_name_of_a_policy_with_unfused_steps_is_the_same_tomorrow():
 
 
 def test_torchvision_is_not_imported_before_it_is_needed():
-    code = "import sys, augengine.recipes.from_torchvision, augengine.recipes.from_timm\nprint(*sys.modules)"
+    code = "import sys, augengine.recipes.from_timm, augengine.recipes.from_torchvision\n"
+    code += "print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert "augengine.recipes.from_torchvision" in loaded
     assert not {"torchvision", "timm", "PIL"} & set(loaded)

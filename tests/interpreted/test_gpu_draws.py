@@ -1,0 +1,177 @@
+"""The GPU executor, drawn by Triton's interpreter, against the torch executor."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from cases import assert_close, plan_of, quick_or_thorough, with_steps
+from generated import (
+    Case,
+    along_the_edge,
+    at_a_jump,
+    beyond_the_horizon,
+    cases,
+    examples,
+    kinds_of_step,
+    near_identity,
+    piece,
+    poisoned,
+    whole_window,
+    wide_filters,
+)
+from gpu import assert_agrees, assert_mostly_agrees
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from photos import patches
+
+import augengine as ae
+from augengine.plan.kinds import (
+    CONSTANT,
+    CURVE,
+    EDGE,
+    HISTOGRAM,
+    MATRIX,
+    MEAN,
+    NOISE,
+    RANGE,
+    SYMMETRIC,
+    TONE,
+)
+
+pytest.importorskip("triton", reason="the gpu executor is built on triton")
+
+TONES = [100.0, 8.0, 1 / 8, 10.0, 0.0, 20.0, 0.7, 1.0, 0.5]
+
+
+@examples(25)
+@given(cases(most=2))
+def test_agrees_with_torch(case):
+    plan = case.plan()
+    assume(plan.support.max() < 10)  # hundreds of taps, each interpreted; wide filters are below
+    assert_agrees(case, plan)
+
+
+@examples(40)
+@given(
+    cases(out_dtypes=("float32",), most=2),
+    st.sampled_from(range(CONSTANT, SYMMETRIC + 1)),
+    st.data(),
+)
+def test_agrees_on_plans_that_no_policy_makes(case, border, data):
+    """Any matrix, support, border, clip and steps."""
+    plan = case.plan()
+    v = len(plan.source)
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    low, high = np.sort(rng.random((2, v, 2)), axis=0) * plan.sizes[plan.source]
+    clip = np.concatenate([low, high], axis=1) if data.draw(st.booleans()) else plan.clip
+    kinds = [*kinds_of_step(case.images[0].shape[0]), (TONE, TONES)]
+    steps = data.draw(st.lists(st.sampled_from(kinds), max_size=4))
+    steps.sort(key=lambda step: (step[0] == NOISE) - (step[2:] == (RANGE,)))
+    curves = np.linspace([[0.1] * 3, [0.9] * 3], [[0.7] * 3, [0.2] * 3], 256, axis=-1)
+    made = dataclasses.replace(
+        plan,
+        inv_matrix=(plan.inv_matrix @ near_identity(rng, v)).astype(np.float32),
+        support=rng.choice([0, 1, 1.3, 2.7], (v, 2)).astype(np.float32),
+        clip=clip.astype(np.float32),
+        border=np.full(v, border, np.int8),
+    )
+    if steps:
+        made = with_steps(made, *steps, curves=curves)
+        made = dataclasses.replace(
+            made,
+            window=np.repeat(whole_window(made)[:, None], len(steps), axis=1),
+            fill_start=rng.integers(0, len(steps) + 1, v).astype(np.int16),
+        )
+    more = 1e-4 * any(step[2:] == (RANGE,) for step in steps)
+    # A value at the edge between two entries may take either, of a curve or of a tone's bytes.
+    assert_agrees(case, made, more, at_a_jump(case, made, 1e-5 + more))
+
+
+@pytest.mark.parametrize("channels", quick_or_thorough([1, 3], [5]))
+@pytest.mark.parametrize("dtype", quick_or_thorough(["uint8", "bfloat16"], ["float32", "float16"]))
+def test_agrees_on_every_step_and_dtype(dtype, channels):
+    images = torch.stack([piece(i, channels, 37, 50, torch.uint8) for i in range(2)])
+    plan = plan_of(ae.RandomRotation(180), images, layout="NCHW", dtype=dtype)
+    for step in [*kinds_of_step(channels), (TONE, TONES)]:
+        curves = np.linspace([[0.1] * 3, [0.9] * 3], [[0.7] * 3, [0.2] * 3], 256, axis=-1)
+        made = with_steps(plan, step, curves=curves)
+        assert_mostly_agrees(Case([], images, {}), made, 2 * (dtype == "uint8"), 2e-3)
+    equalized = with_steps(plan, (CURVE, [0], HISTOGRAM))
+    assert_mostly_agrees(Case([], images, {}), equalized, 0, 2e-3)
+
+
+@pytest.mark.parametrize(
+    "support",
+    quick_or_thorough([(1.0, 1.0), (1.0, 6.5), (0.0, 0.0)], [(3.3, 1.0), (28.0, 1.0), (9.9, 9.9)]),
+)
+@pytest.mark.parametrize("angle", [0, 17, 90])
+def test_agrees_on_wide_filters(support, angle):
+    for channels in (1, 3):
+        case, plan = wide_filters(channels, support, angle, 40, 55)
+        assert_close(case.draw("gpu", plan), case.draw("torch", plan), 5e-6)
+
+
+@pytest.mark.parametrize("border", range(CONSTANT, SYMMETRIC + 1))
+@pytest.mark.parametrize("numerator", [0.0, 3.0, -3.0])
+def test_agrees_beyond_the_horizon(numerator, border):
+    case, plan = beyond_the_horizon(numerator, border)
+    assert_close(case.draw("gpu", plan), case.draw("torch", plan), 1e-5)
+
+
+@pytest.mark.parametrize("border", [CONSTANT, EDGE])
+def test_agrees_along_the_edge_of_the_clip(border):
+    case, plan = along_the_edge(border, repeats=4)
+    assert_close(case.draw("gpu", plan), case.draw("torch", plan), 1e-5)
+
+
+@examples(15)
+@given(cases(most=2), st.sampled_from(("plain", "channels_last", "slice", "NHWC slice")))
+def test_every_value_is_written_and_nothing_else(case, kind):
+    plan = case.plan()
+    expected = case.draw("gpu", plan)
+    memory, out = poisoned(plan, kind)
+    before = memory.clone()
+    assert case.draw("gpu", plan, out=out) is out
+    assert torch.equal(out, expected)
+    out.fill_(0xAB if plan.finish.dtype == "uint8" else torch.nan)
+    assert torch.equal(memory.nan_to_num(7), before.nan_to_num(7))
+
+
+def test_the_neutral_plan_returns_the_image_bit_for_bit():
+    images = patches(3, 65, 129)
+    for channels_last in (False, True):
+        plan = plan_of(ae.RandomRotation(0), images, dtype="uint8", channels_last=channels_last)
+        assert torch.equal(ae.execute(plan, images, executor="gpu"), images)
+    plan = plan_of([ae.RandomHorizontalFlip(1), ae.RandomQuarterTurn(2)], images, dtype="uint8")
+    assert torch.equal(ae.execute(plan, images, executor="gpu"), images.flip(2))
+
+
+def test_agrees_on_blurred_and_mixed_views():
+    images = patches(3, 40, 44)
+    ops = [ae.GaussianBlur(5), ae.RandomAdjustSharpness(2.0, 1.0), ae.RandomEqualize(1.0)]
+    ops += [ae.RandomAutocontrast(1.0), ae.RandomResizedCrop((32, 31)), ae.CutMix(), ae.MixUp()]
+    for op_list in (ops, ops[4:]):
+        plan = plan_of([*op_list, ae.RandomErasing(1.0)], images)
+        assert_mostly_agrees(Case([], images, {}), plan, 1e-4, 2e-3)
+
+
+def test_planes_further_apart_than_2_to_the_31_values():
+    """Strides of 64 bits, in memory that is reserved and hardly touched."""
+    apart = 2**31 + 64
+    memory = torch.empty(2 * apart, dtype=torch.uint8)
+    images = patches(2, 8, 9)
+    plan = plan_of(ae.RandomVerticalFlip(p=1), images, dtype="uint8")
+    for strides in ((apart, 72, 9, 1), (800, apart // 4, 9, 1), (800, 100, apart // 8, 1)):
+        far = memory.as_strided((2, 3, 8, 9), strides)
+        ae.execute(plan, images, executor="gpu", out=far)
+        assert torch.equal(far, images.flip(2))
+        got = ae.execute(plan, far.copy_(images), executor="gpu", layout="NCHW")
+        assert torch.equal(got, images.flip(2))
+
+
+def test_repetition_changes_no_bit():
+    images = patches(3, 80, 90)
+    plan = with_steps(plan_of(ae.RandomRotation(9), images), (MATRIX, np.eye(3, 4).ravel(), MEAN))
+    first = ae.execute(plan, images, executor="gpu")
+    assert torch.equal(ae.execute(plan, images, executor="gpu"), first)
