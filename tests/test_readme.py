@@ -115,6 +115,14 @@ def test_commands_and_their_options_exist():
         assert set(options) <= known, words
 
 
+def test_make_knows_the_targets():
+    named = {
+        t for page in PAGES.values() for t in re.findall(r"(?:^    |`)make ([a-z-]+)", page, re.M)
+    }
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert {"demo", "test", "test-all"} <= named <= set(targets)
+
+
 def test_the_map_names_every_wing():
     wings = {path.name for path in (ROOT / "augengine").iterdir() if path.is_dir()}
     files = {path.name for path in (ROOT / "augengine").glob("[a-z]*.py")}
