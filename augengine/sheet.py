@@ -29,7 +29,7 @@ class Tile:
     """A picture of the sheet.
 
     Args:
-        pixels: uint8 (H, W, 3).
+        pixels: Array uint8 (H, W, 3).
         caption: Text below, which is wrapped to the tile's width.
         heading: Bold text above the caption.
     """

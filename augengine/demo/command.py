@@ -52,9 +52,9 @@ def run(
         The rows of the table.
 
     Raises:
-        ValueError: when an argument is none of these.
-        OSError: when a file cannot be read or written.
-        ImportError: when the photographs are not installed.
+        ValueError: When an argument is none of these.
+        OSError: When a file cannot be read or written.
+        ImportError: When the photographs are not installed.
     """
     from rich.console import Console
 
@@ -106,8 +106,8 @@ def read_policy(path: Path) -> Policy:
     """A policy from a YAML file.
 
     Raises:
-        ValueError: when the file says no policy; the message has the file's name.
-        OSError: when it cannot be read.
+        ValueError: When the file says no policy; the message has the file's name.
+        OSError: When it cannot be read.
     """
     import yaml
 

@@ -48,7 +48,7 @@ def torchvision(policy: Policy) -> Work:
     They go through one by one, since a v2 transform draws one set of parameters for a whole batch.
 
     Raises:
-        Untranslated: when torchvision has no op of that meaning.
+        Untranslated: When torchvision has no op of that meaning.
     """
     from torchvision.transforms import v2
 
@@ -106,7 +106,7 @@ def albumentations(policy: Policy) -> Work:
     Bilinear is cv2.INTER_LINEAR, which does not antialias.
 
     Raises:
-        Untranslated: when albumentations has no op of that meaning.
+        Untranslated: When albumentations has no op of that meaning.
     """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no look at the network on import
     import albumentations as A
@@ -214,7 +214,7 @@ def kornia(policy: Policy) -> Work:
     """kornia.augmentation on the whole batch, uint8 (N, C, H, W).
 
     Raises:
-        Untranslated: when kornia has no op of that meaning.
+        Untranslated: When kornia has no op of that meaning.
     """
     import kornia.augmentation as K
 

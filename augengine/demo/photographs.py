@@ -18,7 +18,7 @@ class Photograph:
 
     Args:
         name: Name on the sheet.
-        pixels: uint8 (H, W, 3).
+        pixels: Array uint8 (H, W, 3).
     """
 
     name: str
@@ -44,7 +44,7 @@ def shipped_photographs() -> list[Photograph]:
     """Six photographs of four sizes that come with scikit-learn and scikit-image.
 
     Raises:
-        ImportError: when one of the two is not installed.
+        ImportError: When one of the two is not installed.
     """
     try:
         from skimage import data
@@ -76,7 +76,7 @@ def read_folder(folder: Path, skip: Path | None = None, most: int = MOST_FILES) 
         most: Number of pictures after which reading ends.
 
     Raises:
-        ValueError: when there is no such folder.
+        ValueError: When there is no such folder.
     """
     if not folder.is_dir():
         raise ValueError(f"--images: {folder} is no folder. Pass one that holds images.")

@@ -32,25 +32,25 @@ def execute(
     """Draw what the plan says: a pure function of the plan and the images.
 
     Args:
-        plan: plan over B sources, of N outputs.
-        images: the plan's B images, as `Sources.of` takes them: a batch (B, C, H, W) or (B, H, W, C),
+        plan: Plan over B sources, of N outputs.
+        images: The plan's B images, as `Sources.of` takes them: a batch (B, C, H, W) or (B, H, W, C),
             or a list of images of different sizes. uint8 in 0 … 255, or floats in [0, 1].
-        out: tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
+        out: Tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
             into. Memory that is used again is several times faster to write than fresh memory.
         executor: "cpu", "gpu" or "torch". The default takes what `choose` says. An executor asked
             for by name never falls back on another.
         layout: "NCHW" or "NHWC", where the shapes do not tell.
-        lowered: this plan, lowered for the gpu executor by `gpu.lower.lower`. Others do not read it.
+        lowered: This plan, lowered for the gpu executor by `gpu.lower.lower`. Others do not read it.
 
     Returns:
         `out`, or a new tensor (N, C, H, W). Where the images require a gradient it is always a new
         tensor, which carries it.
 
     Raises:
-        TypeError: when `plan` is no Plan, `out` no tensor, or an image of another dtype.
-        ValueError: when the images are not those that the plan was sampled for, the executor cannot
+        TypeError: When `plan` is no Plan, `out` no tensor, or an image of another dtype.
+        ValueError: When the images are not those that the plan was sampled for, the executor cannot
             draw them, or `out` has another shape, dtype or device.
-        torch.OutOfMemoryError: when the device's memory runs out; it names the bytes asked for.
+        torch.OutOfMemoryError: When the device's memory runs out; it names the bytes asked for.
 
     Example:
         >>> images = np.full((2, 32, 48, 3), 128, np.uint8)

@@ -42,13 +42,13 @@ def memory_errors_for(
     """A context that makes torch's error, where the device's memory runs out, say what it was for.
 
     Args:
-        purpose: noun for what the memory is for, such as "the source images".
-        nbytes: bytes that it takes.
-        device: device whose memory it is.
-        others: text about what else lies in that memory, and how large it is.
+        purpose: Noun for what the memory is for, such as "the source images".
+        nbytes: Bytes that it takes.
+        device: Device whose memory it is.
+        others: Text about what else lies in that memory, and how large it is.
 
     Raises:
-        torch.OutOfMemoryError: in place of torch's own.
+        torch.OutOfMemoryError: In place of torch's own.
     """
     try:
         yield

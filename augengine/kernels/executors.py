@@ -19,8 +19,8 @@ def choose(device: torch.device, requires_grad: bool = False) -> Executor:
     """The executor that `execute` takes by itself.
 
     Args:
-        device: device that the images are on.
-        requires_grad: whether the images require a gradient.
+        device: Device that the images are on.
+        requires_grad: Whether the images require a gradient.
 
     Returns:
         "torch" for images that require a gradient and for devices that no other executor draws on,

@@ -35,8 +35,8 @@ class Flat(Sequence[torch.Tensor]):
         read the two in other instructions, on which a last bit may depend.
 
         Args:
-            images: one or more tensors (H, W, C) of one dtype and number of channels.
-            empty: function `empty(count, dtype=)` that makes the buffer.
+            images: One or more tensors (H, W, C) of one dtype and number of channels.
+            empty: Function `empty(count, dtype=)` that makes the buffer.
         """
         shape = np.array([image.shape for image in images], np.int64)
         height, width, channels = shape.T

@@ -18,7 +18,7 @@ def as_tensor(plan: Plan) -> torch.Tensor:
     """The plan as a tensor, which `execute_compiled` takes.
 
     Args:
-        plan: plan of N outputs.
+        plan: Plan of N outputs.
 
     Returns:
         Tensor uint8 [N, width] in main memory. The width is rounded up to a power of two, so that
@@ -47,15 +47,15 @@ def execute_compiled(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -
     gradient: `execute(plan, images, executor="torch")`, outside of what is compiled, does.
 
     Args:
-        images: tensor (B, C, H, W) or (B, H, W, C) on any device, uint8 or floats in [0, 1].
-        plan: tensor uint8 [N, width] in main memory, from `as_tensor`.
-        finish: the finish of that plan, which says the shape and dtype of what comes out.
+        images: Tensor (B, C, H, W) or (B, H, W, C) on any device, uint8 or floats in [0, 1].
+        plan: Tensor uint8 [N, width] in main memory, from `as_tensor`.
+        finish: The finish of that plan, which says the shape and dtype of what comes out.
 
     Returns:
         A new tensor (N, C, H, W) on the images' device.
 
     Raises:
-        ValueError: as `execute` does, when the images require a gradient, when the tensor holds no
+        ValueError: As `execute` does, when the images require a gradient, when the tensor holds no
             plan, and when the finish is not that plan's.
 
     Example:

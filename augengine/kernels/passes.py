@@ -33,10 +33,10 @@ def with_filtered(
     """Draw and filter what a plan's views look at beside the sources.
 
     Args:
-        plan: plan, some of whose views may look at others.
-        sources: the plan's images.
-        draw: executor, as draw(plan, sources, out), which returns `out`.
-        apply: function apply(pictures, filters) of pictures (n, H, W, C), uint8 or float32, and a
+        plan: Plan, some of whose views may look at others.
+        sources: The plan's images.
+        draw: Executor, as draw(plan, sources, out), which returns `out`.
+        apply: Function apply(pictures, filters) of pictures (n, H, W, C), uint8 or float32, and a
             plan's filters [n, 4]. It returns the filtered pictures, in their place or in others.
 
     Returns:
@@ -68,8 +68,8 @@ def passes_of(plan: Plan, dtype: str) -> tuple[list[Pass], Plan]:
     """A plan taken apart into passes, none of whose views looks at another view.
 
     Args:
-        plan: plan, some of whose views may look at others.
-        dtype: dtype of the pictures, "uint8" or "float32".
+        plan: Plan, some of whose views may look at others.
+        dtype: Dtype of the pictures, "uint8" or "float32".
 
     Returns:
         The passes that draw pictures, in their order, and the plan of the batch over the sources and
@@ -164,9 +164,9 @@ def gaussian_weights(sigma: np.ndarray, reach: np.ndarray, count: int) -> np.nda
     sides 1 in sum. A reach of 0 weighs the pixel itself only.
 
     Args:
-        sigma: array [n], standard deviations in pixels.
-        reach: array [n], pixels that each blur reaches.
-        count: number of weights, for the distances 0, 1, … in pixels.
+        sigma: Array [n], standard deviations in pixels.
+        reach: Array [n], pixels that each blur reaches.
+        count: Number of weights, for the distances 0, 1, … in pixels.
 
     Returns:
         Array [n, count] float32.

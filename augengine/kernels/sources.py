@@ -23,10 +23,10 @@ class Sources:
     `Sources.of` makes them. Values are uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1].
 
     Args:
-        dense: tensor (B, H, W, C) of any strides; None where the images have sizes of their own.
+        dense: Tensor (B, H, W, C) of any strides; None where the images have sizes of their own.
         ragged: B tensors (H, W, C), which may lie in one buffer; empty beside a dense tensor.
-        sizes: array [B, 2] int32, height and width of each image in pixels.
-        more: tensors (n, H, W, C) behind these: a second batch, or pictures that an executor drew on
+        sizes: Array [B, 2] int32, height and width of each image in pixels.
+        more: Tensors (n, H, W, C) behind these: a second batch, or pictures that an executor drew on
             its way. `sizes` counts them in.
 
     Example:
@@ -48,7 +48,7 @@ class Sources:
         has 1, 3 or 4 channels.
 
         Args:
-            images: tensor or array (B, C, H, W) or (B, H, W, C); or a list or tuple of images, each a
+            images: Tensor or array (B, C, H, W) or (B, H, W, C); or a list or tuple of images, each a
                 tensor, an array or a PIL image of its own size, grey ones (H, W) included. uint8 in
                 0 … 255, or float32, float16, bfloat16 in [0, 1]. Sources are returned as they are.
             layout: "NCHW" or "NHWC", which says outright where the channels stand.
@@ -57,8 +57,8 @@ class Sources:
             The sources: views of the images' own memory, where torch takes it.
 
         Raises:
-            TypeError: when the images are of another type or dtype.
-            ValueError: when shapes, channels or devices do not fit together, floats lie outside of
+            TypeError: When the images are of another type or dtype.
+            ValueError: When shapes, channels or devices do not fit together, floats lie outside of
                 [0, 1], or no image came.
 
         Example:
@@ -157,7 +157,7 @@ class Sources:
         """The images on a device. From pinned memory they go there while the host goes on.
 
         Raises:
-            torch.OutOfMemoryError: when the device's memory runs out; it names the bytes.
+            torch.OutOfMemoryError: When the device's memory runs out; it names the bytes.
         """
         with memory_errors_for("the source images", self.nbytes, device):
             # Towards the host nothing may be read before it has come.
@@ -174,7 +174,7 @@ class Sources:
         """These images, then others.
 
         Raises:
-            ValueError: when their dtype, channels or device are not the same.
+            ValueError: When their dtype, channels or device are not the same.
         """
         for name in ("dtype", "channels", "device"):
             own, theirs = getattr(self, name), getattr(others, name)

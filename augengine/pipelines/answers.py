@@ -35,7 +35,7 @@ def answers(run: Run, model: nn.Module, samples: Samples, policy: Policy) -> tor
         [n, classes] float32, on the CPU.
 
     Raises:
-        RuntimeError: when a sample was not answered exactly once.
+        RuntimeError: When a sample was not answered exactly once.
     """
     rank, world = run.accelerator.process_index, run.accelerator.num_processes
     positions = np.arange(len(samples))[rank::world]

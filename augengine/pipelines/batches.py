@@ -148,7 +148,7 @@ class Loader(Generic[BatchType]):
         accelerator: Accelerator, for the device, the rank and the number of processes.
 
     Raises:
-        ValueError: when a batch has fewer samples than there are processes.
+        ValueError: When a batch has fewer samples than there are processes.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class Data:
     Args:
         name: Name in KINDS: digits, cifar10, cifar100 or folder.
         classes: Names of the classes.
-        images: images[id] is uint8 (H, W, C).
+        images: Images[id] is uint8 (H, W, C).
         truth: [n] ints, the class of each id, UNKNOWN where nobody knows it. What trains may look at
             truth[labelled] only.
         labelled: Ids of the training images whose label is used.
@@ -123,9 +123,9 @@ def load(settings: Settings) -> Data:
     """The data set that the settings name.
 
     Raises:
-        ValueError: when there is nothing to learn from, or too little.
-        OSError: when CIFAR is neither there nor to be had.
-        ImportError: when the package that brings the digits is missing.
+        ValueError: When there is nothing to learn from, or too little.
+        OSError: When CIFAR is neither there nor to be had.
+        ImportError: When the package that brings the digits is missing.
     """
     name, source = _source(settings.data, settings.root)
     images, truth, names, test = source

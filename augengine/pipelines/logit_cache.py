@@ -69,7 +69,7 @@ class LogitCache:
         torn_rows: Number of rows found on opening whose checksum is wrong.
 
     Raises:
-        ValueError: when the file is of another key, or is no cache.
+        ValueError: When the file is of another key, or is no cache.
     """
 
     def __init__(self, file: str | Path, key: CacheKey, *, looks: int = 1):
@@ -115,7 +115,7 @@ class LogitCache:
             look: Number of the look at the samples, in [0, looks).
 
         Raises:
-            ValueError: when a logit is not finite in float16.
+            ValueError: When a logit is not finite in float16.
         """
         logits = logits.detach().float().cpu()
         value, which = logits.topk(self.top, dim=1)
@@ -230,8 +230,8 @@ class LogitCache:
         """The key that a cache was made for.
 
         Raises:
-            ValueError: when the file is no cache.
-            OSError: when there is no file.
+            ValueError: When the file is no cache.
+            OSError: When there is no file.
         """
         header = _read_header(Path(file))
         return CacheKey(**{name: header[name] for name in CacheKey.__dataclass_fields__})

@@ -51,8 +51,8 @@ def create(
         new_head: Whether a head for other classes is replaced by a random one, or refused.
 
     Raises:
-        ValueError: when there is no such model, or its weights do not fit.
-        OSError: when a file is not there, or a hub does not give the weights.
+        ValueError: When there is no such model, or its weights do not fit.
+        OSError: When a file is not there, or a hub does not give the weights.
     """
     name, file = _name_and_file(spec)
     if not timm.is_model(name):
@@ -156,7 +156,7 @@ def teacher(spec: str, *, classes: int, channels: int) -> nn.Module:
         channels: Number of channels of the images.
 
     Raises:
-        ValueError: when its classes are others.
+        ValueError: When its classes are others.
     """
     return freeze(create(spec, classes=classes, channels=channels, new_head=False))
 

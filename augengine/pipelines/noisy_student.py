@@ -66,7 +66,7 @@ def run(settings: NoisyStudent, *, resume: bool = False) -> Results:
         pseudo-labels, and the last generation's accuracy.
 
     Raises:
-        ValueError: when a student is smaller than its teacher.
+        ValueError: When a student is smaller than its teacher.
     """
     run = Run(settings, "noisy-student", resume=resume)
     data = run.data(settings)

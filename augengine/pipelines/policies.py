@@ -46,7 +46,7 @@ def training_policy(name: str, data: Data) -> Policy:
         data: Data set, whose size, mean and std a policy takes.
 
     Raises:
-        ValueError: when the name is none of these.
+        ValueError: When the name is none of these.
     """
     if name == "":
         return default_policy(data)

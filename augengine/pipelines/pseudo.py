@@ -115,7 +115,7 @@ def student_samples(
         The samples, and figures of the pseudo-labels for people.
 
     Raises:
-        ValueError: when no image is unlabelled, or no answer reaches the threshold.
+        ValueError: When no image is unlabelled, or no answer reaches the threshold.
     """
     labels = _teacher_labels(run, stage, teacher, data, threshold, balance, soft)
     figures = labels.summary(data)

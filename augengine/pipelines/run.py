@@ -45,7 +45,7 @@ class Run:
         resume: Whether the folder's run goes on, or a new one begins.
 
     Raises:
-        ValueError: when a new run would write over another one, or there is none to resume.
+        ValueError: When a new run would write over another one, or there is none to resume.
     """
 
     def __init__(self, settings: Settings, pipeline: str, *, resume: bool = False):

@@ -22,8 +22,8 @@ class Settings:
     """What every pipeline takes.
 
     Raises:
-        ValueError: when a value is out of its range.
-        TypeError: when a number is of another type.
+        ValueError: When a value is out of its range.
+        TypeError: When a number is of another type.
     """
 
     data: Annotated[
@@ -91,7 +91,7 @@ class Settings:
         """The settings that `save` wrote.
 
         Raises:
-            ValueError: when the file is of another pipeline or version.
+            ValueError: When the file is of another pipeline or version.
         """
         values = json.loads(file.read_text("utf-8"))
         known = {field.name for field in dataclasses.fields(cls)}

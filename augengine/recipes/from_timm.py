@@ -45,9 +45,9 @@ def from_timm(config: str, *, image_mean: Colour | None = None) -> Op:
         A RandAugment, AugMix, ThreeAugment or AutoAugment.
 
     Raises:
-        ValueError: when timm does not know the string either, for its blended AugMix, and for mstd
+        ValueError: When timm does not know the string either, for its blended AugMix, and for mstd
             where the op has none.
-        TypeError: when `config` is no string.
+        TypeError: When `config` is no string.
 
     Example:
         >>> op = ae.from_timm("rand-m9-n3-mstd0.5-inc1")

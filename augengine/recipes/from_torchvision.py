@@ -64,9 +64,9 @@ def from_torchvision(
         The policy.
 
     Raises:
-        ValueError: when no op does what a step does, and for steps that disagree on the fill or the
+        ValueError: When no op does what a step does, and for steps that disagree on the fill or the
             padding_mode.
-        TypeError: when `transform` is no transform.
+        TypeError: When `transform` is no transform.
 
     Example:
         >>> from torchvision.transforms import v2

@@ -93,17 +93,17 @@ def upload(lowered: Lowered, sources: Sources, into: Uploaded | None = None) -> 
     """Bring a lowered plan and the addresses of its images to their device, in one copy.
 
     Args:
-        lowered: plan, from `lower`. A buffer that a loader has sent ahead to the device is copied on
+        lowered: Plan, from `lower`. A buffer that a loader has sent ahead to the device is copied on
             the device.
-        sources: images that the plan is for, on the device.
-        into: an upload of the same tables and passes, whose memory is used again: a CUDA graph that
+        sources: Images that the plan is for, on the device.
+        into: An upload of the same tables and passes, whose memory is used again: a CUDA graph that
             captured its `launch` then draws the new plan.
 
     Returns:
         The upload, to be kept as long as it is drawn.
 
     Raises:
-        ValueError: when the images are on no CUDA device, or `into` is of another kind.
+        ValueError: When the images are on no CUDA device, or `into` is of another kind.
     """
     device = sources.device
     on_gpu = device.type == "cuda"
