@@ -15,8 +15,9 @@ from .loading.engine import Engine
 from .loading.labels import soft_labels
 from .loading.targets import boxes, masks
 from .plan import Finish, Plan, concatenate, side_by_side
+from .policy import ops
 from .policy.ops import *  # noqa: F403
-from .policy.ops import __all__ as _ops
+from .policy.ops import __all__ as _op_names
 from .policy.policy import Policy
 from .policy.schedule import Ramp
 from .policy.views import Views
@@ -47,9 +48,10 @@ __all__ = [
     "from_timm",
     "from_torchvision",
     "masks",
+    "ops",
     "pack",
     "presets",
     "side_by_side",
     "soft_labels",
-    *_ops,
+    *_op_names,
 ]

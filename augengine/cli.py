@@ -15,8 +15,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"augengine {__version__}")
         raise typer.Exit()
 
@@ -24,7 +24,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
     ] = False,
 ) -> None:
     """Image augmentation: everything random is decided first, then drawn in one pass."""
@@ -34,19 +37,21 @@ def root(
 def demo(
     images: Annotated[
         Path | None,
-        typer.Option(help="A folder of images, searched with its subfolders, instead of ours."),
+        typer.Option(
+            help="A folder of images, searched with its subfolders. Default: our photographs."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The contact sheet, a PNG.")] = Path(
-        "augengine-demo.png"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="The PNG file that the contact sheet is written to.")
+    ] = Path("augengine-demo.png"),
     size: Annotated[
         int | None,
         typer.Option(min=1, help="Pixels a side of the augmented images.  [default: 224]"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
     epoch: Annotated[int, typer.Option(min=0, help="The first epoch on the sheet.")] = 0,
     policy: Annotated[
-        Path | None, typer.Option(help="A policy as YAML, as Policy.to_yaml writes it.")
+        Path | None, typer.Option(help="A YAML file of the policy, as Policy.to_yaml writes it.")
     ] = None,
 ) -> None:
     """Augment photographs, draw a contact sheet of them, and measure how fast that is."""
@@ -61,11 +66,11 @@ def demo(
 
 @app.command()
 def gallery(
-    output: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path(
-        "augengine-policies.png"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="The PNG file that the picture is written to.")
+    ] = Path("augengine-policies.png"),
     size: Annotated[int, typer.Option(min=32, help="Pixels a side of a tile.")] = 168,
-    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
     epoch: Annotated[int, typer.Option(min=0, help="The epoch that is drawn.")] = 0,
 ) -> None:
     """Draw what each published policy does to six photographs."""
@@ -90,6 +95,7 @@ app.add_typer(
 
 
 def main() -> None:
+    """What the script `augengine` calls."""
     app(prog_name="augengine")
 
 

@@ -1,17 +1,21 @@
-"""The contact sheet: photographs, what the engine made of them, and the plan's own words below."""
+"""The contact sheet: photographs, what the engine makes of them, and the plan's own words below."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from .plan import Finish
 
-# In pixels of the sheet, which is meant to be seen one to one.
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
+
+# Lengths are in pixels of the sheet, which is meant to be seen one to one.
 MARGIN, GAP, ROW_GAP, CAPTION_GAP = 32, 16, 22, 7
 TEXT, TITLE, LINE, TITLE_LINE = 13, 22, 17, 32
 PAPER, INK, SOFT, TILE = "#fbfaf8", "#26262b", "#6f6f78", "#efedea"
@@ -22,28 +26,50 @@ _WORD = re.compile(r"(?:\([^()]*\)|(?<=[\d)]) (?=%|px)|\S)+")
 
 @dataclass(frozen=True)
 class Tile:
-    """pixels: uint8 (H, W, 3). caption: what stands below, wrapped to the tile's width."""
+    """A picture of the sheet.
+
+    Args:
+        pixels: Array uint8 (H, W, 3).
+        caption: Text below, which is wrapped to the tile's width.
+        heading: Bold text above the caption.
+    """
 
     pixels: np.ndarray
     caption: str
-    heading: str = ""  # one emphasised line above the caption
+    heading: str = ""
 
 
 def displayed(images: torch.Tensor, finish: Finish) -> np.ndarray:
-    """uint8 (N, H, W, 3) of a batch (N, C, H, W), with its normalisation undone."""
-    pixels = images.detach().cpu().to(torch.float32)
+    """A batch as it is shown.
+
+    Args:
+        images: (N, C, H, W), of the finish's dtype. Of two channels, or more than three, the first
+            is shown.
+        finish: Plan's finish, whose normalisation is undone.
+
+    Returns:
+        uint8 (N, H, W, 3).
+    """
+    values = images.detach().cpu().to(torch.float32)
     if finish.dtype == "uint8":
-        pixels = pixels / 255
+        values = values / 255
     if finish.mean:
         shape = (1, -1, 1, 1)
-        pixels = pixels * torch.tensor(finish.std).view(shape)
-        pixels = pixels + torch.tensor(finish.mean).view(shape)
-    made = pixels.clamp(0, 1).mul(255).add(0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return made if made.shape[-1] == 3 else made[..., :1].repeat(3, -1)
+        values = values * torch.tensor(finish.std).view(shape)
+        values = values + torch.tensor(finish.mean).view(shape)
+    pixels = values.clamp(0, 1).mul(255).add(0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return pixels if pixels.shape[-1] == 3 else pixels[..., :1].repeat(3, -1)
 
 
-def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224):
-    """A PIL image: the title, some lines about it, and the rows of tiles, `tile` pixels wide each."""
+def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224) -> Image.Image:
+    """Draw a sheet.
+
+    Args:
+        title: Text of the title.
+        lines: Paragraphs below the title.
+        rows: Tiles of each row.
+        tile: Pixels a side of the square that a tile's picture is fitted into.
+    """
     from PIL import Image, ImageDraw
 
     text, bold = _fonts(TEXT)
@@ -82,8 +108,14 @@ def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224):
     return sheet
 
 
-def wrap(text: str, font, width: float) -> list[str]:
-    """Lines no wider than `width` pixels, broken between words, and inside a word that is wider."""
+def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """Break a text between words, and inside a word that is wider than a line.
+
+    Args:
+        text: Text that is broken.
+        font: Font that it is written in.
+        width: Width of a line, in pixels.
+    """
     lines: list[str] = []
     line = ""
     for word in _WORD.findall(text):
@@ -102,26 +134,32 @@ def wrap(text: str, font, width: float) -> list[str]:
     return [*lines, line] if line else lines
 
 
-def _write(pen, lines, at, font, colour) -> int:
-    """The y below the last line."""
-    x, y = at
+def _write(
+    pen: ImageDraw.ImageDraw,
+    lines: list[str],
+    corner: tuple[int, int],
+    font: ImageFont.FreeTypeFont,
+    colour: str,
+) -> int:
+    """Write lines from their upper left corner (x, y) down. Returns the y below the last one."""
+    x, y = corner
     for line in lines:
         pen.text((x, y), line, colour, font)
         y += LINE
     return y
 
 
-def _fitted(shape, tile) -> tuple[int, int]:
+def _fitted(shape: tuple[int, ...], tile: int) -> tuple[int, int]:
     """Height and width of a picture of this shape in a square of `tile` pixels."""
     scale = tile / max(shape[:2])
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _fonts(size: int):
-    """Regular and bold; DejaVu comes with matplotlib and has the signs of a plan: × → − °."""
+def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ImageFont.FreeTypeFont]:
+    """Regular and bold. DejaVu comes with matplotlib and has the signs of a plan: × → − °."""
     import matplotlib
     from PIL import ImageFont
 
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
-    names = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
-    return tuple(ImageFont.truetype(folder / name, size) for name in names)
+    regular, bold = "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"
+    return ImageFont.truetype(folder / regular, size), ImageFont.truetype(folder / bold, size)

@@ -100,6 +100,7 @@ def cases():
 
 
 def executors():
+    """The names of the executors that are hashed."""
     yield from ("cpu", "torch")
     if os.environ.get("TRITON_INTERPRET") == "1":
         yield "gpu"
@@ -124,8 +125,9 @@ def images_of(channels: int, dtype: torch.dtype) -> list[torch.Tensor]:
 
 
 def main() -> None:
+    """Print a line for each policy and executor."""
     labels, ids = torch.arange(6) % 5, np.array([3, 1, 4, 15, 9, 2**40])
-    found = [[[4.0, 4.0, 20.0, 30.0]]] * 6
+    boxes = [[[4.0, 4.0, 20.0, 30.0]]] * 6
     for name, policy, channels, dtype, options in cases():
         images = images_of(channels, dtype)
         masks = [
@@ -139,13 +141,13 @@ def main() -> None:
                     [tuple(image.shape[1:]) for image in images], ids, epoch, channels=channels
                 )
                 digest.update(plan.to_bytes())
-                drawn = ae.execute(plan, images, executor=executor)
-                digest.update(drawn.contiguous().view(torch.uint8).numpy().tobytes())
+                batch = ae.execute(plan, images, executor=executor)
+                digest.update(batch.contiguous().view(torch.uint8).numpy().tobytes())
                 digest.update(ae.soft_labels(plan, labels, 5).numpy().tobytes())
                 digest.update(" ".join(map(plan.explain, range(6))).encode())
                 if executor == "cpu":
-                    for boxes, origin in ae.boxes(plan, found):
-                        digest.update(boxes.tobytes() + origin.tobytes())
+                    for moved, origin in ae.boxes(plan, boxes):
+                        digest.update(moved.tobytes() + origin.tobytes())
                     digest.update(ae.masks(plan, masks).numpy().tobytes())
             print(f"{digest.hexdigest()[:16]}  {executor:5}  {name}", flush=True)
 

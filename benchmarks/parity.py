@@ -1,9 +1,9 @@
 """`python -m benchmarks.parity`: every operation of the published policies beside its source.
 
-One table: operation × dialect, the largest and the mean difference over all magnitudes (both signs),
-in bytes on a photograph, and where we differ on purpose and why. Written to docs/parity.md.
-The other side is the installed torchvision's functional, on uint8 tensors, and timm's own functions on
-PIL images. Geometry is compared where no border had a part, all sides bilinear.
+It writes one table to docs/parity.md. A row is an operation of a dialect, with the largest and the mean
+difference over all magnitudes (both signs), in bytes on a photograph, and where we differ on purpose and
+why. The other side is the installed torchvision's functional, on uint8 tensors, and timm's own functions
+on PIL images. Geometry is compared where no border had a part, all sides bilinear.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import numpy as np
 import torch
 
 import augengine as ae
-from augengine.demo import measure, shipped_photographs
+from augengine.demo import measure
+from augengine.demo.photographs import shipped_photographs
 from augengine.policy.ops import spaces
+
+from .report import markdown_table
 
 RESULT = Path(__file__).parent.parent / "docs" / "parity.md"
 SIDE = 224
@@ -89,7 +92,7 @@ def photograph() -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(piece)).permute(2, 0, 1)
 
 
-def cases(entry, levels) -> list[tuple[float, float]]:
+def magnitudes(entry, levels) -> list[tuple[float, float]]:
     """(level, sign) of every magnitude."""
     if entry.value is None:
         return [(0, 1.0)]
@@ -97,7 +100,7 @@ def cases(entry, levels) -> list[tuple[float, float]]:
     return [(level, sign) for level in levels for sign in signs]
 
 
-def ours(entry, chosen, bins, image, executor=None) -> torch.Tensor:
+def by_augengine(entry, chosen, bins, image, executor=None) -> torch.Tensor:
     """uint8 (n, 3, 224, 224), one for each (level, sign)."""
     levels, signs = zip(*chosen, strict=True)
     batch = image if image.ndim == 4 else image[None].expand(len(chosen), -1, -1, -1)
@@ -108,40 +111,40 @@ def ours(entry, chosen, bins, image, executor=None) -> torch.Tensor:
 
 
 def by_torchvision(name, entry, chosen, bins, image):
-    """(uint8 as ours, bool [n, 224, 224]: which pixels count)."""
+    """The images of by_augengine, made by torchvision, and bool [n, 224, 224]: which pixels count."""
     from torchvision.transforms import v2
 
     policy = v2.RandAugment(interpolation=v2.InterpolationMode.BILINEAR)
-    made, known = [], []
+    images, known = [], []
     for level, sign in chosen:
         magnitude = 0.0
         if entry.value is not None:
             frame = np.array([[SIDE, SIDE]])
             value = entry.value(np.array([int(level)]), bins, np.array([sign]), frame)[0]
-            shift = (
-                1 if entry.neutral == 1 else 0
-            )  # of a factor torchvision takes what it adds to 1
+            # Of a factor torchvision takes what it adds to 1.
+            shift = 1 if entry.neutral == 1 else 0
             magnitude = value / 255 if name == "Solarize" else value - shift
         arguments = (name, magnitude, policy.interpolation, policy._fill)
-        made.append(policy._apply_image_or_video_transform(image, *arguments))
+        images.append(policy._apply_image_or_video_transform(image, *arguments))
         ones = torch.full_like(image, 255)
-        seen = name in GEOMETRY
+        has_border = name in GEOMETRY
         known.append(
             policy._apply_image_or_video_transform(ones, *arguments)[0] == 255
-            if seen
+            if has_border
             else torch.ones(SIDE, SIDE, dtype=torch.bool)
         )
-    return torch.stack(made), torch.stack(known)
+    return torch.stack(images), torch.stack(known)
 
 
 def by_timm(name, entry, chosen, image):
+    """The images of by_augengine, made by timm, and bool [n, 224, 224]: which pixels count."""
     from PIL import Image
     from timm.data import auto_augment as timm
 
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
     white = Image.fromarray(np.full((SIDE, SIDE, 3), 255, np.uint8))
-    how = {"fillcolor": (0, 0, 0), "resample": Image.Resampling.BILINEAR}
-    made, known = [], []
+    options = {"fillcolor": (0, 0, 0), "resample": Image.Resampling.BILINEAR}
+    images, known = [], []
     for level, sign in chosen:
         arguments: tuple = ()
         if entry.value is not None:
@@ -156,18 +159,17 @@ def by_timm(name, entry, chosen, image):
             arguments = (value if entry.whole else float(value),)
         function = timm.NAME_TO_OP[name]
         if name.startswith("Posterize") and arguments[0] == 0:
-            made.append(
-                torch.zeros_like(image)
-            )  # Pillow 13 refuses 0 bits; earlier ones gave black
+            # Pillow refuses 0 bits from version 13 on; earlier ones gave black.
+            images.append(torch.zeros_like(image))
         else:
-            made.append(_tensor(function(picture, *arguments, **how)))
-        seen = name in GEOMETRY
+            images.append(_tensor(function(picture, *arguments, **options)))
+        has_border = name in GEOMETRY
         known.append(
-            _tensor(function(white, *arguments, **how))[0] == 255
-            if seen
+            _tensor(function(white, *arguments, **options))[0] == 255
+            if has_border
             else torch.ones(SIDE, SIDE, dtype=torch.bool)
         )
-    return torch.stack(made), torch.stack(known)
+    return torch.stack(images), torch.stack(known)
 
 
 def _tensor(picture) -> torch.Tensor:
@@ -193,10 +195,10 @@ SPACES = [
 
 
 def measured(executor=None, only=None):
-    """Rows (dialect, policy, operation, magnitudes, largest, mean, of floats): differences in bytes; the
-    last is the largest one to torchvision's functional on float images, for what blends.
+    """Yield rows (dialect, policy, operation, magnitudes, largest, mean, of floats).
 
-    only: names of policies in SPACES.
+    Differences are in bytes. The last is the largest one to torchvision's functional on float images,
+    for operations that blend. only: names of policies in SPACES.
     """
     image = photograph()
     for dialect, policy, space, bins in SPACES:
@@ -206,20 +208,20 @@ def measured(executor=None, only=None):
             if entry.act is None:
                 continue
             levels = range(bins) if bins else np.arange(0, 10.01, 0.5).tolist()
-            chosen = cases(entry, levels)
-            mine = ours(entry, chosen, bins, image, executor)
+            chosen = magnitudes(entry, levels)
+            our_images = by_augengine(entry, chosen, bins, image, executor)
             if dialect == "torchvision":
-                theirs, known = by_torchvision(name, entry, chosen, bins, image)
+                their_images, known = by_torchvision(name, entry, chosen, bins, image)
             else:
-                theirs, known = by_timm(name, entry, chosen, image)
-            known = known[:, None].expand_as(mine)
-            difference = (mine.int() - theirs.int()).abs()[known].float()
+                their_images, known = by_timm(name, entry, chosen, image)
+            known = known[:, None].expand_as(our_images)
+            difference = (our_images.int() - their_images.int()).abs()[known].float()
             floats = None
             if dialect == "torchvision" and name in spaces.ENHANCEMENTS:
                 batch = image[None].expand(len(chosen), -1, -1, -1).float() / 255
-                mine = ours(entry, chosen, bins, batch, executor)
-                theirs, _ = by_torchvision(name, entry, chosen, bins, batch[0])
-                floats = 255 * float((mine - theirs).abs().max())
+                our_images = by_augengine(entry, chosen, bins, batch, executor)
+                their_images, _ = by_torchvision(name, entry, chosen, bins, batch[0])
+                floats = 255 * float((our_images - their_images).abs().max())
             yield (
                 dialect, policy, name, len(chosen),
                 int(difference.max()), float(difference.mean()), floats,
@@ -239,11 +241,7 @@ def table(rows) -> str:
         of_floats = "" if floats is None else f"{floats:.4f}"
         numbers = [str(count), str(largest), f"{mean:.3f}", of_floats]
         lines.append([name, dialect, policy, *numbers, why])
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
+    return markdown_table(lines)
 
 
 def main() -> int:

@@ -1,9 +1,9 @@
-"""The table: one for each policy, a row for each contender and heap.
+"""The report of the benchmarks: a table for each policy, with a row for each contender and heap.
 
-A run is {"heap", "rows"}; a row has "name", "seconds" (of each round) and "spread" (of its race), and
-of a policy: "policy", "images" and "floor" (seconds); of a peer also "ours", our rounds among its
-own; of the sampler: "engine", the whole engine's rounds among its own. A row whose spread is too
-large has no numbers.
+A run is {"heap", "rows"}. A row has "name", "seconds" (of each round) and "spread" (of its race). A row
+of a policy also has "policy", "images" and "floor" (seconds), and a peer's row "ours", our rounds among
+its own. The sampler's row has "engine", the whole engine's rounds among its own. A row whose spread is
+too large has no numbers.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ REUSED_HEAP = {
 
 
 def heap() -> str:
-    """What this process was started with."""
-    same = all(os.environ.get(name) == value for name, value in REUSED_HEAP.items())
-    return "reused" if same else "ordinary"
+    """The heap that this process was started with: "reused" or "ordinary"."""
+    reused = all(os.environ.get(name) == value for name, value in REUSED_HEAP.items())
+    return "reused" if reused else "ordinary"
 
 
 def machine() -> dict[str, str]:
+    """The processor, the versions of the packages, and the date."""
     packages = ("torch", "numpy", "numba", "torchvision", "albumentations")
     return {
         "cpu": measure.machine(),
@@ -41,8 +42,17 @@ def machine() -> dict[str, str]:
     }
 
 
+def markdown_table(lines: list[list[str]]) -> str:
+    """A table of cells as Markdown, with columns of one width in plain text too."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
 def markdown(content: dict) -> str:
-    """All of it as text that reads well plain and rendered."""
+    """The report as Markdown, which reads well plain and rendered."""
     about = content["machine"]
     parts = [
         f"One core of {about['cpu']}; {about['versions']}; {about['date']}.",
@@ -53,13 +63,13 @@ def markdown(content: dict) -> str:
         row["policy"] for run in runs for row in run["rows"] if "policy" in row
     )
     parts += [_policy_table(policy, runs) for policy in policies]
-    others = [
-        f"- {_other(row)} ({run['heap']} heap)"
+    single_rows = [
+        f"- {_single_row(row)} ({run['heap']} heap)"
         for run in runs
         for row in run["rows"]
         if "policy" not in row
     ]
-    parts.append("\n".join(others))
+    parts.append("\n".join(single_rows))
     parts.append(
         "Medians of n rounds; ±: half the distance of the quartiles. × floor: of the time to copy the "
         "bytes that must be read and written, measured in the same rounds. A ratio is that of a "
@@ -114,20 +124,15 @@ def _policy_table(policy: str, runs: list[dict]) -> str:
                     str(len(timing)),
                 ]
             )
-    widths = [max(len(line[k]) for line in table) for k in range(len(head))]
-    lines = (
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in table
-    )
-    return f"**{policy}**\n\n" + "\n".join(lines)
+    return f"**{policy}**\n\n{markdown_table(table)}"
 
 
-def _other(row: dict) -> str:
-    if said := refused(row):
-        return f"{row['name']}: {said}"
-    said = f"{row['name']}: {1e3 * median(row['seconds']):.2f} ms"
+def _single_row(row: dict) -> str:
+    if refusal := refused(row):
+        return f"{row['name']}: {refusal}"
+    text = f"{row['name']}: {1e3 * median(row['seconds']):.2f} ms"
     if "engine" in row:
-        said += (
+        text += (
             f", {100 * median(row['seconds']) / median(row['engine']):.1f} % of the engine's time"
         )
-    return said
+    return text

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 import augengine as ae
-from augengine.demo import shipped_photographs
+from augengine.demo.photographs import shipped_photographs
 
 from .parity import measured
 
 AUTO = ("RandAugment", "TrivialAugmentWide")
 SOURCE, OUTPUT = 256, 224
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, STD = ae.presets.IMAGENET_MEAN, ae.presets.IMAGENET_STD
 
 POLICIES = {
     "crop + flip": ae.Policy(
@@ -24,8 +24,8 @@ POLICIES = {
             ae.Normalize(MEAN, STD),
         ]
     ),
-    # The crop to the output's size costs every library next to nothing there. antialias=False: plain
-    # bilinear taps, as the peers take them.
+    # The crop to the output's size costs every library next to nothing there. antialias=False takes
+    # plain bilinear taps, as the peers do.
     "affine + flip + brightness": ae.Policy(
         [
             ae.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1), antialias=False),
@@ -68,17 +68,19 @@ def crops(count: int) -> np.ndarray:
     """uint8 (count, 256, 256, 3): crops at random places of the six photographs, in turn."""
     random = np.random.default_rng(0)
     photographs = shipped_photographs()
-    made = np.empty((count, SOURCE, SOURCE, 3), np.uint8)
+    crops = np.empty((count, SOURCE, SOURCE, 3), np.uint8)
     for i in range(count):
         pixels = photographs[i % len(photographs)].pixels
         y, x = (random.integers(0, size - SOURCE + 1) for size in pixels.shape[:2])
-        made[i] = pixels[y : y + SOURCE, x : x + SOURCE]
-    return made
+        crops[i] = pixels[y : y + SOURCE, x : x + SOURCE]
+    return crops
 
 
 def check(name: str, image: np.ndarray, epochs: int = 4) -> None:
-    """Our pixels against torchvision's functions with the numbers that our plan says; of the published
-    policies each operation, at every magnitude."""
+    """Compare our pixels with those of torchvision's functions, called with the numbers of our plan.
+
+    Of a published policy each operation is compared, at every magnitude.
+    """
     if any(
         isinstance(op, (ae.RandAugment, ae.TrivialAugmentWide)) for op in POLICIES[name].transforms
     ):
@@ -86,15 +88,16 @@ def check(name: str, image: np.ndarray, epochs: int = 4) -> None:
         return
     for epoch in range(epochs):
         batch = ae.Engine(POLICIES[name])(image[None], ids=[0], epoch=epoch)
-        wanted, known = _by_torchvision(batch.plan, image)
+        expected, known = _by_torchvision(batch.plan, image)
         scale = torch.tensor(STD).view(3, 1, 1)
-        error = ((batch.images[0] - wanted) * scale).abs()[:, known]
+        error = ((batch.images[0] - expected) * scale).abs()[:, known]
         assert error.max() < 1 / 255, f"{name}, epoch {epoch}: off by {255 * error.max():.2f}/255"
         assert error.mean() < 0.1 / 255, f"{name}, epoch {epoch}: {255 * error.mean():.3f}/255"
 
 
 @cache
 def check_operations() -> None:
+    """Compare the operations of the published policies with torchvision's."""
     for _, policy, operation, _, largest, mean, _ in measured(only=AUTO):
         assert largest <= 2, f"{policy}, {operation}: off by {largest}/255"
         assert mean < 0.5, f"{policy}, {operation}: {mean:.3f}/255"

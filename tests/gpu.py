@@ -85,11 +85,11 @@ def compiled(
         stride_of_1: 1,
         **{flag: flag in needs for flag in FLAGS},
     }
-    aligned = {"out", "width", "stride_n", "stride_c", "stride_y"}
+    aligned = {"out_ptr", "width", "stride_n", "stride_c", "stride_y"}
     if {"WIDE", "STEPS"} & set(needs):  # draw_one_by_one
-        aligned = {"out"}
-    pixels = block[0] * block[1]
-    return _counted(gpu_draw.draw_in_fours, device, {"out": f"*{out}"}, constants, aligned, pixels)
+        aligned = {"out_ptr"}
+    pointers, pixels = {"out_ptr": f"*{out}"}, block[0] * block[1]
+    return _counted(gpu_draw.draw_in_fours, device, pointers, constants, aligned, pixels)
 
 
 def compiled_statistics(device, source="uint8", channels=3):
@@ -105,8 +105,8 @@ def compiled_statistics(device, source="uint8", channels=3):
         "BLOCK": gpu_statistics.BLOCK,
     }
     return _counted(
-        gpu_statistics.complete, device, {"asked": "*fp32"}, constants, {"asked"},
-        gpu_statistics.BLOCK, gpu_statistics.WARPS,
+        gpu_statistics.complete, device, {"measured_views_ptr": "*fp32"}, constants,
+        {"measured_views_ptr"}, gpu_statistics.BLOCK, gpu_statistics.WARPS,
     )  # fmt: skip
 
 
@@ -114,7 +114,12 @@ def compiled_filters(device, dtype="u8", channels=3):
     """Compile `filter_rows`."""
     from augengine.kernels.gpu import filter as gpu_filter
 
-    pointers = {"out": f"*{dtype}", "pictures": f"*{dtype}", "rows": "*fp32", "filters": "*fp32"}
+    pointers = {
+        "out_ptr": f"*{dtype}",
+        "pictures_ptr": f"*{dtype}",
+        "scratch_ptr": "*fp32",
+        "filters_ptr": "*fp32",
+    }
     constants = {"CHANNELS": channels, "BLOCK": gpu_filter.BLOCK}
     return _counted(
         gpu_filter.filter_rows, device, pointers, constants, {*pointers}, gpu_filter.BLOCK
@@ -130,8 +135,9 @@ def _counted(function, device, pointers, constants, aligned, pixels, warps=4):
 
     from augengine.kernels.gpu import executor as gpu
 
-    tables = dict.fromkeys(("views", "steps", "curves", "layers", "finish"), "*fp32")
-    known = {"images": "*i64", **tables, **pointers, **dict.fromkeys(constants, "constexpr")}
+    names = ("views_ptr", "steps_ptr", "curves_ptr", "layers_ptr", "finish_ptr")
+    tables = dict.fromkeys(names, "*fp32")
+    known = {"images_ptr": "*i64", **tables, **pointers, **dict.fromkeys(constants, "constexpr")}
     names = function.arg_names
     attributes = {
         (i,): [["tt.divisibility", 16]]
@@ -219,7 +225,7 @@ class CompiledOnly:
         self.kernel = kernel
 
     def __getitem__(self, grid):
-        return lambda *args, **how: self.kernel.warmup(*args, grid=grid, **how)
+        return lambda *args, **constants: self.kernel.warmup(*args, grid=grid, **constants)
 
     @property
     def variants(self):

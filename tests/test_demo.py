@@ -14,6 +14,10 @@ from typer.testing import CliRunner
 import augengine as ae
 from augengine import demo, sheet
 from augengine.cli import app
+from augengine.demo.command import default_policy
+from augengine.demo.comparison import PEERS, compare
+from augengine.demo.contact_sheet import contact_sheet, draw_versions
+from augengine.demo.photographs import read_folder
 from augengine.plan import Finish
 
 SIZES = {"a.png": (60, 90), "b.jpg": (120, 70), "sub/c.png": (64, 64)}
@@ -161,7 +165,7 @@ def test_a_peer_that_is_not_installed_is_said(folder, tmp_path, quick, monkeypat
     def missing(policy):
         raise ImportError("No module named 'albumentations'")
 
-    monkeypatch.setitem(demo.PEERS, "albumentations", ("albumentations==2.0.8", missing))
+    monkeypatch.setitem(PEERS, "albumentations", ("albumentations==2.0.8", missing))
     done = augengine("demo", "--images", folder, "--output", tmp_path / "sheet.png", "--size", 16)
     said = "albumentations: not installed; to compare: pip install 'albumentations==2.0.8'"
     assert said in flat(done.output)
@@ -176,8 +180,8 @@ def test_one_image_alone(tmp_path, quick):
 
 def test_threads_are_as_before(folder, quick):
     threads = torch.get_num_threads()
-    photographs = demo.read_folder(folder).photographs
-    rows = demo.speed(ae.Engine(demo.default_policy(16)), photographs, 0, batch=4, seconds=0)
+    photographs = read_folder(folder).photographs
+    rows = compare(ae.Engine(default_policy(16)), photographs, 0, batch=4, seconds=0)
     assert torch.get_num_threads() == threads
     assert {row.threads for row in rows if row.name == "augengine"} == {1, threads}
 
@@ -193,7 +197,7 @@ def test_version_and_module():
 
 
 def test_reading_stops_and_says_how_much_is_left(folder):
-    found = demo.read_folder(folder, most=1)
+    found = read_folder(folder, most=1)
     assert [p.name for p in found.photographs] == ["a"]
     assert found.left == 5
 
@@ -204,14 +208,14 @@ def test_photographs_stand_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
-    (photograph,) = demo.read_folder(tmp_path).photographs
+    (photograph,) = read_folder(tmp_path).photographs
     np.testing.assert_array_equal(photograph.pixels, pixels[::-1, ::-1])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
 def test_a_name_that_is_no_unicode(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("no picture")
-    ((name, _),) = demo.read_folder(tmp_path).unread
+    ((name, _),) = read_folder(tmp_path).unreadable
     assert name == "caf\N{REPLACEMENT CHARACTER}.txt"
 
 
@@ -219,18 +223,18 @@ def test_a_name_that_is_no_unicode(tmp_path):
 
 
 def test_captions_are_the_plans_words_and_pixels_the_engines(folder, monkeypatch):
-    engine = ae.Engine(demo.default_policy(48), seed=5)
-    photographs = demo.read_folder(folder).photographs
-    plans, drawn = demo.augmented(engine, photographs, epoch=7)
-    assert [plan.epoch for plan in plans] == [7, 8, 9, 10]
+    engine = ae.Engine(default_policy(48), seed=5)
+    photographs = read_folder(folder).photographs
+    epochs = draw_versions(engine, photographs, epoch=7)
+    assert [version.plan.epoch for version in epochs] == [7, 8, 9, 10]
 
     rows = []
     monkeypatch.setattr(sheet, "draw", lambda title, lines, rows_: rows.extend([lines, *rows_]))
-    demo.contact_sheet(engine, photographs, plans, drawn)
+    contact_sheet(engine, photographs, epochs)
     lines, *rows = rows
     assert "RandomResizedCrop(size=(48, 48), scale=(0.3, 1.0))" in lines[0]
     assert lines[0].endswith("CutMix(p=0.5)")
-    assert f"seed 5, epochs 7 … 10, policy {plans[0].policy}" in lines[1]
+    assert f"seed 5, epochs 7 … 10, policy {epochs[0].plan.policy}" in lines[1]
     sizes = np.array([p.pixels.shape[:2] for p in photographs])
     for i, (original, *versions) in enumerate(rows):
         np.testing.assert_array_equal(original.pixels, photographs[i].pixels)

@@ -571,7 +571,7 @@ def full(*_, **__):
 
 def test_out_of_memory_for_the_output_names_its_bytes(monkeypatch):
     plan = ae.Policy(VIEWS).sample(range(4), [(20, 22)] * 4)
-    monkeypatch.setattr(kernels, "empty", full)
+    monkeypatch.setattr(kernels.arguments, "empty", full)
     with pytest.raises(
         torch.OutOfMemoryError,
         match=r"cpu is out of memory for a batch of 4×3×16×16 float32, 12,288 bytes "
@@ -688,13 +688,13 @@ def test_the_host_waits_for_nothing_as_it_draws_a_packed_batch():
     policy = [ae.RandomResizedCrop(56), ae.RandomHorizontalFlip(), ae.Normalize(0.5, 0.5)]
     batch = ae.pack(policy, num_classes=10, dtype=torch.bfloat16)(samples).pin_memory()
     expected = batch.draw("cuda").images  # what is compiled is compiled now
-    before = gpu.done.copy()
+    before = gpu.counts.copy()
     torch.cuda.set_sync_debug_mode("error")
     try:
         drawn = batch.draw("cuda").images
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert gpu.done - before == {"copy": 1, "launch": 1}  # the images are the other copy
+    assert gpu.counts - before == {"copy": 1, "launch": 1}  # the images are the other copy
     assert torch.equal(drawn, expected)
 
 

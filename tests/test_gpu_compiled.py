@@ -36,54 +36,54 @@ SIGNATURES = {
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_crop_and_flip_compiles_without_spills(name, device, capsys):
     """What a plan of axis-aligned or turned views needs, with no colour and no mix."""
-    made = compiled(device, **SIGNATURES[name])
+    kernel = compiled(device, **SIGNATURES[name])
     with capsys.disabled():
-        print(f"\n{device}, {name}: {made}", end=" ")
-    assert made.stack == 0
-    assert made.shared == 0
-    assert made.registers <= 64
+        print(f"\n{device}, {name}: {kernel}", end=" ")
+    assert kernel.stack == 0
+    assert kernel.shared == 0
+    assert kernel.registers <= 64
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("needs", [FLAGS[1:2], FLAGS[3:4], FLAGS[4:5], FLAGS], ids="+".join)
 def test_all_that_a_plan_may_need_compiles_without_spills(needs, device, capsys):
-    made = compiled(device, needs=needs)
+    kernel = compiled(device, needs=needs)
     with capsys.disabled():
-        print(f"\n{device}, {'+'.join(needs)}: {made}", end=" ")
+        print(f"\n{device}, {'+'.join(needs)}: {kernel}", end=" ")
     # Noise: the sine of an angle of many turns, which never comes, works in memory.
-    assert made.shared == 0
-    assert made.stack <= (32 if "STEPS" in needs else 0)
+    assert kernel.shared == 0
+    assert kernel.stack <= (32 if "STEPS" in needs else 0)
 
 
 def test_crop_and_flip_takes_at_most_120_instructions_a_pixel():
     """uint8 packed → bfloat16 NCHW, on sm_90. Counted over the whole kernel, which has no loop in
     this specialisation and branches nowhere but over its end."""
     for block in ((4, 128), (8, 64), (16, 32)):
-        made = compiled("sm_90", block=block)
-        assert made.instructions <= 120
-        assert made.stores == 0.75, "three channels of four pixels in one store each"
+        kernel = compiled("sm_90", block=block)
+        assert kernel.instructions <= 120
+        assert kernel.stores == 0.75, "three channels of four pixels in one store each"
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("source", ["uint8", "float32"])
 def test_statistics_compile_without_spills(device, source, channels, capsys):
-    made = compiled_statistics(device, source, channels)
+    kernel = compiled_statistics(device, source, channels)
     with capsys.disabled():
-        print(f"\n{device}, statistics, {channels} channel(s) of {source}: {made}", end=" ")
+        print(f"\n{device}, statistics, {channels} channel(s) of {source}: {kernel}", end=" ")
     # Noise among the earlier steps: the sine of an angle of many turns.
-    assert made.stack <= 48
+    assert kernel.stack <= 48
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", ["u8", "fp32"])
 def test_filters_compile_without_spills(device, dtype, channels, capsys):
-    made = compiled_filters(device, dtype, channels)
+    kernel = compiled_filters(device, dtype, channels)
     with capsys.disabled():
-        print(f"\n{device}, filters, {channels} channel(s) of {dtype}: {made}", end=" ")
-    assert made.stack == 0
-    assert made.shared == 0
+        print(f"\n{device}, filters, {channels} channel(s) of {dtype}: {kernel}", end=" ")
+    assert kernel.stack == 0
+    assert kernel.shared == 0
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_no_other_policy_batch_or_image_size_compiles_anything(pretended):
 
     def run(n, height, width, *ops, size=(64, 64)):
         images = patches(n, height, width)
-        made = [ae.CenterCrop(size), *ops]
-        ae.execute(plan_of(made, images), images, executor="gpu")
+        policy = [ae.CenterCrop(size), *ops]
+        ae.execute(plan_of(policy, images), images, executor="gpu")
         return [kernel.variants for kernel in pretended]
 
     assert run(4, 64, 64, ae.RandomHorizontalFlip()) == [1, 0, 0, 0]

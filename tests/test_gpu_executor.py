@@ -47,8 +47,8 @@ def test_a_cuda_device_is_drawn_on_by_the_gpu_executor():
 
 
 def test_without_triton_torch_draws_and_says_so_once(monkeypatch):
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
-    kernels._warn_without_triton.cache_clear()
+    monkeypatch.setattr(kernels.executors, "find_spec", lambda name: None)
+    kernels.executors._warn_without_triton.cache_clear()
     with pytest.warns(UserWarning, match=r"the torch executor draws .* pip install triton"):
         assert kernels.choose(CUDA) == "torch"
     with warnings.catch_warnings():
@@ -63,7 +63,7 @@ def test_one_asked_for_by_name_never_falls_back(monkeypatch):
         ValueError, match=r"execute: .* requires a gradient, .*\. Pass executor='torch'"
     ):
         ae.execute(plan, (images / 255).requires_grad_(), executor="gpu")
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    monkeypatch.setattr(kernels.executors, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"execute: triton cannot be imported.*\. Get it with"):
         ae.execute(plan, images, executor="gpu")
 
@@ -111,7 +111,7 @@ def test_tables_lie_in_one_buffer_at_multiples_of_16_and_hold_the_plan():
     assert np.array_equal(lowered.sizes, plan.sizes)
 
 
-def test_a_plan_is_packed_without_triton_and_pickled():
+def test_a_plan_is_lowered_without_triton_and_pickled():
     """As a DataLoader's worker does."""
     code = "import sys; from augengine.kernels.gpu import lower; assert 'triton' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -122,15 +122,15 @@ def test_a_plan_is_packed_without_triton_and_pickled():
     assert (again.tables, again.passes) == (lowered.tables, lowered.passes)
 
 
-def test_stages_of_views_of_views():
-    """Each size of picture is a pass_, what looks at pictures comes after them, and images are measured
+def test_passes_of_views_of_views():
+    """Each size of picture is a pass, what looks at pictures comes after them, and images are measured
     before the first."""
     images = [patches(1, 40, 44)[0], patches(1, 30, 44)[0]]
     chosen = [ae.RandomEqualize(1.0), ae.GaussianBlur(7, 2.0), ae.RandomAutocontrast(1.0)]
     lowered = lower(plan_of([*chosen, ae.Resize((20, 20))], images))
-    assert [pass_.size for pass_ in lowered.passes] == [(30, 44), (40, 44), (20, 20)]
-    assert [pass_.asked for pass_ in lowered.passes] == [(0, 2), (2, 2), (2, 4)]
-    assert [pass_.reach for pass_ in lowered.passes] == [3, 3, 0]
+    assert [part.size for part in lowered.passes] == [(30, 44), (40, 44), (20, 20)]
+    assert [part.measured_views for part in lowered.passes] == [(0, 2), (2, 2), (2, 4)]
+    assert [part.reach for part in lowered.passes] == [3, 3, 0]
     assert lowered.pictures == 2
     views = lowered.tables["views"].of(lowered.buffer).numpy().view(np.int32)
     assert sorted(views[:, tables.SOURCE_AT]) == [0, 1, 2, 3]

@@ -31,17 +31,17 @@ def test_answers_come_back_in_float16(tmp_path):
 
 
 def test_what_was_written_is_there_when_opened_again(tmp_path):
-    with LogitCache(tmp_path / "c", KEY, views=2) as cache:
-        for view in (0, 1):
+    with LogitCache(tmp_path / "c", KEY, looks=2) as cache:
+        for look in (0, 1):
             for epoch in (0, 5):
-                cache.write(epoch, range(50), logits_of(50, seed=10 * epoch + view), view)
-    cache = LogitCache(tmp_path / "c", KEY, views=2)
-    assert cache.torn == 0
-    for view in (0, 1):
-        found, there = cache.read(5, range(50), view)
+                cache.write(epoch, range(50), logits_of(50, seed=10 * epoch + look), look)
+    cache = LogitCache(tmp_path / "c", KEY, looks=2)
+    assert cache.torn_rows == 0
+    for look in (0, 1):
+        found, there = cache.read(5, range(50), look)
         assert there.all()
-        assert torch.equal(found, logits_of(50, seed=50 + view).half().float())
-        assert not cache.read(3, range(50), view)[1].any()
+        assert torch.equal(found, logits_of(50, seed=50 + look).half().float())
+        assert not cache.read(3, range(50), look)[1].any()
     assert not cache.read(1000, range(50))[1].any()
 
 
@@ -58,7 +58,7 @@ def test_classes_that_are_not_kept_share_what_is_left(tmp_path, temperature):
     top = logits.topk(5).indices
     assert torch.allclose(made.gather(1, top), wanted.gather(1, top), rtol=1e-2)
     assert torch.equal(found.topk(5).indices.sort().values, top.sort().values)
-    assert cache.row.itemsize == 4 + 2 + 5 * 4 + 2  # the last to a multiple of four
+    assert cache.row_type.itemsize == 4 + 2 + 5 * 4 + 2  # the last to a multiple of four
 
 
 def test_more_classes_than_sixteen_bits_number(tmp_path):
@@ -112,7 +112,7 @@ def test_a_changed_byte_is_found(tmp_path):
     """Any bit of any row: it counts as not written, and the others stay."""
     with LogitCache(tmp_path / "c", KEY) as cache:
         cache.write(0, range(50), logits_of(50))
-        size = cache.row.itemsize
+        size = cache.row_type.itemsize
     rng = np.random.default_rng(0)
     whole = (tmp_path / "c").read_bytes()
     for place in rng.integers(4, size - 2, 40):
@@ -120,7 +120,7 @@ def test_a_changed_byte_is_found(tmp_path):
         changed[HEADER + 9 * size + place] ^= 1 << rng.integers(8)
         (tmp_path / "c").write_bytes(changed)
         cache = LogitCache(tmp_path / "c", KEY)
-        assert cache.torn == 1
+        assert cache.torn_rows == 1
         there = cache.read(0, range(50))[1]
         assert not there[9]
         assert there.sum() == 49
@@ -130,11 +130,11 @@ def test_a_row_in_another_place_is_found(tmp_path):
     """The checksum knows where its row belongs."""
     with LogitCache(tmp_path / "c", KEY) as cache:
         cache.write(0, [4], logits_of(1))
-        size = cache.row.itemsize
+        size = cache.row_type.itemsize
     whole = bytearray((tmp_path / "c").read_bytes())
     whole[HEADER : HEADER + size] = whole[HEADER + 4 * size : HEADER + 5 * size]
     (tmp_path / "c").write_bytes(whole)
-    assert LogitCache(tmp_path / "c", KEY).torn == 1
+    assert LogitCache(tmp_path / "c", KEY).torn_rows == 1
 
 
 WRITER = """
@@ -153,7 +153,7 @@ def test_what_was_written_before_a_kill_is_there(tmp_path):
     assert writer.stdout.readline() == b"ready\n"
     key = CacheKey("t", "p", "d", 0, 10, 2000, 10)
     reader = LogitCache(file, key)
-    while not reader.read_checks(2, range(2000)).all():
+    while not reader.present(2, range(2000)).all():
         pass
     writer.send_signal(signal.SIGKILL)
     writer.wait()
@@ -178,7 +178,7 @@ def test_two_processes_write_one_file(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", writer, file, str(rank)]) for rank in (0, 1)]
     assert [process.wait() for process in both] == [0, 0]
     cache = LogitCache(file, CacheKey("t", "p", "d", 0, 10, 100, 10))
-    assert cache.torn == 0
+    assert cache.torn_rows == 0
     for epoch in range(60):
         found, there = cache.read(epoch, range(100))
         assert there.all()
@@ -189,8 +189,8 @@ def test_errors(tmp_path):
     cache = LogitCache(tmp_path / "c", KEY)
     with pytest.raises(ValueError, match=re.escape("ids from 0 to 50, expected them in [0, 50)")):
         cache.read(0, [0, 50])
-    with pytest.raises(ValueError, match="got view 1, expected one below 1"):
-        cache.read(0, [0], view=1)
+    with pytest.raises(ValueError, match="got look 1, expected one below 1"):
+        cache.read(0, [0], look=1)
     with pytest.raises(ValueError, match="not finite in float16"):
         cache.write(0, [0], torch.full((1, 10), 1e6))
-    assert not cache.read_checks(0, [0]).any()
+    assert not cache.present(0, [0]).any()

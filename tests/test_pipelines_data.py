@@ -13,12 +13,17 @@ from PIL import Image
 import augengine as ae
 from augengine.pipelines import data as datasets
 from augengine.pipelines.batches import Loader, Samples, batches
-from augengine.pipelines.policies import named, plain, usual, weak_and_strong
+from augengine.pipelines.policies import (
+    default_policy,
+    evaluation_policy,
+    training_policy,
+    weak_and_strong,
+)
 from augengine.pipelines.settings import Settings
 
 
 def digits(**told):
-    return datasets.of(Settings(**told))
+    return datasets.load(Settings(**told))
 
 
 def alone(rank=0, world=1):
@@ -75,14 +80,16 @@ def test_all_labels():
 
 
 def test_a_folder_of_class_folders(folder):
-    data = datasets.of(Settings(data=str(folder), labels=2))
+    data = datasets.load(Settings(data=str(folder), labels=2))
     assert data.classes == ("cat", "dog")
     assert len(data.labelled) == 4
     assert len(data.test) == 2  # a fifth of each class
     assert len(data.unlabelled) == 2 * (6 - 1 - 2) + 4
     assert (data.truth[data.unlabelled] == datasets.UNKNOWN).sum() == 4
     assert data.images[int(data.labelled[0])].shape == (43, 50, 3)
-    assert np.array_equal(datasets.of(Settings(data=str(folder), labels=2, seed=9)).test, data.test)
+    assert np.array_equal(
+        datasets.load(Settings(data=str(folder), labels=2, seed=9)).test, data.test
+    )
 
 
 def test_a_folder_with_train_and_val(folder, tmp_path):
@@ -93,15 +100,15 @@ def test_a_folder_with_train_and_val(folder, tmp_path):
             (root / part / name).mkdir()
             for file in (folder / name).iterdir():
                 (root / part / name / file.name).write_bytes(file.read_bytes())
-    data = datasets.of(Settings(data=str(root), labels=0))
+    data = datasets.load(Settings(data=str(root), labels=0))
     assert (len(data.labelled), len(data.unlabelled), len(data.test)) == (12, 0, 12)
 
 
 def test_the_key_knows_the_images(folder):
-    before = datasets.of(Settings(data=str(folder), labels=2)).key
-    assert datasets.of(Settings(data=str(folder), labels=3)).key == before
+    before = datasets.load(Settings(data=str(folder), labels=2)).key
+    assert datasets.load(Settings(data=str(folder), labels=3)).key == before
     (folder / "cat" / "0.png").unlink()
-    assert datasets.of(Settings(data=str(folder), labels=2)).key != before
+    assert datasets.load(Settings(data=str(folder), labels=2)).key != before
 
 
 def test_cifar_is_read_through_torchvision(tmp_path, monkeypatch):
@@ -119,7 +126,7 @@ def test_cifar_is_read_through_torchvision(tmp_path, monkeypatch):
     # Its checksums are those of the real files.
     monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
-    data = datasets.of(Settings(data="cifar10", root=str(tmp_path), labels=4))
+    data = datasets.load(Settings(data="cifar10", root=str(tmp_path), labels=4))
     assert (len(data.labelled), len(data.unlabelled), len(data.test)) == (40, 60, 20)
     assert np.array_equal(data.images[0], pixels[0].reshape(3, 32, 32).transpose(1, 2, 0))
     assert (data.size, data.channels) == (32, 3)
@@ -146,13 +153,13 @@ def test_what_makes_no_sense_is_refused(told, said):
 
 def test_folders_that_do_not_do(folder):
     with pytest.raises(ValueError, match=r"has 0 class folders, expected two or more"):
-        datasets.of(Settings(data=str(folder / "cat")))
+        datasets.load(Settings(data=str(folder / "cat")))
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match=r"holds no image of empty"):
-        datasets.of(Settings(data=str(folder), labels=1))
+        datasets.load(Settings(data=str(folder), labels=1))
     (folder / "empty").rmdir()
     (folder / "cat" / "0.png").write_bytes(b"no picture")
-    data = datasets.of(Settings(data=str(folder), labels=0))
+    data = datasets.load(Settings(data=str(folder), labels=0))
     broken = next(
         i for i, path in enumerate(data.images.paths) if path.parts[-2:] == ("cat", "0.png")
     )
@@ -168,7 +175,7 @@ def test_cifar_that_is_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(CIFAR10, "download", fails)
     with pytest.raises(OSError, match=r"cifar10 is not whole .*no net.* --root"):
-        datasets.of(Settings(data="cifar10", root=str(tmp_path)))
+        datasets.load(Settings(data="cifar10", root=str(tmp_path)))
 
 
 # Policies
@@ -176,13 +183,15 @@ def test_cifar_that_is_not_there(tmp_path, monkeypatch):
 
 def test_policies_of_a_data_set(tmp_path):
     data = digits(labels=1)
-    assert named("", data) == usual(data)
-    assert named("none", data) == plain(data)
-    (tmp_path / "p.yaml").write_text(plain(data).to_yaml(), "utf-8")
-    assert named(str(tmp_path / "p.yaml"), data) == plain(data)
-    assert any(isinstance(op, ae.RandAugment) for op in named("randaugment", data).transforms)
+    assert training_policy("", data) == default_policy(data)
+    assert training_policy("none", data) == evaluation_policy(data)
+    (tmp_path / "p.yaml").write_text(evaluation_policy(data).to_yaml(), "utf-8")
+    assert training_policy(str(tmp_path / "p.yaml"), data) == evaluation_policy(data)
+    assert any(
+        isinstance(op, ae.RandAugment) for op in training_policy("randaugment", data).transforms
+    )
     with pytest.raises(ValueError, match=r"policy: got 'mine', expected none, .* or a YAML file"):
-        named("mine", data)
+        training_policy("mine", data)
     views = weak_and_strong(data)
     engine = ae.Engine(views, num_classes=10)
     batch = engine(data.images[:4], ids=range(4))
@@ -217,7 +226,11 @@ def parts_of(data, world, *, size=16, policy=None):
     for rank in range(world):
         samples = Samples.of(data, data.labelled, data.rows(data.labelled))
         loader = Loader(
-            samples, policy or usual(data), batch_size=size, seed=3, accelerator=alone(rank, world)
+            samples,
+            policy or default_policy(data),
+            batch_size=size,
+            seed=3,
+            accelerator=alone(rank, world),
         )
         steps = 0
         for part in loader.epoch(2):
@@ -249,14 +262,14 @@ def test_too_many_processes_for_a_batch_are_refused():
     data = digits(labels=1)
     samples = Samples.of(data, data.labelled)
     with pytest.raises(ValueError, match=r"10 samples in batches of 2 for 4 process.*Start fewer"):
-        Loader(samples, plain(data), batch_size=2, seed=0, accelerator=alone(0, 4))
+        Loader(samples, evaluation_policy(data), batch_size=2, seed=0, accelerator=alone(0, 4))
 
 
 def test_passes_that_last_as_long_as_another_epoch():
     """17 steps of 2-step passes: new draws in each, none from an epoch that another call uses."""
     data = digits(labels=1)
     samples = Samples.of(data, data.labelled)
-    loader = Loader(samples, usual(data), batch_size=5, seed=0, accelerator=alone())
+    loader = Loader(samples, default_policy(data), batch_size=5, seed=0, accelerator=alone())
     assert loader.steps == 2
     first, second = (list(loader.during(epoch, 17)) for epoch in (0, 1))
     assert len(first) == len(second) == 17
@@ -273,10 +286,10 @@ def test_unlabelled_samples_have_rows_of_zeros_and_copies_draws_of_their_own():
     data = digits(labels=1)
     samples = Samples.of(data, data.unlabelled[:3])
     assert not samples.rows.any()
-    twice = samples.repeated(2, len(data.truth))
+    twice = samples.repeat(2, len(data.truth))
     assert twice.ids.tolist() == [*samples.ids, *(samples.ids + 5000)]
     assert np.array_equal(twice[4][0], samples[1][0])
-    loader = Loader(twice, usual(data), batch_size=6, seed=0, accelerator=alone())
+    loader = Loader(twice, default_policy(data), batch_size=6, seed=0, accelerator=alone())
     (part,) = loader.epoch(0)
     at = {sample: i for i, sample in enumerate(part.ids)}
     first, copy = at[int(samples.ids[0])], at[int(samples.ids[0]) + 5000]

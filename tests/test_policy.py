@@ -13,6 +13,7 @@ import augengine as ae
 from augengine.plan.kinds import CURVE, MATRIX, NO_VIEW
 from augengine.policy import ops
 from augengine.policy.ops.op import Op
+from benchmarks import hashes
 
 SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
 
@@ -117,6 +118,17 @@ def plan_of(policy, n=8, size=(40, 40), **kwargs):
 
 def test_every_op_is_in_the_list_of_cases():
     assert {type(op).__name__ for op in OPS} | {"Op", "Stage"} == set(ops.__all__)
+
+
+def test_every_op_has_a_hash():
+    """A change that must not change a pixel is proven by benchmarks.hashes, which must know every op."""
+    hashed = {
+        type(op).__name__
+        for _, policy, *_ in hashes.cases()
+        for top in policy.transforms
+        for op in top.with_children()
+    }
+    assert hashed | {"Op", "Stage", "Compose"} == set(ops.__all__)
 
 
 @pytest.mark.parametrize("op", OPS, ids=repr)

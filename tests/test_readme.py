@@ -1,13 +1,26 @@
-"""The README's Python runs as it stands, one block after the other."""
+"""README and docs as they stand: each page's Python runs, and each link leads to a file."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+import typer
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S)
+import augengine as ae
+from augengine.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    page.relative_to(ROOT).as_posix(): page.read_text("utf-8")
+    for page in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
+}
+BLOCKS = {
+    name: re.findall(r"^```python\n(.*?)^```", text, re.S | re.M) for name, text in PAGES.items()
+}
 SIZES = [(40, 50), (30, 30), (64, 41), (50, 80)]
 
 
@@ -16,27 +29,120 @@ def sample(i):
     return np.full((height, width, 3), 10 * (i % 20), np.uint8), i % 10
 
 
-def test_the_blocks_run():
-    assert len(BLOCKS) == 5
-    images, labels = zip(*map(sample, range(8)), strict=True)
-    names = {"dataset": [sample(i) for i in range(130)]}
-    exec(BLOCKS[0], names)
-    assert names["images"].shape == (2, 3, 224, 224)  # the last of 64, 64 and 2
-    torch.testing.assert_close(names["labels"].sum(1), torch.ones(2))
-    assert len(names["plan"]) == 2
+@pytest.fixture
+def names():
+    """What the pages' Python finds: a data set, and eight samples of it as a batch."""
+    images, labels = map(list, zip(*map(sample, range(8)), strict=True))
+    return {
+        "dataset": [sample(i) for i in range(70)],
+        "images": images,
+        "labels": labels,
+        "ids": np.arange(8),
+    }
 
-    exec(BLOCKS[1], names)
-    assert len(names["loader"]) == 3
-    assert names["images"].shape == (2, 3, 224, 224)
-    torch.testing.assert_close(names["labels"].sum(1), torch.ones(2))
 
-    names |= {"images": list(images), "labels": list(labels), "ids": np.arange(8)}
-    exec(BLOCKS[2], names)
-    assert torch.equal(names["batch"].images, names["pixels"])
-    assert names["batch"].plan == names["plan"]
+def run(page, names):
+    for block in BLOCKS[page]:
+        exec(compile(block, page, "exec"), names)
 
-    exec(BLOCKS[3], names)
-    assert names["ae"].Policy.from_yaml(names["text"]) == names["policy"]
-    exec(BLOCKS[4], names)
+
+def test_the_readme(names, capsys):
+    steps = []
+    run("README.md", {**names, "train_step": lambda *batch: steps.append(batch)})
+    assert [tuple(images.shape) for images, _ in steps] == 2 * [(64, 3, 224, 224), (6, 3, 224, 224)]
+    for _, labels in steps:
+        assert labels.shape[1] == 10
+        torch.testing.assert_close(labels.sum(1), torch.ones(len(labels)))
+    # What the page says that the plan says.
+    said = re.search(r"plan\.explain\(0\)\)\n((?:# .*\n)+)", PAGES["README.md"])[1]
+    assert capsys.readouterr().out == " ".join(line[2:] for line in said.splitlines()) + "\n"
+
+
+def test_loading(names):
+    run("docs/loading.md", names)
+    assert names["batch"].labels.shape == (8, 10)
+    torch.testing.assert_close(names["batch"].labels.sum(1), torch.ones(8))
+    assert names["pixels"].shape == (8, 3, 64, 64)
+    assert isinstance(names["loader"], ae.DeviceLoader)
+    assert [len(names[name]) for name in ("first_two", "both")] == [2, 10]
+    assert len(names["batch"].plan.ids) == 12  # with the partners
+
+
+def test_policies(names):
+    run("docs/policies.md", names)
     assert [len(names["crops"]), names["weak"].images.shape[-1]] == [6, 32]
+    assert names["engine"].strength(0, np.arange(3)).tolist() == [1, 1 / 2, 1 / 3]
     assert len(names["found"]) == 8
+    assert names["masks"].shape == (8, 32, 32)
+    assert names["batch"].images.shape == (8, 3, 16, 16)
+
+
+def test_compile_and_graphs(names):
+    run("docs/compile-and-graphs.md", names)
+    assert 0 < names["loss"] < 1
+
+
+def test_every_page_with_python_has_a_test():
+    tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/compile-and-graphs.md"}
+    assert {page for page, blocks in BLOCKS.items() if blocks} == tested
+
+
+def test_the_drawings_can_be_drawn(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    drawings = importlib.import_module("drawings")
+    monkeypatch.setattr(drawings, "FOLDER", tmp_path)
+    monkeypatch.setattr(drawings, "DPI", 40)
+    drawings.main()
+    drawn = {picture.name for picture in tmp_path.iterdir()}
+    assert len(drawn) == 4
+    for name in drawn:
+        assert (ROOT / "docs" / name).exists()
+        assert name in PAGES["README.md"] + PAGES["docs/model.md"]
+
+
+def test_commands_and_their_options_exist():
+    found = [
+        shlex.split(line, comments=True)
+        for page in PAGES.values()
+        for line in re.findall(r"^    (?:torchrun .* )?(augengine .*)$", page, re.M)
+    ]
+    assert len(found) > 8
+    for words in found:
+        command, options = typer.main.get_command(app), [w for w in words if w.startswith("--")]
+        for name in words[1 : words.index(options[0]) if options else None]:
+            command = command.get_command(None, name)
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(options) <= known, words
+
+
+def test_make_knows_the_targets():
+    named = {
+        t for page in PAGES.values() for t in re.findall(r"(?:^    |`)make ([a-z-]+)", page, re.M)
+    }
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert {"demo", "test", "test-all"} <= named <= set(targets)
+
+
+def test_the_map_names_every_wing():
+    wings = {path.name for path in (ROOT / "augengine").iterdir() if path.is_dir()}
+    files = {path.name for path in (ROOT / "augengine").glob("[a-z]*.py")}
+    for name in {f"{wing}/" for wing in wings - {"__pycache__"}} | files:
+        assert name in PAGES["CONTRIBUTING.md"], (
+            f"{name}: give it a place in the map of CONTRIBUTING.md"
+        )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    found = re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
+    for link in found:
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page}: {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.M)
+            anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor in anchors, f"{page}: {link}"
+    assert page != "README.md" or len(found) > 10

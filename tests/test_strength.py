@@ -9,6 +9,7 @@ from scipy import stats
 from torch.utils.data import DataLoader, Dataset
 
 import augengine as ae
+from augengine.policy import ops
 
 IDS = np.arange(6)
 
@@ -17,33 +18,57 @@ def rotations(plan):
     return np.array([logged(plan, v, "rotated")[0][0] for v in range(len(plan.source))])
 
 
+# What leaves every pixel at strength 0.
+NEUTRAL_AT_0 = [
+    ae.RandomRotation(30),
+    ae.RandomAffine(20, (0.1, 0.1), (0.8, 1.2), 10),
+    ae.ColorJitter(0.5, 0.5, 0.5, 0.2),
+    ae.RandomBrightness(0.4),
+    ae.RandomDesaturate(p=1),
+    ae.RandomPosterize(2, p=1),
+    ae.RandomSolarize(40, p=1),
+    ae.RandomSolarizeAdd(p=1),
+    ae.RandomGamma((0.3, 3)),
+    ae.RandomEqualize(p=1),
+    ae.RandomAutocontrast(p=1),
+    ae.RandomInvert(p=1),
+    ae.RandomGrayscale(p=1),
+    ae.RandomAdjustSharpness((0, 3), p=1),
+    ae.GaussianBlur(5),
+    ae.GaussianNoise(0.1, 0.2),
+    ae.CutMix(),
+    ae.MixUp(),
+    ae.Cutout(0.5),
+    ae.RandomErasing(p=1),
+    ae.MixUpOrCutMix(),
+    ae.RandomPerspective(p=1),
+    ae.RandomResizedCrop((33, 41)),
+    ae.RandAugment(),
+    ae.TrivialAugmentWide(),
+    ae.AutoAugment(),
+    ae.AugMix(),
+    ae.ThreeAugment(),
+    ae.UniformAugment(),
+    ae.FixMatchAugment(),
+]
+# What has no magnitude to pull: it sizes, normalises, chooses among others, or moves whole pixels,
+# channels or images.
+WITHOUT_MAGNITUDE = {
+    *("CenterCrop", "RandomCrop", "Resize", "Normalize", "Stage"),
+    *("Compose", "OneOf", "RandomApply", "SomeOf"),
+    *("RandomHorizontalFlip", "RandomVerticalFlip", "RandomQuarterTurn"),
+    *("RandomChannelPermutation", "Mosaic"),
+}
+
+
+def test_every_op_is_in_a_list():
+    neutral = {type(op).__name__ for op in NEUTRAL_AT_0}
+    assert not neutral & WITHOUT_MAGNITUDE
+    assert neutral | WITHOUT_MAGNITUDE == set(ops.__all__) - {"Op"}
+
+
 @each_executor
-@pytest.mark.parametrize(
-    "op",
-    [
-        ae.RandomRotation(30),
-        ae.RandomAffine(20, (0.1, 0.1), (0.8, 1.2), 10),
-        ae.ColorJitter(0.5, 0.5, 0.5, 0.2),
-        ae.RandomBrightness(0.4),
-        ae.RandomDesaturate(p=1),
-        ae.RandomPosterize(2, p=1),
-        ae.RandomSolarize(40, p=1),
-        ae.RandomSolarizeAdd(p=1),
-        ae.RandomGamma((0.3, 3)),
-        ae.RandomEqualize(p=1),
-        ae.RandomAutocontrast(p=1),
-        ae.RandomInvert(p=1),
-        ae.RandomGrayscale(p=1),
-        ae.RandomAdjustSharpness((0, 3), p=1),
-        ae.GaussianBlur(5),
-        ae.GaussianNoise(0.1, 0.2),
-        ae.CutMix(),
-        ae.MixUp(),
-        ae.Cutout(0.5),
-        ae.RandomErasing(p=1),
-    ],
-    ids=lambda op: type(op).__name__,
-)
+@pytest.mark.parametrize("op", NEUTRAL_AT_0, ids=lambda op: type(op).__name__)
 def test_strength_0_leaves_every_pixel(executor, op):
     images = patches(6, 33, 41)
     engine = ae.Engine(op, dtype=torch.uint8, executor=executor, strength=0)

@@ -28,7 +28,7 @@ from .. import (
     from_timm,
     sheet,
 )
-from . import shipped_photographs
+from .photographs import shipped_photographs
 
 SHOWN: dict[str, list[Op]] = {
     "RandAugment(2, 9)": [RandAugment()],
@@ -46,21 +46,29 @@ SHOWN: dict[str, list[Op]] = {
 
 
 def run(*, output: Path, size: int, seed: int, epoch: int, say: Callable[[str], object]) -> None:
-    """Draw the gallery into `output`, a PNG."""
+    """What `augengine gallery` does.
+
+    Args:
+        output: PNG file of the picture.
+        size: Pixels a side of a tile.
+        seed: Seed of the engines.
+        epoch: Epoch that is drawn.
+        say: Function that is told what is being drawn.
+    """
     photographs = shipped_photographs()
+    images, ids = [photograph.pixels for photograph in photographs], np.arange(len(photographs))
     rows = []
     for name, ops in SHOWN.items():
         say(f"{name} …")
-        crop: list[Op] = [RandomResizedCrop(size, scale=(0.5, 1.0)), RandomHorizontalFlip()]
+        geometry: list[Op] = [RandomResizedCrop(size, scale=(0.5, 1.0)), RandomHorizontalFlip()]
         if name == "Mosaic()":
-            crop = [Resize((size, size))]
-        engine = Engine([*crop, *ops], seed=seed, num_classes=len(photographs))
-        pixels, ids = [p.pixels for p in photographs], np.arange(len(photographs))
-        batch = engine(pixels, ids, ids=ids, epoch=epoch)
-        images = sheet.displayed(batch.images, batch.plan.finish)
+            geometry = [Resize((size, size))]
+        engine = Engine([*geometry, *ops], seed=seed, num_classes=len(photographs))
+        batch = engine(images, ids, ids=ids, epoch=epoch)
+        pixels = sheet.displayed(batch.images, batch.plan.finish)
         rows.append(
             [
-                sheet.Tile(images[i], _without_crop(batch.plan.explain(i)), heading=name * (i == 0))
+                sheet.Tile(pixels[i], _without_crop(batch.plan.explain(i)), heading=name * (i == 0))
                 for i in range(len(photographs))
             ]
         )
@@ -68,11 +76,11 @@ def run(*, output: Path, size: int, seed: int, epoch: int, say: Callable[[str], 
     sheet.draw("The published policies", [about], rows, tile=size).save(output)
 
 
-def _without_crop(words: str) -> str:
+def _without_crop(caption: str) -> str:
     """The caption without the crop, the resize and the flip that all rows have."""
     parts = [
         part
-        for part in words.split(", ")
+        for part in caption.split(", ")
         if "→" not in part and part != "flipped" and not part.startswith("resized to")
     ]
     # A crop's place has a comma of its own, and so stands in two parts.

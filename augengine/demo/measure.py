@@ -26,12 +26,13 @@ COPY_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Timing:
-    """The seconds that each of n rounds took."""
+    """The seconds that each round took."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
+        """The median round, in seconds."""
         return statistics.median(self.seconds)
 
     @property
@@ -61,35 +62,46 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Time contenders by turns, so that a busy moment of the machine meets all of them.
 
-    Each is warmed up once. rounds: fewer, though not below three, if `seconds` would not suffice.
-    after(done, total): called after each round.
+    Args:
+        contenders: Calls by name. Each is made once before, to warm up.
+        rounds: Number of times that each is timed.
+        seconds: Time for all rounds. There are fewer, though not below three, if it is too short.
+        after: Function of (rounds done, rounds in all), called after each round.
     """
-    warm = sum(timed(work) for work in contenders.values())
-    rounds = int(max(min(rounds, 3), min(rounds, seconds / max(warm, 1e-9))))
+    warm_up = sum(timed(work) for work in contenders.values())
+    rounds = int(max(min(rounds, 3), min(rounds, seconds / max(warm_up, 1e-9))))
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for done in range(1, rounds + 1):
         for name, work in contenders.items():
             times[name].append(timed(work))
         after(done, rounds)
-    return {name: Timing(tuple(taken)) for name, taken in times.items()}
+    return {name: Timing(tuple(each)) for name, each in times.items()}
 
 
 def copier(nbytes: int = COPY_BYTES) -> Callable[[], object]:
-    """What to time for the copy bandwidth: a copy of nbytes, with torch's threads."""
+    """A call that copies nbytes with torch's threads, to be timed for the copy bandwidth."""
     source = torch.zeros(nbytes, dtype=torch.uint8)
     target = torch.ones_like(source)
     return lambda: target.copy_(source)
 
 
 def floor_seconds(nbytes: int, copy: Timing, copy_bytes: int = COPY_BYTES) -> float:
-    """The time in which memory can move nbytes. A copy reads its bytes and writes them: both count."""
+    """The seconds in which memory can move nbytes.
+
+    Args:
+        nbytes: Bytes that are read or written.
+        copy: Timing of a copy.
+        copy_bytes: Bytes that it copies; it reads and writes them, so that they count twice.
+    """
     return nbytes / (2 * copy_bytes / copy.median)
 
 
 def floor_bytes(plan: Plan, itemsize: int = 1) -> int:
     """Source bytes that the plan needs, each counted once, + the bytes of its output.
 
-    itemsize: bytes of a source value. What an opaque layer hides is not needed.
+    Args:
+        plan: Plan whose outputs are drawn. What an opaque layer hides is not needed.
+        itemsize: Bytes of a source value.
     """
     item = getattr(torch, plan.finish.dtype).itemsize
     return needed_pixels(plan) * plan.finish.channels * itemsize + int(np.prod(plan.shape)) * item
@@ -100,15 +112,15 @@ def needed_pixels(plan: Plan) -> int:
     needed = [np.zeros(size, bool) for size in plan.sizes]
     height, width = plan.finish.size
     for views, boxes, alphas in zip(plan.view, plan.box, plan.alpha, strict=True):
-        open_ = np.ones((height, width), bool)  # what no later layer hides
+        visible = np.ones((height, width), bool)  # what no later layer hides
         for view, (y0, x0, y1, x1), alpha in reversed([*zip(views, boxes, alphas, strict=True)]):
             if view == NO_VIEW:
                 continue
             if view != PLAIN_COLOUR:
-                at = np.argwhere(open_[y0:y1, x0:x1])[:, ::-1] + [x0 + 0.5, y0 + 0.5]
-                _mark(needed, plan, view, at)
+                points = np.argwhere(visible[y0:y1, x0:x1])[:, ::-1] + [x0 + 0.5, y0 + 0.5]
+                _mark(needed, plan, view, points)
             if alpha == 1:
-                open_[y0:y1, x0:x1] = False
+                visible[y0:y1, x0:x1] = False
     for view, step in np.argwhere(plan.statistic != NO_STATISTIC):
         y0, x0, y1, x1 = plan.window[view, step]
         rows, columns = (slice(int(a), int(np.ceil(b))) for a, b in ((y0, y1), (x0, x1)))
@@ -117,23 +129,27 @@ def needed_pixels(plan: Plan) -> int:
     return sum(int(np.count_nonzero(mask)) for mask in needed)
 
 
-def _mark(needed, plan, view, at):
-    """Mark the source pixels under the filter at output points `at` [m, 2] (x, y)."""
-    behind = plan.source[view] - len(needed)
-    if behind >= 0:  # all of the picture that is filtered first
-        _mark(needed, plan, behind, np.argwhere(np.ones(plan.frame[behind], bool))[:, ::-1] + 0.5)
+def _mark(needed: list[np.ndarray], plan: Plan, view: int, points: np.ndarray) -> None:
+    """Mark the source pixels under the filter of a view.
+
+    needed: a bool mask [H, W] for each source. points: [m, 2], x and y in the view's frame.
+    """
+    filtered = plan.source[view] - len(needed)
+    if filtered >= 0:  # the view shows a filtered view, all of whose picture is drawn first
+        frame = np.argwhere(np.ones(plan.frame[filtered], bool))[:, ::-1] + 0.5
+        _mark(needed, plan, filtered, frame)
         return
     mask = needed[plan.source[view]]
-    moved = np.c_[at, np.ones(len(at))] @ plan.inv_matrix[view].T.astype(float)
-    points = moved[:, :2] / moved[:, 2:]
+    projected = np.c_[points, np.ones(len(points))] @ plan.inv_matrix[view].T.astype(float)
+    centres = projected[:, :2] / projected[:, 2:]
     low, high = plan.clip[view, 1::-1], plan.clip[view, :1:-1]  # as x, y
-    points = points[((low <= points) & (points <= high)).all(axis=1)]
-    if not len(points) or not (low < high).all():
+    centres = centres[((low <= centres) & (centres <= high)).all(axis=1)]
+    if not len(centres) or not (low < high).all():
         return
     half = plan.support[view] if plan.support[view].max() else np.full(2, 0.5)  # 0: nearest
-    # Those whose centre lies less than `half` away, and inside the clip.
-    first = np.clip(np.floor(points - half + 0.5), np.floor(low), np.ceil(high) - 1).astype(int)
-    last = np.clip(np.ceil(points + half - 0.5) - 1, first, np.ceil(high) - 1).astype(int)
+    # Those pixels count whose centre lies less than `half` away, and inside the clip.
+    first = np.clip(np.floor(centres - half + 0.5), np.floor(low), np.ceil(high) - 1).astype(int)
+    last = np.clip(np.ceil(centres + half - 0.5) - 1, first, np.ceil(high) - 1).astype(int)
     columns, rows = np.ceil(2 * half).astype(int)
     for row in range(rows):
         y = np.minimum(first[:, 1] + row, last[:, 1])
@@ -156,10 +172,10 @@ def machine() -> str:
 
 def versions(*packages: str) -> str:
     """Python and those of the packages that are installed, with their versions."""
-    said = [f"Python {platform.python_version()}"]
+    parts = [f"Python {platform.python_version()}"]
     for package in packages:
         try:
-            said.append(f"{package} {metadata.version(package)}")
+            parts.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
-    return ", ".join(said)
+    return ", ".join(parts)

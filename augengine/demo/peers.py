@@ -1,15 +1,16 @@
 """The same policy in other libraries, to measure against: as their users would write it, op by op.
 
-Each function takes a policy and gives work(images, out) → images (N, C, H, W) float32, with
-parameters drawn for every sample. Only ops that the library has under the same meaning are
-translated; another raises `Untranslated`. Ranges are taken from the policy itself, so that all
-contenders draw from the same.
+Each function takes a policy and gives a function work(images, out) → images (N, C, H, W) float32,
+which draws parameters for every sample and writes into `out`, if that is not None. Only ops that the
+library has under the same meaning are translated; another one raises `Untranslated`. Ranges are taken
+from the policy itself, so that all contenders draw from the same.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,10 @@ from .. import (
     Resize,
     TrivialAugmentWide,
 )
+from ..aliases import Images
+from ..checks import several
 
-Work = Callable[[Any, "torch.Tensor | None"], torch.Tensor]
+Work = Callable[[Images, torch.Tensor | None], torch.Tensor]
 
 
 class Untranslated(ValueError):
@@ -40,15 +43,18 @@ class Untranslated(ValueError):
 
 
 def torchvision(policy: Policy) -> Work:
-    """torchvision.transforms.v2. images: uint8 tensors (C, H, W), of any sizes.
+    """torchvision.transforms.v2, for uint8 tensors (C, H, W) of any sizes.
 
-    They go through one by one: a v2 transform draws one set of parameters for a whole batch.
+    They go through one by one, since a v2 transform draws one set of parameters for a whole batch.
+
+    Raises:
+        Untranslated: When torchvision has no op of that meaning.
     """
     from torchvision.transforms import v2
 
     bilinear = v2.InterpolationMode.BILINEAR
 
-    def op(op: Op) -> Callable:
+    def translated(op: Op) -> Callable:
         match op:
             case Resize(size=size, max_size=max_size, antialias=antialias):
                 return v2.Resize(size, bilinear, max_size=max_size, antialias=antialias)
@@ -80,30 +86,35 @@ def torchvision(policy: Policy) -> Work:
 
     per_image, mixes = _split(policy)
     # Bytes as long as they can stay so: v2's resize is at its fastest there.
-    at = next(
-        (i for i, o in enumerate(per_image) if isinstance(o, (RandomBrightness, Normalize))),
+    first_on_floats = next(
+        (i for i, op in enumerate(per_image) if isinstance(op, (RandomBrightness, Normalize))),
         len(per_image),
     )
-    chain = [op(o) for o in per_image]
-    chain.insert(at, v2.ToDtype(torch.float32, scale=True))
-    one = v2.Compose(chain)
+    chain = [translated(op) for op in per_image]
+    chain.insert(first_on_floats, v2.ToDtype(torch.float32, scale=True))
+    pipeline = v2.Compose(chain)
 
     def work(images, out=None):
-        return _mixed(torch.stack([one(image) for image in images], out=out), mixes)
+        return _mix(torch.stack([pipeline(image) for image in images], out=out), mixes)
 
     return work
 
 
 def albumentations(policy: Policy) -> Work:
-    """albumentations. images: uint8 arrays (H, W, C), of any sizes. Bilinear is cv2.INTER_LINEAR,
-    which does not antialias."""
+    """albumentations, for uint8 arrays (H, W, C) of any sizes.
+
+    Bilinear is cv2.INTER_LINEAR, which does not antialias.
+
+    Raises:
+        Untranslated: When albumentations has no op of that meaning.
+    """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no look at the network on import
     import albumentations as A
     import cv2
 
     linear = cv2.INTER_LINEAR
 
-    def op(op: Op):
+    def translated(op: Op) -> Any:
         match op:
             case Resize(size=(height, width)):
                 return A.Resize(height, width, linear)
@@ -119,7 +130,7 @@ def albumentations(policy: Policy) -> Work:
                 return A.VerticalFlip(p=p)
             case RandomAffine(center=None, shear=None):
                 x, y = op.translate or (0, 0)
-                low, high = op.degrees
+                low, high = several(op.degrees)
                 return A.Affine(
                     rotate=(-high, -low),  # its positive angles are counter-clockwise
                     translate_percent={"x": (-x, x), "y": (-y, y)},
@@ -131,9 +142,9 @@ def albumentations(policy: Policy) -> Work:
                 )
             case RandAugment(dialect="torchvision", magnitude_std=0, weights=None, p=None):
                 share = op.magnitude / (op.num_magnitude_bins - 1)
-                return A.SomeOf(_fourteen(A, share, wide=False), n=op.num_ops, replace=True, p=1)
+                return A.SomeOf(_operations(A, share, wide=False), n=op.num_ops, replace=True, p=1)
             case TrivialAugmentWide():
-                return A.OneOf(_fourteen(A, 1.0, wide=True), p=1)
+                return A.OneOf(_operations(A, 1.0, wide=True), p=1)
             case RandomBrightness(delta=limits):
                 return A.RandomBrightnessContrast(limits, 0, brightness_by_max=True, p=1)
             case Normalize(mean=mean, std=std):
@@ -142,10 +153,10 @@ def albumentations(policy: Policy) -> Work:
 
     per_image, mixes = _split(policy)
     last = [] if isinstance(per_image[-1], Normalize) else [A.ToFloat(255)]
-    one = A.Compose([op(o) for o in per_image] + last)
+    pipeline = A.Compose([translated(op) for op in per_image] + last)
 
     def work(images, out=None):
-        first = one(image=images[0])["image"]
+        first = pipeline(image=images[0])["image"]
         if out is None:
             height, width, channels = first.shape
             out = torch.empty(len(images), channels, height, width)
@@ -154,29 +165,32 @@ def albumentations(policy: Policy) -> Work:
         batch = out.numpy()
         batch[0] = first.transpose(2, 0, 1)
         for i in range(1, len(images)):
-            batch[i] = one(image=images[i])["image"].transpose(2, 0, 1)
-        return _mixed(out, mixes)
+            batch[i] = pipeline(image=images[i])["image"].transpose(2, 0, 1)
+        return _mix(out, mixes)
 
     return work
 
 
-def _fourteen(A, share: float, wide: bool) -> list:
-    """The operations of torchvision's RandAugment, or TrivialAugmentWide's wider ones, in albumentations:
-    magnitudes up to `share` of the largest, to both sides where it has them."""
+def _operations(A: ModuleType, share: float, wide: bool) -> list:
+    """torchvision's fourteen operations in albumentations.
+
+    A: the package. share: the largest magnitude, as a share of torchvision's, to both sides where an
+    operation has two. wide: whether the ranges are TrivialAugmentWide's, or RandAugment's.
+    """
     shear = np.degrees(np.arctan(share * (0.99 if wide else 0.3)))
     # A share of the size in RandAugment; albumentations wants one number of pixels: 256 · 150 / 331.
     pixels = share * 32 if wide else share * 116
-    turn = share * (135 if wide else 30)
-    most = share * (0.99 if wide else 0.9)
-    factor = (1 - most, 1 + most)
+    degrees = share * (135 if wide else 30)
+    strength = share * (0.99 if wide else 0.9)
+    factor = (1 - strength, 1 + strength)
     bits = 8 - round(share * (6 if wide else 4))
 
-    def warp(**how):
-        return A.Affine(**{"shear": 0, **how}, keep_ratio=False, p=1)
+    def warp(**arguments):
+        return A.Affine(**{"shear": 0, **arguments}, keep_ratio=False, p=1)
 
     def jitter(**factors):
-        plain = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
-        return A.ColorJitter(**{**plain, **factors}, p=1)
+        neutral = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
+        return A.ColorJitter(**{**neutral, **factors}, p=1)
 
     return [
         A.NoOp(p=1),
@@ -184,11 +198,11 @@ def _fourteen(A, share: float, wide: bool) -> list:
         warp(shear={"x": (0, 0), "y": (-shear, shear)}),
         warp(translate_px={"x": (-round(pixels), round(pixels)), "y": (0, 0)}),
         warp(translate_px={"x": (0, 0), "y": (-round(pixels), round(pixels))}),
-        A.Rotate((-turn, turn), p=1),
+        A.Rotate((-degrees, degrees), p=1),
         jitter(brightness=factor),
         jitter(saturation=factor),
         jitter(contrast=factor),
-        A.Sharpen(alpha=(0, most), lightness=(1, 1), p=1),
+        A.Sharpen(alpha=(0, strength), lightness=(1, 1), p=1),
         A.Posterize((bits, 8), p=1),
         A.Solarize((1 - share, 1), p=1),
         A.AutoContrast(p=1),
@@ -197,10 +211,14 @@ def _fourteen(A, share: float, wide: bool) -> list:
 
 
 def kornia(policy: Policy) -> Work:
-    """kornia.augmentation on the whole batch. images: uint8 (B, C, H, W), of one size."""
+    """kornia.augmentation on the whole batch, uint8 (N, C, H, W).
+
+    Raises:
+        Untranslated: When kornia has no op of that meaning.
+    """
     import kornia.augmentation as K
 
-    def op(op: Op):
+    def translated(op: Op) -> Any:
         match op:
             case Resize(size=(height, width)):
                 return K.Resize((height, width), antialias=op.antialias)
@@ -228,11 +246,11 @@ def kornia(policy: Policy) -> Work:
         raise Untranslated(f"kornia has no {type(op).__name__} of this kind")
 
     per_image, mixes = _split(policy)
-    all_ = K.AugmentationSequential(*[op(o) for o in per_image])
+    pipeline = K.AugmentationSequential(*[translated(op) for op in per_image])
 
     def work(images, out=None):
-        made = all_(images.to(torch.float32).div_(255))
-        return _mixed(made if out is None else out.copy_(made), mixes)
+        batch = pipeline(images.to(torch.float32).div_(255))
+        return _mix(batch if out is None else out.copy_(batch), mixes)
 
     return work
 
@@ -252,9 +270,11 @@ def _split(policy: Policy) -> tuple[list[Op], list[CutMix]]:
     return per_image, mixes
 
 
-def _mixed(batch: torch.Tensor, mixes: list[CutMix]) -> torch.Tensor:
-    """CutMix with a box and a partner for every sample, as a loop in place. torchvision's own draws
-    one box for the batch, and the others have none."""
+def _mix(batch: torch.Tensor, mixes: list[CutMix]) -> torch.Tensor:
+    """The batch after CutMix in place, in a loop that draws a box and a partner for every sample.
+
+    torchvision's own CutMix draws one box for the batch, and the other libraries have none.
+    """
     count, _, height, width = batch.shape
     random = np.random.default_rng()
     for mix in mixes if count > 1 else []:

@@ -8,38 +8,53 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
-_LARGE = 4 << 20  # bytes from which it is worth asking
-_PAGE = 4096
+_LARGE = 4 << 20  # bytes from which asking for large pages is worth its call
+_PAGE = 4096  # bytes of a small page
 _MADV_HUGEPAGE = 14  # <sys/mman.h> of Linux
 
 
-def empty(shape, dtype: torch.dtype, device, memory_format) -> torch.Tensor:
-    """As torch.empty."""
-    made = torch.empty(shape, dtype=dtype, device=device, memory_format=memory_format)
-    size = made.numel() * made.element_size()
-    if made.device.type == "cpu" and size >= _LARGE and sys.platform == "linux":
-        first = -(-made.data_ptr() // _PAGE) * _PAGE
-        length = (made.data_ptr() + size - first) // _PAGE * _PAGE
+def empty(
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str,
+    memory_format: torch.memory_format,
+) -> torch.Tensor:
+    """A new tensor with nothing written, as torch.empty gives it."""
+    tensor = torch.empty(shape, dtype=dtype, device=device, memory_format=memory_format)
+    nbytes = tensor.numel() * tensor.element_size()
+    if tensor.device.type == "cpu" and nbytes >= _LARGE and sys.platform == "linux":
+        first = -(-tensor.data_ptr() // _PAGE) * _PAGE
+        length = (tensor.data_ptr() + nbytes - first) // _PAGE * _PAGE
         # Advice: where the system declines it, the pages are small ones, and all else is the same.
         ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _MADV_HUGEPAGE)
-    return made
+    return tensor
 
 
 @contextmanager
-def explained(what: str, size: int, device, more: str = ""):
-    """Where the device's memory runs out inside, torch's error becomes one that says what for.
+def memory_errors_for(
+    purpose: str, nbytes: int, device: torch.device, others: str = ""
+) -> Iterator[None]:
+    """A context that makes torch's error, where the device's memory runs out, say what it was for.
 
-    what: asked for `size` bytes. more: what else is there, and how large.
+    Args:
+        purpose: Noun for what the memory is for, such as "the source images".
+        nbytes: Bytes that it takes.
+        device: Device whose memory it is.
+        others: Text about what else lies in that memory, and how large it is.
+
+    Raises:
+        torch.OutOfMemoryError: In place of torch's own.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
-            f"augengine: {device} is out of memory for {what}, {size:,} bytes{more}, expected that "
+            f"augengine: {device} is out of memory for {purpose}, {nbytes:,} bytes{others}, expected that "
             "much to be free. Draw smaller batches, write float16 or bfloat16, pass out= to reuse "
             "memory, or lower the prefetch of a DeviceLoader."
         ) from error

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
 
 
+class Pointers(NamedTuple):
+    """Where B images lie in memory, for executors that read it by address."""
+
+    address: np.ndarray  # [B] int64, of each image's first value
+    stride: np.ndarray  # [B, 3] int64, in values along y, x and channel
+    limit: np.ndarray  # [B] int64, the end of the memory that may be read
+
+
 @dataclass(frozen=True, eq=False)
-class Flat(Sequence):
-    """B images (H, W, C), as a sequence of tensors that are views of `buffer`.
+class Flat(Sequence[torch.Tensor]):
+    """B images (H, W, C), as a sequence of tensors that are views of one buffer."""
 
-    buffer: one-dimensional, of the images' dtype, the whole of its memory. In its values: shape,
-    [B, 3] height, width, channels; offset, [B] int64, where each image begins; stride, [B, 3] int64
-    along y, x and channel.
-    """
-
-    buffer: torch.Tensor
-    shape: np.ndarray
-    offset: np.ndarray
-    stride: np.ndarray
+    buffer: torch.Tensor  # one-dimensional, of the images' dtype, the whole of its memory
+    shape: np.ndarray  # [B, 3] int64, height, width and channels
+    offset: np.ndarray  # [B] int64, where each image begins, in values
+    stride: np.ndarray  # [B, 3] int64, in values along y, x and channel
 
     @classmethod
-    def of(cls, images, empty=torch.empty) -> Flat:
-        """A copy of images (H, W, C). Those whose pixels are packed stay so, others become planes:
-        executors read the two in other instructions, on which a last bit may depend.
+    def of(
+        cls, images: Sequence[torch.Tensor], empty: Callable[..., torch.Tensor] = torch.empty
+    ) -> Flat:
+        """A copy of images. Those whose pixels are packed stay so, others become planes: executors
+        read the two in other instructions, on which a last bit may depend.
 
-        empty(count, dtype=): what the buffer is made by.
+        Args:
+            images: One or more tensors (H, W, C) of one dtype and number of channels.
+            empty: Function `empty(count, dtype=)` that makes the buffer.
         """
         shape = np.array([image.shape for image in images], np.int64)
         height, width, channels = shape.T
@@ -43,26 +51,31 @@ class Flat(Sequence):
         end = np.cumsum(area * channels)
         buffer = empty(int(end[-1]), dtype=images[0].dtype)
         flat = cls(buffer, shape, end - area * channels, stride)
-        for mine, image in zip(flat, images):
-            mine.copy_(image)
+        for copy, image in zip(flat, images):
+            copy.copy_(image)
         return flat
 
     def __len__(self) -> int:
         return len(self.shape)
 
-    def __getitem__(self, b):
+    @overload
+    def __getitem__(self, b: int) -> torch.Tensor: ...
+    @overload
+    def __getitem__(self, b: slice) -> tuple[torch.Tensor, ...]: ...
+    def __getitem__(self, b: int | slice) -> torch.Tensor | tuple[torch.Tensor, ...]:
         if isinstance(b, slice):
             return tuple(self[i] for i in range(*b.indices(len(self))))
         return self.buffer.as_strided(
             self.shape[b].tolist(), self.stride[b].tolist(), int(self.offset[b])
         )
 
-    def map(self, function) -> Flat:
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Flat:
         """The same images after `function`, which keeps the buffer's length."""
         return Flat(function(self.buffer), self.shape, self.offset, self.stride)
 
-    def pointers(self):
-        """As `Sources.pointers`."""
+    def pointers(self) -> Pointers:
+        """Where each image lies."""
         storage = self.buffer.untyped_storage()
         address = self.buffer.data_ptr() + self.offset * self.buffer.element_size()
-        return address, self.stride, np.full(len(self), storage.data_ptr() + storage.nbytes())
+        limit = np.full(len(self), storage.data_ptr() + storage.nbytes())
+        return Pointers(address, self.stride, limit)

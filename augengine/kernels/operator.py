@@ -15,29 +15,57 @@ _LENGTH_BYTES = 8
 
 
 def as_tensor(plan: Plan) -> torch.Tensor:
-    """The plan as `execute_compiled` takes it: uint8 [N, bytes] in main memory, N being the number of outputs.
+    """The plan as a tensor, which `execute_compiled` takes.
 
-    The width is rounded up to a power of two, so that plans of one policy and batch size mostly have
-    one shape, and nothing is compiled for another.
+    Args:
+        plan: Plan of N outputs.
+
+    Returns:
+        Tensor uint8 [N, width] in main memory. The width is rounded up to a power of two, so that
+        plans of one policy and batch size mostly have one shape, and nothing is compiled for another.
+
+    Example:
+        >>> plan = ae.Policy([ae.RandomHorizontalFlip()]).sample(ids=[0, 1], sizes=[(32, 48)] * 2)
+        >>> tensor = ae.as_tensor(plan)
+        >>> len(tensor), tensor.dtype
+        (2, torch.uint8)
     """
     data = plan.to_bytes()
     n = len(plan)
     width = 1 << (-(-(len(data) + _LENGTH_BYTES) // n) - 1).bit_length()
-    made = np.zeros((n, width), np.uint8)
-    flat = made.reshape(-1)
+    array = np.zeros((n, width), np.uint8)
+    flat = array.reshape(-1)
     flat[:_LENGTH_BYTES].view(np.int64)[0] = len(data)
     flat[_LENGTH_BYTES : _LENGTH_BYTES + len(data)] = np.frombuffer(data, np.uint8)
-    return torch.from_numpy(made)
+    return torch.from_numpy(array)
 
 
 def execute_compiled(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -> torch.Tensor:
-    """`execute` as an operator, for functions that torch.compile compiles.
+    """`execute` as an operator of torch, for functions that torch.compile compiles.
 
-    images: a batch (B, C, H, W) or (B, H, W, C), on any device. plan: what `as_tensor` made of one;
-    finish: that plan's. Returns (N, C, H, W) on the images' device, what `execute` gives to the last
-    bit. Autocast changes nothing of it. It carries no gradient: that is what
-    `execute(plan, images, executor="torch")` is for.
-    Raises ValueError as `execute` does, and for a finish that is not the plan's.
+    It gives what `execute` gives, to the last bit; autocast changes nothing of it. It carries no
+    gradient: `execute(plan, images, executor="torch")`, outside of what is compiled, does.
+
+    Args:
+        images: Tensor (B, C, H, W) or (B, H, W, C) on any device, uint8 or floats in [0, 1].
+        plan: Tensor uint8 [N, width] in main memory, from `as_tensor`.
+        finish: The finish of that plan, which says the shape and dtype of what comes out.
+
+    Returns:
+        A new tensor (N, C, H, W) on the images' device.
+
+    Raises:
+        ValueError: As `execute` does, when the images require a gradient, when the tensor holds no
+            plan, and when the finish is not that plan's.
+
+    Example:
+        >>> @torch.compile(backend="eager", fullgraph=True)
+        ... def brightness(images, plan, finish):
+        ...     return ae.execute_compiled(images, plan, finish).mean()
+        >>> images = torch.full((2, 3, 32, 48), 0.5)
+        >>> plan = ae.Policy([ae.RandomHorizontalFlip()]).sample(ids=[0, 1], sizes=[(32, 48)] * 2)
+        >>> brightness(images, ae.as_tensor(plan), plan.finish)
+        tensor(0.5000)
     """
     if images.requires_grad:
         raise ValueError(
@@ -53,7 +81,7 @@ def execute_compiled(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -
 @torch.library.custom_op("augengine::execute", mutates_args=())
 def _execute(
     images: torch.Tensor,
-    plan: torch.Tensor,
+    tensor: torch.Tensor,
     channels: int,
     height: int,
     width: int,
@@ -62,21 +90,30 @@ def _execute(
 ) -> torch.Tensor:
     from . import execute
 
-    decided = _plan_of(plan)
-    finish = decided.finish
+    plan = _plan_of(tensor)
+    finish = plan.finish
     expected = ((height, width), channels, dtype, channels_last)
     if (finish.size, finish.channels, finish.dtype, finish.channels_last) != expected:
         raise ValueError(
             f"execute_compiled: the plan makes {finish}, expected size {(height, width)}, {channels} "
             f"channel(s), {dtype}, channels_last={channels_last}. Pass the finish of the plan itself."
         )
-    return execute(decided, images)
+    return execute(plan, images)
 
 
 @_execute.register_fake
-def _(images, plan, channels, height, width, dtype, channels_last):
+def _(
+    images: torch.Tensor,
+    tensor: torch.Tensor,
+    channels: int,
+    height: int,
+    width: int,
+    dtype: str,
+    channels_last: bool,
+) -> torch.Tensor:
+    """An output of the right shape with no values, by which torch.compile traces the operator."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    shape = (plan.shape[0], channels, height, width)
+    shape = (tensor.shape[0], channels, height, width)
     return torch.empty(
         shape, dtype=getattr(torch, dtype), device=images.device, memory_format=layout
     )

@@ -7,6 +7,7 @@ source for the view that looks at it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,77 +24,103 @@ class Pass(NamedTuple):
     filters: np.ndarray  # [n, 4], a plan's: what is done to each
 
 
-def with_filtered(plan: Plan, sources: Sources, draw, apply) -> tuple[Plan, Sources]:
-    """The plan with every view looking at a source, over the sources and the filtered pictures.
+def with_filtered(
+    plan: Plan,
+    sources: Sources,
+    draw: Callable[[Plan, Sources, torch.Tensor], torch.Tensor],
+    apply: Callable[[torch.Tensor, np.ndarray], torch.Tensor],
+) -> tuple[Plan, Sources]:
+    """Draw and filter what a plan's views look at beside the sources.
 
-    draw(plan, sources, out): the executor. apply(pictures, filters): filters (n, H, W, C) pictures,
-    uint8 or float32, by a plan's filters [n, 4] and returns them (or others in their place).
+    Args:
+        plan: Plan, some of whose views may look at others.
+        sources: The plan's images.
+        draw: Executor, as draw(plan, sources, out), which returns `out`.
+        apply: Function apply(pictures, filters) of pictures (n, H, W, C), uint8 or float32, and a
+            plan's filters [n, 4]. It returns the filtered pictures, in their place or in others.
+
+    Returns:
+        A plan all of whose views look at sources, and those sources: the images, then the filtered
+        pictures.
     """
     if not looks_at_views(plan):
         return plan, sources
     if sources.dtype in (torch.float16, torch.bfloat16):
         sources = sources.map(torch.Tensor.float)
-    passes, plan = passes_of(plan, "uint8" if sources.dtype == torch.uint8 else "float32")
-    for inner, filters in passes:
+    passes, batch = passes_of(plan, "uint8" if sources.dtype == torch.uint8 else "float32")
+    for picture_plan, filters in passes:
         pictures = torch.empty(
-            (len(inner), *inner.finish.size, sources.channels),
-            dtype=getattr(torch, inner.finish.dtype),
+            (len(picture_plan), *picture_plan.finish.size, sources.channels),
+            dtype=getattr(torch, picture_plan.finish.dtype),
             device=sources.device,
         )
-        drawn = draw(inner, sources, pictures.movedim(-1, 1)).movedim(1, -1)
-        sources = sources.and_more(apply(drawn, filters))
-    return plan, sources
+        pictures = draw(picture_plan, sources, pictures.movedim(-1, 1)).movedim(1, -1)
+        sources = sources.and_more(apply(pictures, filters))
+    return batch, sources
 
 
 def looks_at_views(plan: Plan) -> bool:
+    """Whether any view of the plan looks at what another one showed."""
     return bool(plan.source.max(initial=0) >= len(plan.ids))
 
 
 def passes_of(plan: Plan, dtype: str) -> tuple[list[Pass], Plan]:
-    """(what is drawn first, in order; the plan over the sources and all those pictures). No view of
-    either looks at another. dtype: of the pictures, "uint8" or "float32"."""
+    """A plan taken apart into passes, none of whose views looks at another view.
+
+    Args:
+        plan: Plan, some of whose views may look at others.
+        dtype: Dtype of the pictures, "uint8" or "float32".
+
+    Returns:
+        The passes that draw pictures, in their order, and the plan of the batch over the sources and
+        all those pictures.
+    """
     if not looks_at_views(plan):
         return [], plan
-    images, needed = len(plan.ids), _looked_at(plan)
+    images, filtered_views = len(plan.ids), _filtered_views(plan)
     passes, sizes = [], plan.sizes
-    # Where a view of a view finds its picture among the sources, once that is drawn.
-    place = np.full(len(plan.source), -1)
-    while (left := needed[place[needed] < 0]).size:
-        # Those that look at sources, or at pictures that are there by now.
-        behind = plan.source[left] - images
-        ready = left[(behind < 0) | (place[np.maximum(behind, 0)] >= 0)]
+    # For each view the number of its picture among the sources, once that is drawn.
+    picture = np.full(len(plan.source), -1)
+    while (waiting := filtered_views[picture[filtered_views] < 0]).size:
+        # Those that look at sources, or at pictures that an earlier pass draws.
+        behind = plan.source[waiting] - images
+        ready = waiting[(behind < 0) | (picture[np.maximum(behind, 0)] >= 0)]
         for size in sorted(set(map(tuple, plan.frame[ready].tolist()))):
             views = ready[(plan.frame[ready] == size).all(axis=1)]
-            inner = _outputs_of(_over(plan, sizes, place), views, size, dtype)
-            passes.append(Pass(inner, plan.filter[views]))
-            place[views] = len(sizes) + np.arange(len(views))
+            picture_plan = _outputs_of(_over(plan, sizes, picture), views, size, dtype)
+            passes.append(Pass(picture_plan, plan.filter[views]))
+            picture[views] = len(sizes) + np.arange(len(views))
             sizes = np.concatenate([sizes, plan.frame[views]])
-    return passes, _used(_over(plan, sizes, place))
+    return passes, _used(_over(plan, sizes, picture))
 
 
-def _looked_at(plan: Plan) -> np.ndarray:
-    """The views that others look at, those that no layer needs left out."""
-    images, needed = len(plan.ids), np.zeros(len(plan.source), bool)
-    seen = plan.source[np.unique(plan.view[plan.view >= 0])] - images
-    while (seen := seen[seen >= 0]).size:
-        needed[seen] = True
-        seen = plan.source[seen] - images
-    return np.flatnonzero(needed)
+def _filtered_views(plan: Plan) -> np.ndarray:
+    """The numbers of the views that others look at, those that no layer needs left out."""
+    images, is_source = len(plan.ids), np.zeros(len(plan.source), bool)
+    views = plan.source[np.unique(plan.view[plan.view >= 0])] - images
+    while (views := views[views >= 0]).size:
+        is_source[views] = True
+        views = plan.source[views] - images
+    return np.flatnonzero(is_source)
 
 
-def _over(plan: Plan, sizes, place) -> Plan:
-    """The plan over sources of these sizes, that hold the pictures at `place`; a view whose picture
-    is not there yet looks at source 0, and is not to be drawn."""
+def _over(plan: Plan, sizes: np.ndarray, picture: np.ndarray) -> Plan:
+    """The plan over the images and the pictures.
+
+    A view whose picture is not drawn yet looks at source 0 instead, and is itself not to be drawn.
+    sizes: [sources, 2] heights and widths. picture: [V] the source that is each view's picture, −1
+    where there is none.
+    """
     images = len(plan.ids)
     behind = np.maximum(plan.source - images, 0)
-    source = np.where(plan.source < images, plan.source, np.maximum(place[behind], 0))
-    more = np.zeros(len(sizes) - images, np.int64)
+    source = np.where(plan.source < images, plan.source, np.maximum(picture[behind], 0))
+    zeros = np.zeros(len(sizes) - images, np.int64)
     return Plan._trusted(
         **{
             **vars(plan),
-            "ids": np.concatenate([plan.ids, more]),
+            "ids": np.concatenate([plan.ids, zeros]),
             "sizes": sizes.copy(),  # a plan freezes its arrays, which numba takes for another type
-            "strength": np.concatenate([plan.strength, more.astype(np.float32)]),
+            "strength": np.concatenate([plan.strength, zeros.astype(np.float32)]),
             "source": source.astype(np.int32),
             "filter": np.zeros_like(plan.filter),
         }
@@ -101,22 +128,22 @@ def _over(plan: Plan, sizes, place) -> Plan:
 
 
 def _used(plan: Plan) -> Plan:
-    """Without the views that no layer shows: nobody measures those."""
-    used, number = np.unique(plan.view, return_inverse=True)
-    special = np.count_nonzero(used < 0)
+    """The plan without the views that no layer shows: nobody measures those."""
+    views, number = np.unique(plan.view, return_inverse=True)
+    special = np.count_nonzero(views < 0)
     view = np.where(plan.view < 0, plan.view, number.reshape(plan.view.shape) - special)
     return Plan._trusted(
-        **{**vars(plan), **_rows(plan, used[special:]), "view": view.astype(np.int32)}
+        **{**vars(plan), **_rows(plan, views[special:]), "view": view.astype(np.int32)}
     )
 
 
-def _rows(plan: Plan, views) -> dict[str, np.ndarray]:
+def _rows(plan: Plan, views: np.ndarray) -> dict[str, np.ndarray]:
     return {name: getattr(plan, name)[views] for name in VIEW_FIELDS}
 
 
-def _outputs_of(plan: Plan, views, size, dtype: str) -> Plan:
-    """The plan whose outputs are these views, as they are."""
-    n, (height, width) = len(views), (int(side) for side in size)
+def _outputs_of(plan: Plan, views: np.ndarray, size: tuple[int, int], dtype: str) -> Plan:
+    """The plan whose outputs are these views, each as it is. size: height and width in pixels."""
+    n, (height, width) = len(views), size
     ones = np.ones((n, 1), np.float32)
     return Plan._trusted(
         **{
@@ -132,9 +159,18 @@ def _outputs_of(plan: Plan, views, size, dtype: str) -> Plan:
     )
 
 
-def gaussian_weights(sigma, reach, count: int) -> np.ndarray:
-    """The weights [n, count] of the distances 0, 1, …: exp(−½ (d / sigma)²) as far as the reach [n],
-    those of both sides 1 in sum. A reach of 0 weighs the pixel itself only."""
+def gaussian_weights(sigma: np.ndarray, reach: np.ndarray, count: int) -> np.ndarray:
+    """The weights of blurs along one axis: exp(−½ (d / sigma)²) as far as the reach, those of both
+    sides 1 in sum. A reach of 0 weighs the pixel itself only.
+
+    Args:
+        sigma: Array [n], standard deviations in pixels.
+        reach: Array [n], pixels that each blur reaches.
+        count: Number of weights, for the distances 0, 1, … in pixels.
+
+    Returns:
+        Array [n, count] float32.
+    """
     distance = np.arange(count)
     sigma = np.where(reach > 0, sigma, 1).astype(np.float64)[:, None]
     weights = np.where(distance <= reach[:, None], np.exp(-0.5 * (distance / sigma) ** 2), 0)

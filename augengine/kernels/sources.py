@@ -2,38 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from .allocate import explained
-from .flat import Flat
+from ..aliases import Image, Images, Layout, PILImage
+from .allocate import memory_errors_for
+from .flat import Flat, Pointers
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
-_FEW = (1, 3, 4)  # sizes that look like channels
+_CHANNEL_COUNTS = (1, 3, 4)  # sizes that look like channels
 
 
 @dataclass(frozen=True)
 class Sources:
-    """B images: `dense`, a tensor (B, H, W, C) of any strides, or `ragged`, B tensors (H, W, C) of
-    their own sizes, which may lie in one buffer. dtype uint8 in 0 … 255, or float32, float16,
-    bfloat16 in [0, 1]. Behind them, in `more`, dense batches that an executor made on its way."""
+    """B images of one dtype, number of channels and device, where they lie.
+
+    `Sources.of` makes them. Values are uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1].
+
+    Args:
+        dense: Tensor (B, H, W, C) of any strides; None where the images have sizes of their own.
+        ragged: B tensors (H, W, C), which may lie in one buffer; empty beside a dense tensor.
+        sizes: Array [B, 2] int32, height and width of each image in pixels.
+        more: Tensors (n, H, W, C) behind these: a second batch, or pictures that an executor drew on
+            its way. `sizes` counts them in.
+
+    Example:
+        >>> sources = ae.Sources.of(np.zeros((4, 32, 48, 3), np.uint8))
+        >>> len(sources), sources.channels, sources.dtype
+        (4, 3, torch.uint8)
+    """
 
     dense: torch.Tensor | None
     ragged: tuple[torch.Tensor, ...] | Flat
-    sizes: np.ndarray  # [B, 2] int32 height and width
+    sizes: np.ndarray
     more: tuple[torch.Tensor, ...] = ()
 
     @classmethod
-    def of(cls, images, layout: str | None = None) -> Sources:
-        """Take what users have.
+    def of(cls, images: Images | Sources, layout: Layout | None = None) -> Sources:
+        """Take the images that users have, without a copy where that is possible.
 
-        images: a tensor or array (B, C, H, W) or (B, H, W, C), or a sequence of images, each a
-        tensor, array or PIL image of its own size. Tensors are read as channels first and arrays
-        as channels last, unless only the other reading has 1, 3 or 4 channels; layout="NCHW" or
-        "NHWC" says it outright. A Sources is returned as it is.
-        Raises TypeError or ValueError for what is no batch of images.
+        Tensors are read as channels first and arrays as channels last, unless only the other reading
+        has 1, 3 or 4 channels.
+
+        Args:
+            images: Tensor or array (B, C, H, W) or (B, H, W, C); or a list or tuple of images, each a
+                tensor, an array or a PIL image of its own size, grey ones (H, W) included. uint8 in
+                0 … 255, or float32, float16, bfloat16 in [0, 1]. Sources are returned as they are.
+            layout: "NCHW" or "NHWC", which says outright where the channels stand.
+
+        Returns:
+            The sources: views of the images' own memory, where torch takes it.
+
+        Raises:
+            TypeError: When the images are of another type or dtype.
+            ValueError: When shapes, channels or devices do not fit together, floats lie outside of
+                [0, 1], or no image came.
+
+        Example:
+            >>> small, large = np.zeros((20, 30, 3), np.uint8), np.zeros((40, 30, 3), np.uint8)
+            >>> ae.Sources.of([small, large]).sizes.tolist()
+            [[20, 30], [40, 30]]
+            >>> ae.Sources.of(torch.zeros(4, 3, 32, 48)).channels
+            3
         """
         if isinstance(images, Sources):
             return images
@@ -84,29 +117,34 @@ class Sources:
 
     @property
     def first(self) -> torch.Tensor:
+        """The first image (H, W, C)."""
         return self.ragged[0] if self.dense is None else self.dense[0]
 
     @property
     def channels(self) -> int:
+        """C, the number of channels of each image."""
         return self.first.shape[2]
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype of all images."""
         return self.first.dtype
 
     @property
     def device(self) -> torch.device:
+        """The device that all images are on."""
         return self.first.device
 
     @property
     def requires_grad(self) -> bool:
+        """Whether any image requires a gradient."""
         if self.dense is not None:
             return self.dense.requires_grad
         if isinstance(self.ragged, Flat):
             return self.ragged.buffer.requires_grad
         return any(image.requires_grad for image in self.ragged)
 
-    def map(self, function) -> Sources:
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Sources:
         """The same images after `function`, which keeps their sizes and channels."""
         assert not self.more
         if self.dense is not None:
@@ -117,32 +155,39 @@ class Sources:
 
     def to(self, device: torch.device) -> Sources:
         """The images on a device. From pinned memory they go there while the host goes on.
-        Raises torch.OutOfMemoryError with the bytes that they take."""
-        with explained("the source images", self.nbytes, device):
+
+        Raises:
+            torch.OutOfMemoryError: When the device's memory runs out; it names the bytes.
+        """
+        with memory_errors_for("the source images", self.nbytes, device):
             # Towards the host nothing may be read before it has come.
             return self.map(lambda image: image.to(device, non_blocking=device.type != "cpu"))
 
     @property
     def nbytes(self) -> int:
-        """What the images' values take, in bytes."""
+        """Bytes that the images' values take."""
         return (
             int(self.sizes.prod(axis=1, dtype=np.int64).sum()) * self.channels * self.dtype.itemsize
         )
 
     def followed_by(self, others: Sources) -> Sources:
-        """These images, then others of the same dtype, channels and device."""
-        for what in ("dtype", "channels", "device"):
-            mine, theirs = getattr(self, what), getattr(others, what)
-            if mine != theirs:
+        """These images, then others.
+
+        Raises:
+            ValueError: When their dtype, channels or device are not the same.
+        """
+        for name in ("dtype", "channels", "device"):
+            own, theirs = getattr(self, name), getattr(others, name)
+            if own != theirs:
                 raise ValueError(
-                    f"partners: got images with {what} {theirs}, the batch's have {mine}, expected the "
+                    f"partners: got images with {name} {theirs}, the batch's have {own}, expected the "
                     "same. Convert them first."
                 )
         sizes = np.concatenate([self.sizes, others.sizes])
         if others.dense is not None:
             return Sources(self.dense, self.ragged, sizes, (*self.more, others.dense))
-        every = tuple(self.image(b) for b in range(len(self)))
-        return Sources(None, (*every, *others.ragged), sizes)
+        images = tuple(self.image(b) for b in range(len(self)))
+        return Sources(None, (*images, *others.ragged), sizes)
 
     def and_more(self, pictures: torch.Tensor) -> Sources:
         """These images, then `pictures` (n, H, W, C)."""
@@ -151,64 +196,66 @@ class Sources:
         return Sources(self.dense, self.ragged, sizes, (*self.more, pictures))
 
     def image(self, b: int) -> torch.Tensor:
-        """(H, W, C)."""
+        """Image number b, (H, W, C)."""
         images = self.ragged if self.dense is None else self.dense
-        at = b - len(images)
-        if at < 0:
+        row = b - len(images)
+        if row < 0:
             return images[b]
         for batch in self.more:
-            if at < len(batch):
-                return batch[at]
-            at -= len(batch)
+            if row < len(batch):
+                return batch[row]
+            row -= len(batch)
         raise IndexError(f"images: there is no image {b}, there are {len(self)}.")
 
-    def pointers(self):
-        """Where each image lies: address [B] int64 of its first value, stride [B, 3] int64 in
-        values along y, x and channel, and limit [B] int64, the end of readable memory."""
+    def pointers(self) -> Pointers:
+        """Where each image lies."""
         batches = self.more if self.dense is None else (self.dense, *self.more)
         parts = [] if self.dense is not None else [_pointers_of(self.ragged)]
         parts += [_pointers_into(batch) for batch in batches]
-        address, stride, limit = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return address, stride, limit
+        return Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _pointers_of(images):
+def _pointers_of(images: Sequence[torch.Tensor]) -> Pointers:
     if isinstance(images, Flat):
         return images.pointers()
-    address = np.array([image.data_ptr() for image in images], np.int64)
-    stride = np.array([image.stride() for image in images], np.int64)
     storages = [image.untyped_storage() for image in images]
-    return address, stride, np.array([s.data_ptr() + s.nbytes() for s in storages], np.int64)
+    return Pointers(
+        np.array([image.data_ptr() for image in images], np.int64),
+        np.array([image.stride() for image in images], np.int64),
+        np.array([storage.data_ptr() + storage.nbytes() for storage in storages], np.int64),
+    )
 
 
-def _pointers_into(batch: torch.Tensor):
+def _pointers_into(batch: torch.Tensor) -> Pointers:
     storage, n = batch.untyped_storage(), len(batch)
     step = batch.stride(0) * batch.element_size()
-    address = batch.data_ptr() + np.arange(n, dtype=np.int64) * step
-    stride = np.tile(np.array(batch.stride()[1:], np.int64), (n, 1))
-    return address, stride, np.full(n, storage.data_ptr() + storage.nbytes())
+    return Pointers(
+        batch.data_ptr() + np.arange(n, dtype=np.int64) * step,
+        np.tile(np.array(batch.stride()[1:], np.int64), (n, 1)),
+        np.full(n, storage.data_ptr() + storage.nbytes()),
+    )
 
 
-def channels_last(image, layout: str | None = None) -> torch.Tensor:
+def channels_last(image: Image, layout: Layout | None = None) -> torch.Tensor:
     """One image or a batch as a tensor (…, H, W, C): a view where that is possible."""
-    first_is_likelier = isinstance(image, torch.Tensor)
-    if not first_is_likelier:
-        image = _tensor(image)
-    if image.ndim == 2:
-        image = image[None] if first_is_likelier else image[..., None]
-    if image.ndim not in (3, 4):
+    is_tensor = isinstance(image, torch.Tensor)
+    tensor = image if isinstance(image, torch.Tensor) else _tensor(image)
+    if tensor.ndim == 2:
+        tensor = tensor[None] if is_tensor else tensor[..., None]
+    if tensor.ndim not in (3, 4):
         raise ValueError(
-            f"images: got an image of shape {tuple(image.shape)}, expected (H, W), (C, H, W) or "
+            f"images: got an image of shape {tuple(tensor.shape)}, expected (H, W), (C, H, W) or "
             "(H, W, C). Add or drop dimensions."
         )
-    first, last = image.shape[-3] in _FEW, image.shape[-1] in _FEW
-    channels_first = first_is_likelier if first == last else first
     if layout is not None:
         channels_first = layout == "NCHW"
-    return image.movedim(-3, -1) if channels_first else image
+    else:
+        first, last = (tensor.shape[axis] in _CHANNEL_COUNTS for axis in (-3, -1))
+        channels_first = is_tensor if first == last else first
+    return tensor.movedim(-3, -1) if channels_first else tensor
 
 
-def _tensor(image) -> torch.Tensor:
+def _tensor(image: np.ndarray | PILImage) -> torch.Tensor:
     """An array or a PIL image as a tensor, without a copy where torch takes its memory."""
     mode = getattr(image, "mode", None)
     if mode in ("P", "PA"):
@@ -216,19 +263,20 @@ def _tensor(image) -> torch.Tensor:
             f"images: got a PIL image of mode {mode!r}, whose values are numbers of a palette, "
             "expected 'L', 'RGB' or another mode of plain values. Call image.convert('RGB')."
         )
-    image = np.asarray(image)
-    if image.dtype.kind not in "buifc" or not image.dtype.isnative:
+    array = np.asarray(image)
+    if array.dtype.kind not in "buifc" or not array.dtype.isnative:
         raise TypeError(
-            f"images: got an array of {image.dtype.str}, "
+            f"images: got an array of {array.dtype.str}, "
             "expected uint8 or floats. Convert it, such as array.astype(np.uint8)."
         )
-    if min(image.strides, default=0) < 0 or not image.flags.writeable:
-        image = image.copy()  # torch takes neither negative strides nor read-only memory
-    return torch.from_numpy(image)
+    if min(array.strides, default=0) < 0 or not array.flags.writeable:
+        array = array.copy()  # torch takes neither negative strides nor read-only memory
+    return torch.from_numpy(array)
 
 
 def check_pixels(image: torch.Tensor, name: str) -> None:
-    """dtype and, where that costs no device synchronisation, range."""
+    """Raise for pixels of a dtype that no executor reads, and for floats outside of [0, 1]. The range is
+    not looked at where that would wait for a device. name: text that messages begin with."""
     if image.dtype not in DTYPES:
         raise TypeError(
             f"{name}: got {image.dtype}, expected uint8 in 0 … 255 or float32, float16, bfloat16 in "
@@ -252,9 +300,9 @@ def _checked_sizes(sizes: np.ndarray) -> np.ndarray:
     if len(sizes) == 0:
         raise ValueError("images: got an empty batch, expected at least one image. Skip the batch.")
     if sizes.min() < 1:
-        at = int(sizes.min(axis=1).argmin())
+        b = int(sizes.min(axis=1).argmin())
         raise ValueError(
-            f"images[{at}]: is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. Leave it out of the "
+            f"images[{b}]: is {sizes[b, 0]}×{sizes[b, 1]}, expected at least 1×1. Leave it out of the "
             "batch."
         )
     return sizes

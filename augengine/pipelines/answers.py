@@ -5,50 +5,63 @@ from __future__ import annotations
 import numpy as np
 import torch
 from accelerate.utils import gather_object
+from torch import nn
 from torch.utils.data import DataLoader
 
+from ..loading.batch import Batch
 from ..loading.collate import Collate
 from ..loading.engine import Engine
+from ..policy.policy import Policy
 from .batches import Samples
 from .data import Data
-from .policies import plain
+from .policies import evaluation_policy
 from .run import Run
 
 BATCH = 256
 
 
 @torch.no_grad()
-def answers(run: Run, model, samples: Samples, policy) -> torch.Tensor:
-    """Logits [n, classes], float32 on the CPU, of all samples in order, the same in every process.
+def answers(run: Run, model: nn.Module, samples: Samples, policy: Policy) -> torch.Tensor:
+    """The logits of all samples, in their order and the same in every process.
 
-    model: in evaluation. policy: what is done to the images; `plain` for one without noise.
-    Raises RuntimeError if a sample was answered not exactly once.
+    Args:
+        run: Run whose processes share the work.
+        model: Model, images (n, C, H, W) → logits [n, classes]. It answers in evaluation mode, and comes
+            back in the mode that it had.
+        samples: Samples that are answered.
+        policy: Policy that the images go through; `evaluation_policy` adds no noise.
+
+    Returns:
+        [n, classes] float32, on the CPU.
+
+    Raises:
+        RuntimeError: When a sample was not answered exactly once.
     """
     rank, world = run.accelerator.process_index, run.accelerator.num_processes
-    mine = np.arange(len(samples))[rank::world]
+    positions = np.arange(len(samples))[rank::world]
     was_training = model.training
     model.eval()
-    made = [_batch(run, model, batch) for batch in _loader(run, samples, mine, policy)]
+    parts = [_batch(run, model, batch) for batch in _loader(run, samples, positions, policy)]
     model.train(was_training)
-    own = torch.cat(made).numpy() if made else np.zeros((0, samples.rows.shape[1]), np.float32)
-    gathered = gather_object([(mine, own)]) if world > 1 else [(mine, own)]
-    positions = np.concatenate([part for part, _ in gathered])
-    if not np.array_equal(np.sort(positions), np.arange(len(samples))):
+    logits = torch.cat(parts).numpy() if parts else np.zeros((0, samples.rows.shape[1]), np.float32)
+    pairs = gather_object([(positions, logits)]) if world > 1 else [(positions, logits)]
+    everyone = np.concatenate([part for part, _ in pairs])
+    if not np.array_equal(np.sort(everyone), np.arange(len(samples))):
         raise RuntimeError(
-            f"answers: {len(positions)} answers for {len(samples)} samples, expected one for each. A process "
+            f"answers: {len(everyone)} answers for {len(samples)} samples, expected one for each. A process "
             "has been lost; start again with --resume."
         )
-    logits = np.concatenate([part for _, part in gathered])
-    return torch.from_numpy(logits[np.argsort(positions)])
+    shuffled = np.concatenate([part for _, part in pairs])
+    return torch.from_numpy(shuffled[np.argsort(everyone)])
 
 
-def accuracy(run: Run, model, data: Data) -> float:
-    """The share of the test images that the model gets right."""
-    logits = answers(run, model, Samples.of(data, data.test), plain(data))
+def accuracy(run: Run, model: nn.Module, data: Data) -> float:
+    """The share of the test images that the model gets right, in [0, 1]."""
+    logits = answers(run, model, Samples.of(data, data.test), evaluation_policy(data))
     return float((logits.argmax(1).numpy() == data.truth[data.test]).mean())
 
 
-def _loader(run: Run, samples: Samples, positions, policy) -> DataLoader:
+def _loader(run: Run, samples: Samples, positions: np.ndarray, policy: Policy) -> DataLoader:
     collate = Collate(Engine(policy, seed=run.settings.seed, num_classes=samples.rows.shape[1]))
     parts = [part.tolist() for part in np.split(positions, range(BATCH, len(positions), BATCH))]
     return DataLoader(
@@ -59,6 +72,6 @@ def _loader(run: Run, samples: Samples, positions, policy) -> DataLoader:
     )
 
 
-def _batch(run: Run, model, batch) -> torch.Tensor:
+def _batch(run: Run, model: nn.Module, batch: Batch) -> torch.Tensor:
     with run.accelerator.autocast():
         return model(batch.images.to(run.accelerator.device)).float().cpu()

@@ -2,94 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Generic, Protocol, cast
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ..aliases import Ids
+from ..loading.batch import Batch
 from ..loading.collate import pack
 from ..loading.device_loader import DeviceLoader
-from ..loading.engine import Engine
+from ..loading.engine import BatchType, Engine
 from ..policy.keyed import Keyed
-from .data import Data
+from ..policy.policy import Policy
+from ..policy.views import Views
+from .data import Data, ImageStore
+
+
+class Processes(Protocol):
+    """What a `Loader` reads of accelerate's Accelerator."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def process_index(self) -> int: ...
+    @property
+    def num_processes(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Samples(Dataset):
-    """What one loader goes through: (image, label row, id).
+    """What one loader goes through: a dataset of (image, label row, id).
 
-    images: a Data's. index: [n] where each sample's image is. rows: [n, classes] float32, a label, a
-    soft one, or zeros where there is none: −Σ row · log p is then no loss, and mixes stay right. ids:
-    [n], what a sample's draws are keyed by.
+    Args:
+        images: Images of a `Data`.
+        index: [n] ints, where in `images` each sample's image is.
+        rows: [n, classes] float32, the label of each sample: hard, soft, or zeros where there is
+            none. For zeros −Σ row · log p is no loss, and mixes stay right.
+        ids: [n] ints, which key the samples' draws.
     """
 
-    images: Sequence[Any]
+    images: ImageStore
     index: np.ndarray
     rows: np.ndarray
     ids: np.ndarray
 
     @classmethod
-    def of(cls, data: Data, ids, rows=None) -> Samples:
-        """These ids of a data set; without rows, unlabelled."""
+    def of(cls, data: Data, ids: Ids, rows: np.ndarray | None = None) -> Samples:
+        """The images of these ids, with label rows [n, classes]; without rows they are unlabelled."""
+        ids = np.asarray(ids)
         if rows is None:
             rows = np.zeros((len(ids), len(data.classes)), np.float32)
-        return cls(data.images, np.asarray(ids), rows, np.asarray(ids))
+        return cls(data.images, ids, rows, ids)
 
-    def and_more(self, other: Samples) -> Samples:
-        parts: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("index", "rows", "ids")
-        }
-        return replace(self, **parts)
+    @classmethod
+    def labelled(cls, data: Data) -> Samples:
+        """The labelled training images of a data set."""
+        return cls.of(data, data.labelled, data.rows(data.labelled))
 
-    def repeated(self, times: int, beyond: int) -> Samples:
-        """Each sample `times` times; copies have ids from `beyond` on, and so draws of their own."""
-        ids = np.concatenate([self.ids + copy * beyond for copy in range(times)])
+    @classmethod
+    def unlabelled(cls, data: Data) -> Samples:
+        """The training images of a data set that have no label."""
+        return cls.of(data, data.unlabelled)
+
+    def plus(self, other: Samples) -> Samples:
+        """These samples, then those of `other`, which are of the same images."""
+        return replace(
+            self,
+            index=np.concatenate([self.index, other.index]),
+            rows=np.concatenate([self.rows, other.rows]),
+            ids=np.concatenate([self.ids, other.ids]),
+        )
+
+    def repeat(self, times: int, id_step: int) -> Samples:
+        """Each sample `times` times. Copy k has id_step · k added to its id, and so draws of its own."""
+        ids = np.concatenate([self.ids + copy * id_step for copy in range(times)])
         rows = np.tile(self.rows, (times, 1))
         return replace(self, index=np.tile(self.index, times), rows=rows, ids=ids)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tuple[np.ndarray, torch.Tensor, int]:
         return self.images[self.index[i]], torch.from_numpy(self.rows[i]), int(self.ids[i])
 
 
 def batches(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The epoch's batches, as positions in `ids`: each once, shuffled by keyed draws, in batches of at
-    most batch_size that are as equal as can be."""
-    # A sample's place in the shuffle has a view of its own, away from its augmentation's.
-    shuffled = np.argsort(Keyed(seed, epoch, ids, look=2**31).uniform(0, 1)[:, 0], kind="stable")
-    return np.array_split(shuffled, -(-len(ids) // batch_size))
+    """The batches of an epoch.
+
+    Args:
+        ids: [n] ints, the samples' identities.
+        batch_size: Largest number of samples in a batch; sizes are as equal as can be.
+        seed: Seed of the run.
+        epoch: Epoch, 0 or more.
+
+    Returns:
+        Arrays of positions in `ids`, each position once, in an order that (seed, epoch) shuffle.
+    """
+    # A sample's place in the shuffle is drawn for a look of its own, away from its augmentation's.
+    order = np.argsort(Keyed(seed, epoch, ids, look=2**31).uniform(0, 1)[:, 0], kind="stable")
+    return np.array_split(order, -(-len(ids) // batch_size))
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part(Generic[BatchType]):
     """A process's part of a batch.
 
-    batch: a Batch, or of Views a BatchOfViews. ids: [n] of its samples. share: what the sum over it
-    counts for in the mean over the whole batch, once gradients are averaged over processes.
+    Args:
+        batch: A `Batch`, or the `BatchOfViews` of a loader of `Views`.
+        ids: [n] ints, the ids of its samples.
+        share: Weight of a sum over this part in the mean over the whole batch, where gradients
+            are averaged over processes.
     """
 
-    batch: Any
+    batch: BatchType
     ids: np.ndarray
     share: float
 
+    @property
+    def labels(self) -> torch.Tensor:
+        """[n, classes]: the label rows of a `Batch`, as they are mixed."""
+        assert isinstance(self.batch, Batch)
+        assert self.batch.labels is not None, "a loader's samples have label rows"
+        return self.batch.labels
+
     def mean(self, losses: torch.Tensor) -> torch.Tensor:
-        """losses [n] of this part → its share of the whole batch's mean."""
+        """This part's share of the whole batch's mean loss; losses: [n]."""
         return losses.sum() * self.share
 
 
-class Loader:
+class Loader(Generic[BatchType]):
     """Augmented batches: `loader.epoch(e)` yields this process's `Part` of each.
 
-    policy: a Policy, or Views. accelerator: whose device, rank and number of processes hold. The same
-    samples meet the same plans in any number of processes.
+    The same samples meet the same plans in any number of processes.
+
+    Args:
+        samples: Samples that are gone through.
+        policy: Policy or Views that augment the images. Of a Policy a part holds a `Batch`, of Views a
+            `BatchOfViews`.
+        batch_size: Number of samples in a batch, of all processes together.
+        seed: Seed of the shuffle and of all draws.
+        workers: Number of processes that load images.
+        accelerator: Accelerator, for the device, the rank and the number of processes.
+
+    Raises:
+        ValueError: When a batch has fewer samples than there are processes.
     """
 
-    def __init__(self, samples: Samples, policy, *, batch_size, seed, workers=0, accelerator):
+    def __init__(
+        self,
+        samples: Samples,
+        policy: Policy | Views,
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        accelerator: Processes,
+    ):
         self.samples, self.accelerator = samples, accelerator
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
         if len(samples) < self.steps * accelerator.num_processes or not len(samples):
@@ -104,24 +175,29 @@ class Loader:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         return -(-len(self.samples) // self.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Part]:
-        """One pass."""
-        whole = batches(self.samples.ids, self.batch_size, self.seed, epoch)
-        yield from self._drawn(whole, epoch)
+    def epoch(self, epoch: int) -> Iterator[Part[BatchType]]:
+        """The parts of one pass over the samples."""
+        yield from self._parts(self._batches(epoch), epoch)
 
-    def during(self, epoch: int, steps: int) -> Iterator[Part]:
-        """As many batches as another loader's epoch has, in as many passes as that takes, each with new
-        draws."""
+    def during(self, epoch: int, steps: int) -> Iterator[Part[BatchType]]:
+        """The parts of `steps` batches, as many as another loader's epoch has.
+
+        They are taken in as many passes as that needs. Every pass has draws of its own, which no other
+        epoch's passes share.
+        """
         passes = -(-steps // self.steps)
         for number in range(passes):
-            this = epoch * passes + number
-            whole = batches(self.samples.ids, self.batch_size, self.seed, this)
-            yield from self._drawn(whole[: steps - number * self.steps], this)
+            pass_epoch = epoch * passes + number
+            left = steps - number * self.steps
+            yield from self._parts(self._batches(pass_epoch)[:left], pass_epoch)
 
-    def _drawn(self, whole: list[np.ndarray], epoch: int) -> Iterator[Part]:
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        return batches(self.samples.ids, self.batch_size, self.seed, epoch)
+
+    def _parts(self, whole: list[np.ndarray], epoch: int) -> Iterator[Part[BatchType]]:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = [np.array_split(batch, world)[rank] for batch in whole]
         self.collate.set_epoch(epoch)
@@ -133,6 +209,6 @@ class Loader:
             num_workers=self.workers,
             pin_memory=self.accelerator.device.type == "cuda",
         )
-        drawn = DeviceLoader(loader, device=self.accelerator.device)
-        for batch, positions, all_of_it in zip(drawn, mine, whole, strict=True):
-            yield Part(batch, self.samples.ids[positions], world / len(all_of_it))
+        device_loader = DeviceLoader(loader, device=self.accelerator.device)
+        for batch, positions, of_all in zip(device_loader, mine, whole, strict=True):
+            yield Part(cast(BatchType, batch), self.samples.ids[positions], world / len(of_all))

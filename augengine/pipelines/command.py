@@ -14,27 +14,29 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-# Name: (module, its settings). They need packages that the engine does not, so they are imported
-# when they are asked for.
+from .settings import Settings
+
+# Name: (module, its settings). The modules need packages that the engine does not, so that each is
+# imported when its command is called.
 PIPELINES = {
     "finetune": ("finetune", "Finetune"),
     "distill": ("distill", "Distill"),
     "pseudo-label": ("pseudo_label", "PseudoLabel"),
     "noisy-student": ("noisy_student", "NoisyStudent"),
 }
-RESUME = "Go on with the run in this folder, by its settings."
+RESUME = "Go on with the run in this folder, by the settings that it began with."
 
 
 class Pipelines(TyperGroup):
     """The commands below `augengine train`."""
 
-    def list_commands(self, ctx) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(PIPELINES)
 
-    def get_command(self, ctx, name: str) -> Any:
-        if name not in PIPELINES:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in PIPELINES:
             return None
-        module, settings = PIPELINES[name]
+        module, settings = PIPELINES[cmd_name]
         try:
             pipeline = import_module(f".{module}", __package__)
         except ImportError as error:
@@ -45,35 +47,39 @@ class Pipelines(TyperGroup):
                 err=True,
             )
             raise typer.Exit(1) from error
-        return _command(name, getattr(pipeline, settings), pipeline.run, inspect.getdoc(pipeline))
+        doc = inspect.getdoc(pipeline)
+        return _command(cmd_name, getattr(pipeline, settings), pipeline.run, doc)
 
 
 def _leave() -> None:
-    """End one of several processes at once: all is written, and on a loaded machine the threads of
-    torch.distributed may outlast the interpreter, which C++ answers by an abort now and then."""
+    """End one of several processes at once, when all is written.
+
+    On a loaded machine the threads of torch.distributed may outlast the interpreter, and C++ then
+    aborts now and then.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
 
 
-def _command(name: str, settings, run: Callable, doc: str | None) -> Any:
+def _command(name: str, settings: type[Settings], run: Callable, doc: str | None) -> Any:
     """A command with an option for each field of `settings`."""
 
-    def command(ctx: Any, resume: Path | None, **told: Any) -> None:
-        given = [option for option in told if ctx.get_parameter_source(option).name != "DEFAULT"]
+    def command(ctx: Any, resume: Path | None, **values: Any) -> None:
+        options = [name for name in values if ctx.get_parameter_source(name).name != "DEFAULT"]
         try:
             if resume is None:
-                run(settings(**told))
+                run(settings(**values))
                 _leave()
                 return
-            if given:
+            if options:
                 raise ValueError(
-                    f"--resume: got --{given[0].replace('_', '-')} beside it, expected it alone, since the run "
-                    "goes on by its own settings. Leave that out, or start another run."
+                    f"--resume: got --{options[0].replace('_', '-')} beside it, expected it alone, since the "
+                    "run goes on by its own settings. Leave that out, or start another run."
                 )
-            kept = settings.load(resume / "config.json")
-            run(dataclasses.replace(kept, output=str(resume)), resume=True)
+            earlier = settings.load(resume / "config.json")
+            run(dataclasses.replace(earlier, output=str(resume)), resume=True)
             _leave()
         except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
             typer.secho(f"augengine train {name}: {error}", fg="red", err=True)
@@ -89,15 +95,15 @@ def _command(name: str, settings, run: Callable, doc: str | None) -> Any:
         ),
     ]  # fmt: skip
     for field in dataclasses.fields(settings):
-        kind, words = get_args(hints[field.name])
-        option: Any = Annotated[kind, typer.Option(help=words)]
+        kind, text = get_args(hints[field.name])
+        option: Any = Annotated[kind, typer.Option(help=text)]
         parameters.append(
             inspect.Parameter(field.name, keyword, default=field.default, annotation=option)
         )
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    one.command(name, help=doc)(command)
-    made = typer.main.get_command(one)
-    made.name = name
-    return made
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(name, help=doc)(command)
+    train_command = typer.main.get_command(app)
+    train_command.name = name
+    return train_command

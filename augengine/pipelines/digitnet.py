@@ -7,9 +7,12 @@ from typing import Any
 
 from timm.models import register_model
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+from torch import nn
 
 
-def _digitnet(width: int, pretrained: bool, in_chans=1, pretrained_cfg=None, **arguments) -> Any:
+def _digitnet(
+    width: int, pretrained: bool, in_chans: int = 1, pretrained_cfg: Any = None, **arguments: Any
+) -> nn.Module:
     """A 3×3 stem, then a residual block of `width`, 2 · `width` and 4 · `width` channels each."""
     if pretrained:
         raise ValueError(
@@ -24,19 +27,22 @@ def _digitnet(width: int, pretrained: bool, in_chans=1, pretrained_cfg=None, **a
     return model
 
 
+# timm calls these with arguments of its own choice.
+
+
 @register_model
-def digitnet_8(pretrained: bool = False, **arguments) -> Any:
-    """20 thousand parameters."""
+def digitnet_8(pretrained: bool = False, **arguments: Any) -> nn.Module:
+    """A network of 20 thousand parameters."""
     return _digitnet(8, pretrained, **arguments)
 
 
 @register_model
-def digitnet_16(pretrained: bool = False, **arguments) -> Any:
-    """78 thousand parameters."""
+def digitnet_16(pretrained: bool = False, **arguments: Any) -> nn.Module:
+    """A network of 78 thousand parameters."""
     return _digitnet(16, pretrained, **arguments)
 
 
 @register_model
-def digitnet_32(pretrained: bool = False, **arguments) -> Any:
-    """308 thousand parameters."""
+def digitnet_32(pretrained: bool = False, **arguments: Any) -> nn.Module:
+    """A network of 308 thousand parameters."""
     return _digitnet(32, pretrained, **arguments)

@@ -3,20 +3,24 @@
     loss = T² · KL(softmax(t / T) ‖ softmax(s / T)) + hard · −Σ y · log softmax(s)
 
 (Hinton, Vinyals and Dean 2015; one view for both: Beyer et al. 2022.) Images without labels have
-y = 0, so only the first term. A plan is a function of its key, so the teacher's answers can be kept
-(`cache`), and later students train without the teacher.
+y = 0, so only the first term counts. A plan is a function of its key, so the teacher's answers can be
+kept on disk (`cache`), and later students train without the teacher.
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import torch
+from torch import nn
 
 from ..checks import number, whole_number
+from ..loading.batch import Batch
+from ..policy.policy import Policy
 from . import models
 from .answers import accuracy
 from .batches import Part, Samples
@@ -24,9 +28,9 @@ from .data import Data
 from .fit import Fit
 from .logit_cache import CacheKey, LogitCache
 from .losses import cross_entropy, distillation
-from .policies import named
+from .policies import training_policy
 from .run import Run
-from .settings import Settings
+from .settings import LARGEST, Settings
 from .supervised import supervised
 
 EMA, CACHE = "ema", "cache"
@@ -34,26 +38,28 @@ EMA, CACHE = "ema", "cache"
 
 @dataclass(frozen=True, kw_only=True)
 class Distill(Settings):
+    """The settings of distillation; raises as `Settings` does."""
+
     teacher: Annotated[
         str,
-        "A run's folder or file, or pretrained:NAME; a bare NAME is trained on the labelled images first; "
-        "ema: the student's own average (--ema); cache: --cache alone.",
+        "The teacher: a run's folder or file, or pretrained:NAME; a bare NAME is trained on the labelled "
+        "images first; ema: the student's own average (--ema); cache: --cache alone.",
     ] = "digitnet_32"
-    student: Annotated[str, "As --model of finetune."] = "digitnet_8"
-    temperature: Annotated[float, "T of the loss."] = 4.0
-    hard: Annotated[float, "Weight of the labels beside the teacher."] = 1.0
+    student: Annotated[str, "The student, as --model of finetune."] = "digitnet_8"
+    temperature: Annotated[float, "The temperature T of the loss."] = 4.0
+    hard: Annotated[float, "The weight of the labels' loss beside the teacher's."] = 1.0
     teacher_epochs: Annotated[int, "Passes over the labelled images, for a teacher by NAME."] = 200
-    cache: Annotated[str, "A file of the teacher's answers, read, and written where they miss."] = (
-        ""
-    )
-    top: Annotated[int, "Classes kept of each answer in the cache."] = 64
+    cache: Annotated[
+        str, "A file of the teacher's answers. Those in it are read, the others are added."
+    ] = ""
+    top: Annotated[int, "The number of classes that the cache holds of each answer."] = 64
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         number("temperature", self.temperature, 1e-3)
         number("hard", self.hard, 0)
-        whole_number("top", self.top, 1, 2**31 - 1)
-        whole_number("teacher_epochs", self.teacher_epochs, 1, 2**31 - 1)
+        whole_number("top", self.top, 1, LARGEST)
+        whole_number("teacher_epochs", self.teacher_epochs, 1, LARGEST)
         if self.teacher == EMA and not 0 < self.ema < 1:
             raise ValueError(
                 f"distill: got --teacher ema with --ema {self.ema}, expected a decay between 0 and 1. Pass "
@@ -71,57 +77,63 @@ class Distill(Settings):
             )
 
 
-def run(settings: Distill, *, resume: bool = False) -> dict[str, Any]:
-    """Train as told; returns what results.json holds."""
-    this = Run(settings, "distill", resume=resume)
-    data = this.data(settings)
-    teacher = None if settings.teacher in (EMA, CACHE) else _teacher(this, settings, data)
-    student = this.model("student", data)
+def run(settings: Distill, *, resume: bool = False) -> dict[str, float]:
+    """Train as the settings say.
+
+    Args:
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
+
+    Returns:
+        What results.json holds: the accuracies of student and teacher on the test images.
+    """
+    run = Run(settings, "distill", resume=resume)
+    data = run.data(settings)
+    teacher = None if settings.teacher in (EMA, CACHE) else _teacher(run, settings, data)
+    student = run.model("student", data)
     if student is None:
-        student = _learn(this, settings, data, teacher)
-    results = {"student": accuracy(this, student, data)}
+        student = _train_student(run, settings, data, teacher)
+    results = {"student": accuracy(run, student, data)}
     if teacher is not None:
-        results["teacher"] = accuracy(this, teacher, data)
-    return this.close(student, results)
+        results["teacher"] = accuracy(run, teacher, data)
+    run.close(student, results)
+    return results
 
 
-def _teacher(this: Run, settings: Distill, data: Data) -> torch.nn.Module:
+def _teacher(run: Run, settings: Distill, data: Data) -> nn.Module:
     if models.is_random(settings.teacher):
-        made = this.model("teacher", data)
-        if made is not None:
-            return made
-        samples = Samples.of(data, data.labelled, data.rows(data.labelled))
+        finished = run.model("teacher", data)
+        if finished is not None:
+            return finished
         return supervised(
-            this, "teacher", data, settings.teacher, samples, named(settings.policy, data),
-            epochs=settings.teacher_epochs,
+            run, "teacher", data, settings.teacher, Samples.labelled(data),
+            training_policy(settings.policy, data), epochs=settings.teacher_epochs,
         )  # fmt: skip
-    made = models.teacher(settings.teacher, classes=len(data.classes), channels=data.channels)
-    return made.to(this.accelerator.device)
+    teacher = models.teacher(settings.teacher, classes=len(data.classes), channels=data.channels)
+    return teacher.to(run.accelerator.device)
 
 
-def _learn(this: Run, settings: Distill, data: Data, teacher) -> torch.nn.Module:
-    this.seed("student")
+def _train_student(run: Run, settings: Distill, data: Data, teacher: nn.Module | None) -> nn.Module:
+    run.seed("student")
     student = models.create(settings.student, classes=len(data.classes), channels=data.channels)
-    policy = named(settings.policy, data)
-    samples = Samples.of(data, data.labelled, data.rows(data.labelled)).and_more(
-        Samples.of(data, data.unlabelled)
-    )
-    loader = this.loader(samples, policy)
+    policy = training_policy(settings.policy, data)
+    samples = Samples.labelled(data).plus(Samples.unlabelled(data))
+    loader = run.loader(samples, policy)
     fit = Fit(
-        this, "student", student, models.groups(student, settings.lr, settings.weight_decay),
-        steps=loader.steps, test=lambda m: accuracy(this, m, data),
+        run, "student", student,
+        models.parameter_groups(student, settings.lr, settings.weight_decay),
+        steps=loader.steps, test=lambda m: accuracy(run, m, data),
     )  # fmt: skip
-    with _cache(this, settings, data, policy, teacher, samples.ids) as cache:
+    with _cache(run, settings, data, policy, teacher, samples.ids) as cache:
         if settings.teacher == EMA:
-            teacher = fit.answering
+            teacher = fit.eval_model
         for epoch in fit.epochs():
             for part in loader.epoch(epoch):
-                images, rows = part.batch.images, part.batch.labels
-                this.sheet("student", [("student and teacher", part.batch)])
-                answers = _answers(this, teacher, cache, epoch, part)
-                logits = fit.model(images)
+                run.sheet("student", [("student and teacher", part.batch)])
+                answers = _answers(run, teacher, cache, epoch, part)
+                logits = fit.model(part.batch.images)
                 soft = part.mean(distillation(logits, answers, settings.temperature))
-                hard = part.mean(cross_entropy(logits, rows))
+                hard = part.mean(cross_entropy(logits, part.labels))
                 fit.step(soft + settings.hard * hard, soft=soft, hard=hard)
             if cache is not None:
                 cache.flush()
@@ -129,26 +141,38 @@ def _learn(this: Run, settings: Distill, data: Data, teacher) -> torch.nn.Module
 
 
 @torch.no_grad()
-def _answers(this: Run, teacher, cache, epoch: int, part: Part) -> torch.Tensor:
-    """The teacher's logits for the part's images; from the cache, where there is one and they are there."""
+def _answers(
+    run: Run, teacher: nn.Module | None, cache: LogitCache | None, epoch: int, part: Part[Batch]
+) -> torch.Tensor:
+    """The teacher's logits for the part's images; from the cache, if it holds them all."""
     images = part.batch.images
     if cache is None:
-        with this.accelerator.autocast():
+        assert teacher is not None
+        with run.accelerator.autocast():
             return teacher(images).float()
-    answers, there = cache.read(epoch, part.ids)
-    if there.all():
+    answers, present = cache.read(epoch, part.ids)
+    if present.all():
         return answers.to(images.device)
-    assert teacher is not None, "_cache has looked whether all are there"
-    # The whole part, so that a run which was killed amid its rows asks for the same once more; and read
-    # back, so that the first student too learns from what is kept.
-    with this.accelerator.autocast():
+    assert teacher is not None, "_cache has looked whether the cache holds all"
+    # The teacher answers the whole part, so that a run which was killed amid its rows gets the same
+    # once more. The answers are read back, so that the first student too learns from what is kept.
+    with run.accelerator.autocast():
         cache.write(epoch, part.ids, teacher(images))
     return cache.read(epoch, part.ids)[0].to(images.device)
 
 
-def _cache(this: Run, settings: Distill, data: Data, policy, teacher, ids):
-    """The cache that the settings name, as a context; of None if they name none. Without a teacher it
-    must hold the answers for all `ids` and epochs."""
+def _cache(
+    run: Run,
+    settings: Distill,
+    data: Data,
+    policy: Policy,
+    teacher: nn.Module | None,
+    ids: np.ndarray,
+) -> AbstractContextManager[LogitCache | None]:
+    """The cache that the settings name, as a context, or a context of None if they name none.
+
+    Without a teacher the cache must hold the answers for all `ids` and epochs.
+    """
     if not settings.cache:
         return nullcontext()
     if policy.mixes:
@@ -158,8 +182,8 @@ def _cache(this: Run, settings: Distill, data: Data, policy, teacher, ids):
             "leave --cache out."
         )
     if settings.precision != "no":
-        this.say(f"cache: answers are computed in {settings.precision}, and kept as they come")
-    all_kept = settings.top >= len(data.classes)
+        run.say(f"cache: answers are computed in {settings.precision}, and kept as they come")
+    holds_all_classes = settings.top >= len(data.classes)
     key = CacheKey(
         teacher=LogitCache.key_of(settings.cache).teacher
         if teacher is None
@@ -170,15 +194,15 @@ def _cache(this: Run, settings: Distill, data: Data, policy, teacher, ids):
         classes=len(data.classes),
         samples=len(data.truth),
         top=min(settings.top, len(data.classes)),
-        temperature=0.0 if all_kept else settings.temperature,
+        temperature=0.0 if holds_all_classes else settings.temperature,
     )
-    with this.accelerator.main_process_first():
+    with run.accelerator.main_process_first():
         cache = LogitCache(Path(settings.cache), key)
-    if cache.torn:
-        this.say(f"cache: {cache.torn} rows were torn by a kill and are computed anew")
-    if teacher is None and (lacking := cache.missing(settings.epochs, ids)):
+    if cache.torn_rows:
+        run.say(f"cache: {cache.torn_rows} rows were torn by a kill and are computed anew")
+    if teacher is None and (missing := cache.missing(settings.epochs, ids)):
         raise ValueError(
-            f"distill: the cache lacks {lacking:,} of the {settings.epochs * len(ids):,} answers that the run "
+            f"distill: the cache lacks {missing:,} of the {settings.epochs * len(ids):,} answers that the run "
             "will ask for, and there is no teacher. Pass --teacher, or as many --epochs as it holds."
         )
     return cache

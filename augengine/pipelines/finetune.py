@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
+
+from torch import nn
 
 from ..checks import number, whole_number
 from . import models
@@ -19,9 +21,9 @@ from .batches import Samples
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
-from .policies import named
+from .policies import training_policy
 from .run import Run
-from .settings import Settings
+from .settings import LARGEST, Settings
 from .supervised import supervised
 
 KNOWN_DIGITS, NEW_DIGITS = "0-4", "5-9"
@@ -29,29 +31,35 @@ KNOWN_DIGITS, NEW_DIGITS = "0-4", "5-9"
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(Settings):
+    """The settings of transfer learning; raises as `Settings` does."""
+
     epochs: Annotated[int, "Passes over the labelled images."] = 100
-    batch_size: Annotated[int, "Of all processes together."] = 32
+    batch_size: Annotated[int, "Images in a batch, of all processes together."] = 32
     evaluate_every: Annotated[int, "Epochs between evaluations and checkpoints."] = 10
     model: Annotated[
         str,
-        "NAME (random weights), pretrained:NAME, NAME@FILE, or a run's folder or file. Default: "
+        "The model: NAME (random weights), pretrained:NAME, NAME@FILE, or a run's folder or file. Default: "
         "pretrained:resnet50; for digits a body that learns 0-4 first.",
     ] = ""
-    frozen: Annotated[bool, "Train the head alone; BatchNorm's statistics stay too."] = False
+    frozen: Annotated[
+        bool, "Train the head alone; BatchNorm's statistics of the body stay too."
+    ] = False
     head_lr: Annotated[float, "The highest learning rate while the head alone is trained."] = 1e-2
     head_epochs: Annotated[
         int, "Passes that train the head alone before the whole model is (Kumar et al. 2022)."
     ] = 0
     body_lr: Annotated[float, "The body's learning rate, as a share of --lr."] = 0.1
-    layer_decay: Annotated[float, "What a layer has of the next one's rate. 1: all alike."] = 1.0
+    layer_decay: Annotated[
+        float, "The learning rate of a layer, as a share of the next one's. 1: all alike."
+    ] = 1.0
     body_epochs: Annotated[int, "Passes over the digits 0-4, for the default body."] = 20
-    dropout: Annotated[float, "Before the head."] = 0.0
-    drop_path: Annotated[float, "Stochastic depth."] = 0.0
+    dropout: Annotated[float, "The share of features that is dropped before the head."] = 0.0
+    drop_path: Annotated[float, "The rate of stochastic depth."] = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        whole_number("body_epochs", self.body_epochs, 1, 2**31 - 1)
-        whole_number("head_epochs", self.head_epochs, 0, 2**31 - 1)
+        whole_number("body_epochs", self.body_epochs, 1, LARGEST)
+        whole_number("head_epochs", self.head_epochs, 0, LARGEST)
         number("head_lr", self.head_lr, 0)
         for name in ("body_lr", "layer_decay", "dropout", "drop_path"):
             number(name, getattr(self, name), 0, 1)
@@ -63,71 +71,79 @@ class Finetune(Settings):
             )
 
 
-def run(settings: Finetune, *, resume: bool = False) -> dict[str, Any]:
-    """Train as told; returns what results.json holds."""
-    this = Run(settings, "finetune", resume=resume)
-    what = settings.model
-    if not what and settings.data == "digits":
+def run(settings: Finetune, *, resume: bool = False) -> dict[str, float]:
+    """Train as the settings say.
+
+    Args:
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
+
+    Returns:
+        What results.json holds: the model's accuracy on the test images.
+    """
+    run = Run(settings, "finetune", resume=resume)
+    spec = settings.model
+    if not spec and settings.data == "digits":
         settings = dataclasses.replace(settings, classes=settings.classes or NEW_DIGITS)
-        what = _learned_body(this, settings)
-    what = what or "pretrained:resnet50"
-    data = this.data(settings)
+        spec = _train_body(run, settings)
+    spec = spec or "pretrained:resnet50"
+    data = run.data(settings)
     if settings.head_epochs and not settings.frozen:
         # A new head on a whole model at once would first bend the body to its random weights.
-        _train(this, "head", settings, data, what, frozen=True, epochs=settings.head_epochs)
-        what = str(this.stage("head"))
+        _train(run, "head", settings, data, spec, frozen=True, epochs=settings.head_epochs)
+        spec = str(run.stage("head"))
     model = _train(
-        this, "model", settings, data, what, frozen=settings.frozen, epochs=settings.epochs
+        run, "model", settings, data, spec, frozen=settings.frozen, epochs=settings.epochs
     )
-    return this.close(model, {"accuracy": accuracy(this, model, data)})
+    results = {"accuracy": accuracy(run, model, data)}
+    run.close(model, results)
+    return results
 
 
-def _learned_body(this: Run, settings: Finetune) -> str:
-    """A body that has learned other digits, from all their labels: where it lies."""
-    data = this.data(dataclasses.replace(settings, classes=KNOWN_DIGITS, labels=0))
-    samples = Samples.of(data, data.labelled, data.rows(data.labelled))
+def _train_body(run: Run, settings: Finetune) -> str:
+    """Train a body on other digits, with all their labels. Returns its folder."""
+    data = run.data(dataclasses.replace(settings, classes=KNOWN_DIGITS, labels=0))
+    policy = training_policy(settings.policy, data)
     supervised(
-        this, "body", data, "digitnet_16", samples, named(settings.policy, data),
-        epochs=settings.body_epochs,
+        run, "body", data, "digitnet_16", Samples.labelled(data), policy, epochs=settings.body_epochs
     )  # fmt: skip
-    return str(this.stage("body"))
+    return str(run.stage("body"))
 
 
 def _train(
-    this: Run, stage: str, settings: Finetune, data: Data, what: str, *,
-    frozen: bool, epochs: int,
-):  # fmt: skip
-    """A stage, unless it is finished: the head alone, or all of the model."""
-    done = this.model(stage, data)
-    if done is not None:
-        return done
-    this.seed(stage)
+    run: Run, stage: str, settings: Finetune, data: Data, spec: str, *, frozen: bool, epochs: int
+) -> nn.Module:
+    """Train a stage, unless it is finished: the head alone where the body is frozen, or all."""
+    finished = run.model(stage, data)
+    if finished is not None:
+        return finished
+    run.seed(stage)
     model = models.create(
-        what, classes=len(data.classes), channels=data.channels,
+        spec, classes=len(data.classes), channels=data.channels,
         dropout=settings.dropout, drop_path=settings.drop_path,
     )  # fmt: skip
     if frozen:
-        models.frozen(model)
+        models.freeze(model)
         models.head(model).requires_grad_(True)
-    groups = models.groups(
+    groups = models.parameter_groups(
         model,
         settings.head_lr if frozen else settings.lr,
         settings.weight_decay,
         # A model from random weights has no body to be careful with.
-        body=1.0 if models.is_random(what) else settings.body_lr,
+        body=1.0 if models.is_random(spec) else settings.body_lr,
         layer_decay=settings.layer_decay,
     )
-    samples = Samples.of(data, data.labelled, data.rows(data.labelled))
-    loader = this.loader(samples, named(settings.policy, data))
+    loader = run.loader(Samples.labelled(data), training_policy(settings.policy, data))
     fit = Fit(
-        this, stage, model, groups, steps=loader.steps, epochs=epochs,
-        test=lambda m: accuracy(this, m, data),
+        run, stage, model, groups, steps=loader.steps, epochs=epochs,
+        test=lambda m: accuracy(run, m, data),
     )  # fmt: skip
     for epoch in fit.epochs():
         if frozen:
-            fit.bare.eval()  # BatchNorm's statistics, dropout and stochastic depth of the body rest
+            # BatchNorm's statistics, dropout and stochastic depth of the body rest.
+            fit.raw_model.eval()
         for part in loader.epoch(epoch):
-            this.sheet(stage, [("seen", part.batch)])
+            run.sheet(stage, [("seen", part.batch)])
             logits = fit.model(part.batch.images)
-            fit.step(part.mean(cross_entropy(logits, part.batch.labels)))
+            fit.step(part.mean(cross_entropy(logits, part.labels)))
     return fit.finish()

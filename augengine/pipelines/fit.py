@@ -11,69 +11,86 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from timm.utils import ModelEmaV3
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from . import models
+from .pictures import Metrics
 from .run import Run
 
-WARM = 0.1  # of all steps
+WARM_UP = 0.1  # of all steps
 
 
 class Fit:
-    """One model's training: a stage of a run.
+    """The training of one model: a stage of a run.
 
-    model: to be trained; what requires no gradient is left alone. groups: parameter groups with
-    their lr. steps: batches in an epoch. test(model) → accuracy. A stage that was begun goes on from
-    its last checkpoint, whose metrics it then repeats.
+    A stage that was begun goes on from its last checkpoint, whose metrics it then repeats.
+
+    Args:
+        run: Run that the training belongs to.
+        stage: Name of the stage.
+        model: Model that is trained; parameters without gradients are left alone.
+        groups: Parameter groups with their learning rates.
+        steps: Number of batches in an epoch.
+        test: Function that gives a model's accuracy, in [0, 1].
+        epochs: Number of passes of the training; by default those of the run's settings.
     """
 
     def __init__(
-        self, run: Run, stage: str, model, groups, *, steps: int, test: Callable[[Any], float],
+        self,
+        run: Run,
+        stage: str,
+        model: nn.Module,
+        groups: list[models.ParameterGroup],
+        *,
+        steps: int,
+        test: Callable[[nn.Module], float],
         epochs: int | None = None,
-    ):  # fmt: skip
-        self.run, self.stage, self.name, self.test = run, stage, model.name, test
+    ):
+        self.run, self.stage, self.test = run, stage, test
+        self.model_name = models.name_of(model)
         self.total = run.settings.epochs if epochs is None else epochs
         self.steps = steps
         model = model.to(run.accelerator.device)
         decay = run.settings.ema
         self.average = ModelEmaV3(model, decay, use_warmup=True) if decay else None
-        optimizer = torch.optim.AdamW(groups)
+        optimizer = torch.optim.AdamW(cast(list[dict[str, Any]], groups))
         self.schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, self.total * steps))
         accelerator = run.accelerator
-        # An earlier stage's models and schedules are not to come into this one's checkpoints.
+        # Models and schedules of an earlier stage are not to come into this one's checkpoints.
         accelerator.free_memory()
         accelerator._custom_objects.clear()
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.progress = _Progress()
-        kept = [self.schedule, self.progress, *([self.average] if self.average else [])]
-        accelerator.register_for_checkpointing(*kept)
+        states = [self.schedule, self.progress, *([self.average] if self.average else [])]
+        accelerator.register_for_checkpointing(*states)
         self._sums: dict[str, torch.Tensor] = {}
         if run.restore(stage):
             run.say(f"{stage}: going on after epoch {self.progress.epoch}")
         run.forget_metrics(stage, self.progress.epoch)
 
     @property
-    def bare(self):
-        """The model as it stands, without what distributes it."""
+    def raw_model(self) -> nn.Module:
+        """The model that is trained, without what distributes it."""
         return self.run.accelerator.unwrap_model(self.model)
 
     @property
-    def answering(self):
-        """The model that is tested and teaches: its averaged weights, where those are kept."""
-        return self.bare if self.average is None else self.average.module
+    def eval_model(self) -> nn.Module:
+        """The model that is tested, kept and teaches: the averaged weights, where there are such."""
+        return self.raw_model if self.average is None else self.average.module
 
     def epochs(self) -> Iterator[int]:
-        """The epochs that are left; after each the books are kept."""
+        """The epochs that are left. After each, metrics and a checkpoint are written when due."""
         columns = (
             TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, disable=not self.run.main) as bar:
+        with Progress(*columns, disable=not self.run.is_main) as bar:
             task = bar.add_task(
                 self.stage, total=self.total * self.steps, completed=self.progress.step
             )
@@ -87,28 +104,32 @@ class Fit:
                 bar.update(task, description=f"{self.stage}  {100 * last:.1f} %" if last else None)
 
     def step(self, loss: torch.Tensor, **more: torch.Tensor) -> None:
-        """Learn from this process's share of a batch's mean loss. more: other such shares, for the
-        metrics."""
+        """Learn from a batch.
+
+        Args:
+            loss: This process's share of the batch's mean loss.
+            more: Such shares of other quantities, for the metrics.
+        """
         self.run.accelerator.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.schedule.step()
         self.progress.step += 1
         if self.average is not None:
-            self.average.update(self.bare, step=self.progress.step)
-        # Summed where they are: to read them here would wait for the device.
+            self.average.update(self.raw_model, step=self.progress.step)
+        # The sums stay where they are: to read them here would wait for the device.
         for name, value in {"loss": loss, **more}.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
         self._tick()
 
     def _close(self, epoch: int, seconds: float) -> None:
-        """After an epoch: test, log and keep a checkpoint, if it is time to."""
+        """After an epoch: test, log and write a checkpoint, if it is time to."""
         done = epoch + 1
         self.progress.epoch = done
         sums, self._sums = self._sums, {}
         if done % self.run.settings.evaluate_every and done != self.total:
             return
-        line: dict[str, Any] = {"stage": self.stage, "epoch": done}
+        line: Metrics = {"stage": self.stage, "epoch": done}
         for name, value in sums.items():
             mean = self.run.accelerator.reduce(value, "mean") / self.steps
             line[name] = round(float(mean), 6)
@@ -117,45 +138,50 @@ class Fit:
                 f"{self.stage}: the loss of epoch {done} is {line['loss']}, expected a number. Lower --lr, or "
                 "take --precision no."
             )
-        self._agree()
-        self.progress.accuracy = line["accuracy"] = round(self.test(self.answering), 6)
+        self._average_statistics()
+        self.progress.accuracy = line["accuracy"] = round(self.test(self.eval_model), 6)
         self.run.log(line | {"seconds_an_epoch": round(seconds, 3)}, self.progress.step)
         self.run.checkpoint(self.stage, done)
 
     @torch.no_grad()
-    def _agree(self) -> None:
+    def _average_statistics(self) -> None:
         """BatchNorm's statistics, which each process has of its own parts, become their mean."""
         if self.run.accelerator.num_processes == 1:
             return
-        for model in dict.fromkeys((self.bare, self.answering)):
+        for model in dict.fromkeys((self.raw_model, self.eval_model)):
             for buffer in model.buffers():
                 if buffer.is_floating_point():
                     buffer.copy_(self.run.accelerator.reduce(buffer, "mean"))
 
-    def finish(self):
-        """The trained model, frozen, and kept in the run's folder."""
-        model = self.answering
-        model.name = self.name
+    def finish(self) -> nn.Module:
+        """Write the trained model into the run's folder; returns it, frozen."""
+        model = self.eval_model
+        models.set_name(model, self.model_name)
         self.run.finish(self.stage, model)
-        return models.frozen(model)
+        return models.freeze(model)
 
 
 class _Progress:
-    """How far a training is; what a checkpoint keeps besides weights."""
+    """How far a training is: what a checkpoint holds besides weights."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.epoch, self.step, self.accuracy = 0, 0, 0.0
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, float]:
         return dict(vars(self))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, float]) -> None:
         vars(self).update(state)
 
 
 def warm_cosine(step: int, steps: int) -> float:
-    """The share of the highest learning rate: linear for a tenth of the steps, then a cosine to 0."""
-    warm = max(1, round(WARM * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    """The share of the highest learning rate: linear for a tenth of the steps, then a cosine to 0.
+
+    Args:
+        step: Step, from 0.
+        steps: Number of all steps.
+    """
+    warm_up = max(1, round(WARM_UP * steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))

@@ -3,58 +3,88 @@
     loss = −Σ y · log softmax(model(weak x))
          + λ · [max p ≥ τ] · −log softmax(model(strong u))[argmax p],   p = softmax(model(weak u))
 
-Both views come of one call, of one `Views`. With averaged weights (`ema`) it is those that label.
+One call of the engine gives both views, by one `Views`. With averaged weights (`ema`) it is those that
+label.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
+from torch import nn
 from torch.nn.functional import one_hot
 
+from ..loading.batch import Batch
+from ..policy.policy import Policy
 from . import models
 from .answers import accuracy
 from .batches import Samples
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
-from .policies import named, weak_and_strong
+from .policies import weak_and_strong
 from .run import Run
 
 
-def train(run: Run, stage: str, settings, data: Data):
-    """settings: a PseudoLabel's. The frozen model."""
-    done = run.model(stage, data)
-    if done is not None:
-        return done
+def fixmatch(
+    run: Run,
+    stage: str,
+    data: Data,
+    spec: str,
+    policy: Policy,
+    *,
+    threshold: float,
+    ratio: int,
+    unlabelled_weight: float,
+) -> nn.Module:
+    """Train a model on labelled and unlabelled images. A stage that is finished is not trained again.
+
+    Args:
+        run: Run that the stage belongs to.
+        stage: Name of the stage.
+        data: Data set.
+        spec: Model, as `models.create` takes it.
+        policy: Policy that augments the labelled images.
+        threshold: τ, the least confidence of an answer that becomes a label, in [0, 1].
+        ratio: Unlabelled images in a batch for each labelled one.
+        unlabelled_weight: λ, the weight of the unlabelled loss.
+
+    Returns:
+        The trained model, frozen.
+    """
+    finished = run.model(stage, data)
+    if finished is not None:
+        return finished
     run.seed(stage)
-    model = models.create(settings.model, classes=len(data.classes), channels=data.channels)
-    known = Samples.of(data, data.labelled, data.rows(data.labelled))
-    labelled = run.loader(known, named(settings.policy, data))
-    unknown = Samples.of(data, data.unlabelled)
-    unlabelled = run.loader(unknown, weak_and_strong(data), times=settings.ratio)
+    model = models.create(spec, classes=len(data.classes), channels=data.channels)
+    labelled = run.loader(Samples.labelled(data), policy)
+    unlabelled = run.loader(Samples.unlabelled(data), weak_and_strong(data), times=ratio)
     fit = Fit(
-        run, stage, model, models.groups(model, settings.lr, settings.weight_decay),
+        run, stage, model, models.parameter_groups(model, run.settings.lr, run.settings.weight_decay),
         steps=unlabelled.steps, test=lambda m: accuracy(run, m, data),
     )  # fmt: skip
     for epoch in fit.epochs():
         parts = zip(labelled.during(epoch, unlabelled.steps), unlabelled.epoch(epoch), strict=True)
-        for of_known, of_unknown in parts:
-            x, y = of_known.batch.images, of_known.batch.labels
-            weak, strong = of_unknown.batch["weak"], of_unknown.batch["strong"]
+        for part_x, part_u in parts:
+            x = part_x.batch.images
+            weak, strong = (cast(Batch, part_u.batch[name]) for name in ("weak", "strong"))
             run.sheet(stage, [("teacher: weak", weak), ("student: strong", strong)])
 
-            # One pass, so that BatchNorm sees all three alike.
+            # All go through the model in one call, so that BatchNorm sees all three alike.
             logits = fit.model(torch.cat([x, weak.images, strong.images]))
-            of_x, of_weak, of_strong = logits.split([len(x), len(weak.images), len(strong.images)])
+            logits_x, logits_weak, logits_strong = logits.split(
+                [len(x), len(weak.images), len(strong.images)]
+            )
             if fit.average is not None:
                 with torch.no_grad(), run.accelerator.autocast():
-                    of_weak = fit.answering(weak.images)
-            confidence, found = torch.softmax(of_weak.detach().float(), dim=1).max(dim=1)
-            kept = (confidence >= settings.threshold).float()
+                    logits_weak = fit.eval_model(weak.images)
+            confidence, label = torch.softmax(logits_weak.detach().float(), dim=1).max(dim=1)
+            mask = (confidence >= threshold).float()
 
-            supervised = of_known.mean(cross_entropy(of_x, y))
-            target = one_hot(found, len(data.classes)).float()
-            consistent = of_unknown.mean(kept * cross_entropy(of_strong, target))
-            loss = supervised + settings.unlabelled_weight * consistent
-            fit.step(loss, labelled=supervised, unlabelled=consistent, kept=of_unknown.mean(kept))
+            supervised = part_x.mean(cross_entropy(logits_x, part_x.labels))
+            target = one_hot(label, len(data.classes)).float()
+            consistency = part_u.mean(mask * cross_entropy(logits_strong, target))
+            loss = supervised + unlabelled_weight * consistency
+            fit.step(loss, labelled=supervised, unlabelled=consistency, kept=part_u.mean(mask))
     return fit.finish()

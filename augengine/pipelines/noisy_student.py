@@ -8,72 +8,97 @@ Noise is RandAugment, dropout and stochastic depth. The student becomes the teac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from ..checks import number, whole_number
 from . import models
 from .answers import accuracy
 from .batches import Samples
 from .data import Data
-from .policies import named, plain
-from .pseudo import with_labels_of
-from .run import Run
-from .settings import Settings
+from .policies import evaluation_policy, training_policy
+from .pseudo import student_samples
+from .run import Results, Run
+from .settings import LARGEST, Settings
 from .supervised import supervised
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyStudent(Settings):
+    """The settings of Noisy Student; raises as `Settings` does."""
+
     policy: Annotated[str, "The student's noise: randaugment, another name, or a YAML file."] = (
         "randaugment"
     )
-    teacher: Annotated[str, "The first one, as --model of finetune."] = "digitnet_8"
+    teacher: Annotated[str, "The first teacher, as --model of finetune."] = "digitnet_8"
     student: Annotated[str, "The students, each as large as the one before or larger."] = (
         "digitnet_16,digitnet_32,digitnet_32"
     )
-    teacher_policy: Annotated[str, "As --policy, for the first teacher. Default: the data's."] = ""
+    teacher_policy: Annotated[
+        str, "The policy of the first teacher, as --policy. Default: the data's."
+    ] = ""
     teacher_epochs: Annotated[int, "Passes over the labelled images, for the first teacher."] = 200
-    threshold: Annotated[float, "Least confidence of an answer that is kept."] = 0.3
+    threshold: Annotated[float, "The least confidence of an answer that becomes a label."] = 0.3
     soft: Annotated[bool, "Learn from the answer's distribution, not from its class."] = True
-    balance: Annotated[bool, "As many samples of each class."] = True
+    balance: Annotated[bool, "Take as many samples of each class."] = True
     repeat: Annotated[int, "How often labelled images come in a pass over both."] = 4
-    dropout: Annotated[float, "Before the student's head."] = 0.2
-    drop_path: Annotated[float, "The student's stochastic depth."] = 0.1
+    dropout: Annotated[
+        float, "The share of features that is dropped before the student's head."
+    ] = 0.2
+    drop_path: Annotated[float, "The rate of the student's stochastic depth."] = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("threshold", "dropout", "drop_path"):
             number(name, getattr(self, name), 0, 1)
         for name in ("teacher_epochs", "repeat"):
-            whole_number(name, getattr(self, name), 1, 2**31 - 1)
+            whole_number(name, getattr(self, name), 1, LARGEST)
 
 
-def run(settings: NoisyStudent, *, resume: bool = False) -> dict[str, Any]:
-    """Train as told; returns what results.json holds."""
-    this = Run(settings, "noisy-student", resume=resume)
-    data = this.data(settings)
+def run(settings: NoisyStudent, *, resume: bool = False) -> Results:
+    """Train as the settings say.
+
+    Args:
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
+
+    Returns:
+        What results.json holds: by generation the accuracy on the test images and figures of the
+        pseudo-labels, and the last generation's accuracy.
+
+    Raises:
+        ValueError: When a student is smaller than its teacher.
+    """
+    run = Run(settings, "noisy-student", resume=resume)
+    data = run.data(settings)
     names = [name.strip() for name in settings.student.split(",")]
     _check_growth([settings.teacher, *names], data)
-    labelled = Samples.of(data, data.labelled, data.rows(data.labelled))
     teacher = supervised(
-        this, "generation-0", data, settings.teacher, labelled,
-        named(settings.teacher_policy, data), epochs=settings.teacher_epochs,
+        run, "generation-0", data, settings.teacher, Samples.labelled(data),
+        training_policy(settings.teacher_policy, data), epochs=settings.teacher_epochs,
     )  # fmt: skip
-    results: dict[str, Any] = {"generation-0": {"accuracy": accuracy(this, teacher, data)}}
+    share = accuracy(run, teacher, data)
+    results: Results = {"generation-0": {"accuracy": share}}
     for generation, name in enumerate(names, 1):
         stage = f"generation-{generation}"
-        both, told = with_labels_of(this, stage, teacher, data, settings)
-        student = supervised(
-            this, stage, data, name, both, named(settings.policy, data),
-            dropout=settings.dropout, drop_path=settings.drop_path, teacher_saw=plain(data),
+        samples, figures = student_samples(
+            run, stage, teacher, data, threshold=settings.threshold, balance=settings.balance,
+            soft=settings.soft, repeat=settings.repeat,
         )  # fmt: skip
-        results[stage] = {"accuracy": accuracy(this, student, data), **told}
+        student = supervised(
+            run, stage, data, name, samples, training_policy(settings.policy, data),
+            dropout=settings.dropout, drop_path=settings.drop_path,
+            teacher_policy=evaluation_policy(data),
+        )  # fmt: skip
+        share = accuracy(run, student, data)
+        results[stage] = {"accuracy": share, **figures}
         teacher = student
-    results["accuracy"] = results[stage]["accuracy"]
-    return this.close(teacher, results)
+    results["accuracy"] = share
+    run.close(teacher, results)
+    return results
 
 
 def _check_growth(names: list[str], data: Data) -> None:
+    """Raise ValueError unless each model is as large as the one before, or larger."""
     sizes = []
     for name in names:
         model = models.create(name, classes=len(data.classes), channels=data.channels)

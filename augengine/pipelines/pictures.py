@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from ..loading.batch import Batch
 from ..sheet import PAPER, Tile, displayed, draw
 
-SHOWN, TILE = 8, 112
+SHOWN, TILE = 8, 112  # samples on a sheet, and pixels a side of each
+
+# A line of metrics: stage (text), epoch, and figures such as loss and accuracy.
+Metrics = dict[str, Any]
+# A batch, or a function that makes it if it is to be drawn.
+BatchSource = Batch | Callable[[], Batch]
 
 
-def curves(metrics: list[dict], file: Path) -> None:
-    """Accuracy and losses over the epochs, a line for each stage; written whole or not at all."""
+def curves(metrics: Sequence[Metrics], file: Path) -> None:
+    """Draw accuracy and loss over the epochs, a line for each stage; write the whole file or none.
+
+    Args:
+        metrics: Lines of one run, with stage, epoch, accuracy and loss.
+        file: PNG file that is written.
+    """
     from matplotlib.figure import Figure
 
     stages = list(dict.fromkeys(line["stage"] for line in metrics))
@@ -22,30 +35,37 @@ def curves(metrics: list[dict], file: Path) -> None:
     for number, stage in enumerate(stages):
         lines = [line for line in metrics if line["stage"] == stage]
         epochs, colour = [line["epoch"] for line in lines], f"C{number % 10}"
-        best = [100 * line["accuracy"] for line in lines]
-        left.plot(epochs, best, ".-", color=colour, label=f"{stage}: {best[-1]:.1f} %")
+        accuracies = [100 * line["accuracy"] for line in lines]
+        label = f"{stage}: {accuracies[-1]:.1f} %"
+        left.plot(epochs, accuracies, ".-", color=colour, label=label)
         right.plot(epochs, [line["loss"] for line in lines], ".-", color=colour, label=stage)
     for axes in (left, right):
         axes.set_facecolor("white")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
-    beside = file.with_suffix(".partial")
-    figure.savefig(beside, dpi=100, format="png")
-    os.replace(beside, file)
+    partial = file.with_suffix(".partial")
+    figure.savefig(partial, dpi=100, format="png")
+    os.replace(partial, file)
 
 
-def sheet(title: str, rows, file: Path) -> None:
-    """rows: (title, Batch, or a function that gives it), of the same samples from left to right."""
+def sheet(title: str, rows: Sequence[tuple[str, BatchSource]], file: Path) -> None:
+    """Draw rows of samples with their plans' words below.
+
+    Args:
+        title: Title of the sheet.
+        rows: (heading, batch), of the same samples from left to right.
+        file: PNG file that is written.
+    """
     tiles = []
-    for heading, batch in rows:
-        batch = batch() if callable(batch) else batch
+    for heading, source in rows:
+        batch = source() if callable(source) else source
         pixels = displayed(batch.images[:SHOWN], batch.plan.finish)
-        words = [batch.plan.explain(i) for i in range(len(pixels))]
+        captions = [batch.plan.explain(i) for i in range(len(pixels))]
         tiles.append(
             [
                 Tile(image, caption, heading if i == 0 else " ")
-                for i, (image, caption) in enumerate(zip(pixels, words, strict=True))
+                for i, (image, caption) in enumerate(zip(pixels, captions, strict=True))
             ]
         )
     draw(

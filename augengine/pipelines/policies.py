@@ -23,65 +23,71 @@ from ..policy.views import Views
 from .data import Data
 
 
-def plain(data: Data) -> Policy:
-    """Sized and normalised: for tests, and for a teacher that labels without noise."""
+def evaluation_policy(data: Data) -> Policy:
+    """Size and normalise, without noise: for tests, and for a teacher that labels."""
     if data.name == "folder":
         return Policy(
             [Resize(round(data.size * 256 / 224)), CenterCrop(data.size), _normalize(data)]
         )
-    return Policy([*_exact(data), _normalize(data)])
+    return Policy([*_exact_size(data), _normalize(data)])
 
 
-def usual(data: Data) -> Policy:
-    """Sized, cropped or moved, mirrored where that keeps the meaning, normalised."""
-    return Policy([*_moved(data), _normalize(data)])
+def default_policy(data: Data) -> Policy:
+    """Size, crop or move, mirror where that keeps the meaning, and normalise."""
+    return Policy([*_geometry(data), _normalize(data)])
 
 
-def named(what: str, data: Data) -> Policy:
-    """The policy of a name, of a YAML file, or the usual one for "".
+def training_policy(name: str, data: Data) -> Policy:
+    """The policy that a setting names.
 
-    Raises ValueError for anything else.
+    Args:
+        name: "" for the default policy, "none" for the evaluation policy, "randaugment" or
+            "trivialaugment" for the default one with these operations, or a YAML file.
+        data: Data set, whose size, mean and std a policy takes.
+
+    Raises:
+        ValueError: When the name is none of these.
     """
-    if what == "":
-        return usual(data)
-    if what == "none":
-        return plain(data)
-    extra: dict[str, list[Op]] = {
+    if name == "":
+        return default_policy(data)
+    if name == "none":
+        return evaluation_policy(data)
+    operations: dict[str, list[Op]] = {
         "randaugment": [RandAugment(2, 9)],
         "trivialaugment": [TrivialAugmentWide()],
     }
-    if what in extra:
-        return Policy([*_moved(data), *extra[what], _normalize(data)])
-    if Path(what).is_file():
-        return Policy.from_yaml(Path(what).read_text("utf-8"))
+    if name in operations:
+        return Policy([*_geometry(data), *operations[name], _normalize(data)])
+    if Path(name).is_file():
+        return Policy.from_yaml(Path(name).read_text("utf-8"))
     raise ValueError(
-        f"policy: got {what!r}, expected none, {', '.join(extra)}, or a YAML file as Policy.to_yaml writes "
-        "it. Leave it out for the data's own."
+        f"policy: got {name!r}, expected none, {', '.join(operations)}, or a YAML file as Policy.to_yaml "
+        "writes it. Leave it out for the data's own."
     )
 
 
 def weak_and_strong(data: Data) -> Views:
-    """FixMatch's two looks: `weak` is the usual one, `strong` adds operations and a Cutout."""
-    strong = [*_moved(data), FixMatchAugment(), _normalize(data), Cutout()]
-    return Views(weak=usual(data), strong=Policy(strong))
+    """FixMatch's two views: `weak` is the default policy, `strong` adds operations and a Cutout."""
+    strong = [*_geometry(data), FixMatchAugment(), _normalize(data), Cutout()]
+    return Views(weak=default_policy(data), strong=Policy(strong))
 
 
 def _normalize(data: Data) -> Op:
     return Normalize(data.mean, data.std)
 
 
-def _exact(data: Data) -> list[Op]:
+def _exact_size(data: Data) -> list[Op]:
     return [Resize((data.size, data.size))]
 
 
-def _moved(data: Data) -> list[Op]:
+def _geometry(data: Data) -> list[Op]:
     if data.name == "digits":
         # A mirrored or upturned digit is no digit.
         return [
-            *_exact(data),
+            *_exact_size(data),
             RandomAffine(12, translate=(0.1, 0.1), scale=(0.85, 1.15), shear=8),
         ]
     if data.name == "folder":
         return [RandomResizedCrop(data.size), RandomHorizontalFlip()]
     crop = RandomCrop(data.size, padding=data.size // 8, pad_if_needed=True)
-    return [*_exact(data), crop, RandomHorizontalFlip()]
+    return [*_exact_size(data), crop, RandomHorizontalFlip()]

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
+from ..aliases import Ids
 from .answers import answers
 from .batches import Samples
 from .data import UNKNOWN, Data
-from .policies import plain
-from .run import Run
+from .policies import evaluation_policy
+from .run import Figures, Run
 
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """ids: [n] of the images that are kept, an image more than once where its class is filled up. copy:
-    [n], 0 for its first, 1 … for the next. rows: [n, classes] float32. confidence: [n] in (0, 1]."""
+    """The answers of a teacher that became labels.
+
+    Args:
+        ids: [n] ints, the ids of the images; more than once each where a class is filled up.
+        copy: [n] ints, 0 for an image's first entry, 1 … for the next ones.
+        rows: [n, classes] float32, the label rows.
+        confidence: [n] in (0, 1], the probability of the likeliest class.
+    """
 
     ids: np.ndarray
     copy: np.ndarray
@@ -28,73 +35,105 @@ class PseudoLabels:
     confidence: np.ndarray
 
     def samples(self, data: Data) -> Samples:
-        """What a loader goes through; copies have ids of their own, and so draws of their own."""
+        """What a loader goes through. Copies have ids of their own, and so draws of their own."""
         return Samples(data.images, self.ids, self.rows, self.ids + self.copy * len(data.truth))
 
-    def told(self, data: Data) -> dict[str, Any]:
-        """For people: how many were kept, and how many of those are right where that is known. (Training
-        never sees it.)"""
+    def summary(self, data: Data) -> Figures:
+        """Figures for people: how many labels there are, and the share of right ones if it is known.
+
+        Training never sees that share.
+        """
         first = self.copy == 0
-        truth, made = data.truth[self.ids[first]], self.rows[first].argmax(1)
+        truth, label = data.truth[self.ids[first]], self.rows[first].argmax(1)
         known = truth != UNKNOWN
-        told: dict[str, Any] = {
+        figures: Figures = {
             "kept": int(first.sum()),
             "of": len(data.unlabelled),
             "samples": len(self.ids),
-            "by_class": np.bincount(made, minlength=len(data.classes)).tolist(),
+            "by_class": np.bincount(label, minlength=len(data.classes)).tolist(),
         }
         if known.any():
-            told["right"] = round(float((truth == made)[known].mean()), 6)
-        return told
+            figures["right"] = round(float((truth == label)[known].mean()), 6)
+        return figures
 
 
 def choose(
-    logits: torch.Tensor, ids, *, threshold: float, balance: bool, soft: bool
+    logits: torch.Tensor, ids: Ids, *, threshold: float, balance: bool, soft: bool
 ) -> PseudoLabels:
-    """The answers that are kept. logits: [n, classes], of these ids.
+    """Choose which answers become labels.
 
-    threshold: least probability of the likeliest class. soft: the row is the distribution and not the
-    class alone. balance: every class gets as many as there are on average; a class with more keeps
-    its surest ones, one with fewer repeats its own (Xie et al. 2020). A class without any stays so.
+    Args:
+        logits: [n, classes], a teacher's answers.
+        ids: [n] ints, the ids of the images that are answered.
+        threshold: Least probability of the likeliest class, in [0, 1].
+        balance: Whether every class gets as many samples as there are on average. A class with more
+            keeps its surest ones, a class with fewer repeats its own (Xie et al. 2020), and a class
+            without any stays without.
+        soft: Whether a label row is the distribution, or the likeliest class alone.
     """
     ids = np.asarray(ids)
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
-    confidence, found = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    confidence, label = probabilities.max(axis=1), probabilities.argmax(axis=1)
     classes = probabilities.shape[1]
     surest = np.argsort(-confidence, kind="stable")
     surest = surest[confidence[surest] >= threshold]
-    picked, copy = surest, np.zeros(len(surest), np.int64)
+    chosen, copy = surest, np.zeros(len(surest), np.int64)
     if balance:
         each = -(-len(surest) // classes)
-        mine = [surest[found[surest] == c] for c in range(classes)]
-        picked = np.concatenate([np.resize(of, each if len(of) else 0) for of in mine])
-        copy = np.concatenate(
-            [np.arange(each) // len(of) for of in mine if len(of)] or [np.zeros(0, np.int64)]
-        )
-    rows = probabilities[picked] if soft else np.eye(classes)[found[picked]]
-    return PseudoLabels(ids[picked], copy, rows.astype(np.float32), confidence[picked])
+        by_class = [of for c in range(classes) if len(of := surest[label[surest] == c])]
+        # Without any, an empty list cannot be concatenated.
+        chosen = np.concatenate([surest[:0], *(np.resize(of, each) for of in by_class)])
+        copy = np.concatenate([copy[:0], *(np.arange(each) // len(of) for of in by_class)])
+    rows = probabilities[chosen] if soft else np.eye(classes)[label[chosen]]
+    return PseudoLabels(ids[chosen], copy, rows.astype(np.float32), confidence[chosen])
 
 
-def with_labels_of(
-    run: Run, stage: str, teacher, data: Data, settings
-) -> tuple[Samples, dict[str, Any]]:
-    """(the labelled images, and the unlabelled ones with a teacher's labels; what to tell of those).
+def student_samples(
+    run: Run,
+    stage: str,
+    teacher: nn.Module,
+    data: Data,
+    *,
+    threshold: float,
+    balance: bool,
+    soft: bool,
+    repeat: int,
+) -> tuple[Samples, Figures]:
+    """What a student learns from: the labelled images, and the unlabelled ones with a teacher's labels.
 
-    settings: threshold, balance and soft of `choose`, and how often labelled images are repeated.
+    Args:
+        run: Run that the stage belongs to.
+        stage: Student's stage, whose folder keeps the labels.
+        teacher: Model that labels.
+        data: Data set.
+        threshold: As of `choose`.
+        balance: As of `choose`.
+        soft: As of `choose`.
+        repeat: Number of times that the labelled images come, for each time the others do.
+
+    Returns:
+        The samples, and figures of the pseudo-labels for people.
+
+    Raises:
+        ValueError: When no image is unlabelled, or no answer reaches the threshold.
     """
-    how = {name: getattr(settings, name) for name in ("threshold", "balance", "soft")}
-    pseudo = labelled_by(run, stage, teacher, data, **how)
-    run.say(f"{stage}: {pseudo.told(data)}")
-    labelled = Samples.of(data, data.labelled, data.rows(data.labelled))
-    repeated = labelled.repeated(settings.repeat, len(data.truth))
-    return repeated.and_more(pseudo.samples(data)), pseudo.told(data)
+    labels = _teacher_labels(run, stage, teacher, data, threshold, balance, soft)
+    figures = labels.summary(data)
+    run.say(f"{stage}: {figures}")
+    labelled = Samples.labelled(data).repeat(repeat, len(data.truth))
+    return labelled.plus(labels.samples(data)), figures
 
 
-def labelled_by(run: Run, stage: str, teacher, data: Data, **how) -> PseudoLabels:
-    """The teacher's labels for the unlabelled images, seen without noise; asked for once a stage.
-
-    how: of `choose`. Raises ValueError if nothing is left to learn from.
-    """
+def _teacher_labels(
+    run: Run,
+    stage: str,
+    teacher: nn.Module,
+    data: Data,
+    threshold: float,
+    balance: bool,
+    soft: bool,
+) -> PseudoLabels:
+    """The teacher's labels for the unlabelled images, seen without noise; computed once a stage."""
     if not len(data.unlabelled):
         raise ValueError(
             f"{stage}: no image is unlabelled, expected some to label. Pass --labels with fewer for each "
@@ -103,21 +142,22 @@ def labelled_by(run: Run, stage: str, teacher, data: Data, **how) -> PseudoLabel
     file = run.stage(stage) / "pseudo.safetensors"
     if file.exists():
         return PseudoLabels(**load_file(file))
-    logits = answers(run, teacher, Samples.of(data, data.unlabelled), plain(data))
-    made = choose(logits, data.unlabelled, **how)
-    if not len(made.ids):
+    logits = answers(run, teacher, Samples.unlabelled(data), evaluation_policy(data))
+    labels = choose(logits, data.unlabelled, threshold=threshold, balance=balance, soft=soft)
+    if not len(labels.ids):
         raise ValueError(
-            f"{stage}: no answer of the teacher reaches the threshold {how['threshold']}, expected some. "
+            f"{stage}: no answer of the teacher reaches the threshold {threshold}, expected some. "
             "Lower --threshold, or train the teacher for longer."
         )
-    if run.main:
+    if run.is_main:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _save(made, file)
+        _save(labels, file)
     run.accelerator.wait_for_everyone()
-    return made
+    return labels
 
 
-def _save(made: PseudoLabels, file: Path) -> None:
-    beside = file.with_suffix(".partial")
-    save_file({name: np.ascontiguousarray(value) for name, value in vars(made).items()}, beside)
-    beside.replace(file)
+def _save(labels: PseudoLabels, file: Path) -> None:
+    partial = file.with_suffix(".partial")
+    arrays = {name: np.ascontiguousarray(value) for name, value in vars(labels).items()}
+    save_file(arrays, partial)
+    partial.replace(file)

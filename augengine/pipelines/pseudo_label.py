@@ -9,57 +9,77 @@ FixMatch, which labels while it learns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from ..checks import number, whole_number
-from . import fixmatch
 from .answers import accuracy
 from .batches import Samples
-from .policies import named
-from .pseudo import with_labels_of
-from .run import Run
-from .settings import Settings
+from .fixmatch import fixmatch
+from .policies import training_policy
+from .pseudo import student_samples
+from .run import Results, Run
+from .settings import LARGEST, Settings
 from .supervised import supervised
 
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabel(Settings):
-    model: Annotated[str, "As --model of finetune."] = "digitnet_16"
+    """The settings of pseudo-labelling and FixMatch; raises as `Settings` does."""
+
+    model: Annotated[str, "The model, as --model of finetune."] = "digitnet_16"
     rounds: Annotated[int, "How often the unlabelled images are labelled."] = 1
-    first_epochs: Annotated[int, "Passes over the labelled images alone, before that."] = 200
-    threshold: Annotated[float, "Least confidence of an answer that is kept."] = 0.8
+    first_epochs: Annotated[
+        int, "Passes over the labelled images alone, before the first round."
+    ] = 200
+    threshold: Annotated[float, "The least confidence of an answer that becomes a label."] = 0.8
     soft: Annotated[bool, "Learn from the answer's distribution, not from its class."] = False
-    balance: Annotated[bool, "As many samples of each class."] = True
+    balance: Annotated[bool, "Take as many samples of each class."] = True
     repeat: Annotated[int, "How often labelled images come in a pass over both."] = 4
     online: Annotated[bool, "FixMatch: weak views label, strong views learn."] = False
     ratio: Annotated[int, "FixMatch: unlabelled images for each labelled one."] = 4
-    unlabelled_weight: Annotated[float, "FixMatch: of the unlabelled loss."] = 1.0
+    unlabelled_weight: Annotated[float, "FixMatch: the weight of the unlabelled loss."] = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("rounds", "first_epochs", "repeat", "ratio"):
-            whole_number(name, getattr(self, name), 1, 2**31 - 1)
+            whole_number(name, getattr(self, name), 1, LARGEST)
         number("threshold", self.threshold, 0, 1)
         number("unlabelled_weight", self.unlabelled_weight, 0)
 
 
-def run(settings: PseudoLabel, *, resume: bool = False) -> dict[str, Any]:
-    """Train as told; returns what results.json holds."""
-    this = Run(settings, "pseudo-label", resume=resume)
-    data = this.data(settings)
+def run(settings: PseudoLabel, *, resume: bool = False) -> Results:
+    """Train as the settings say.
+
+    Args:
+        settings: Settings of the run.
+        resume: Whether the run in the settings' folder goes on.
+
+    Returns:
+        What results.json holds: accuracies on the test images, and figures of each round's labels.
+    """
+    run = Run(settings, "pseudo-label", resume=resume)
+    data = run.data(settings)
+    policy = training_policy(settings.policy, data)
+    results: Results = {}
     if settings.online:
-        model = fixmatch.train(this, "fixmatch", settings, data)
-        return this.close(model, {"accuracy": accuracy(this, model, data)})
-    policy = named(settings.policy, data)
-    labelled = Samples.of(data, data.labelled, data.rows(data.labelled))
-    model = supervised(
-        this, "labelled", data, settings.model, labelled, policy, epochs=settings.first_epochs
-    )
-    results: dict[str, Any] = {"labelled_only": accuracy(this, model, data)}
-    for number_ in range(1, settings.rounds + 1):
-        stage = f"round-{number_}"
-        both, told = with_labels_of(this, stage, model, data, settings)
-        model = supervised(this, stage, data, settings.model, both, policy)
-        results[stage] = {"accuracy": accuracy(this, model, data), **told}
-    results["accuracy"] = accuracy(this, model, data)
-    return this.close(model, results)
+        model = fixmatch(
+            run, "fixmatch", data, settings.model, policy, threshold=settings.threshold,
+            ratio=settings.ratio, unlabelled_weight=settings.unlabelled_weight,
+        )  # fmt: skip
+    else:
+        model = supervised(
+            run, "labelled", data, settings.model, Samples.labelled(data), policy,
+            epochs=settings.first_epochs,
+        )  # fmt: skip
+        results["labelled_only"] = accuracy(run, model, data)
+        for round_number in range(1, settings.rounds + 1):
+            stage = f"round-{round_number}"
+            samples, figures = student_samples(
+                run, stage, model, data, threshold=settings.threshold, balance=settings.balance,
+                soft=settings.soft, repeat=settings.repeat,
+            )  # fmt: skip
+            model = supervised(run, stage, data, settings.model, samples, policy)
+            results[stage] = {"accuracy": accuracy(run, model, data), **figures}
+    results["accuracy"] = accuracy(run, model, data)
+    run.close(model, results)
+    return results

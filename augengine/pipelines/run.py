@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import overload
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import is_tensorboard_available, set_seed
+from torch import nn
 
+from ..loading.batch import Batch, BatchOfViews
+from ..policy.policy import Policy
+from ..policy.views import Views
 from . import data as datasets
 from . import models, pictures
 from .batches import Loader, Samples
 from .data import Data
+from .pictures import Metrics
 from .settings import Settings
 
 CONFIG, METRICS, CURVES, SHEET = "config.json", "metrics.jsonl", "curves.png", "seen.png"
+RESULTS = "results.json"
 CHECKPOINT = "checkpoint-"
+
+# What results.json holds: accuracies, and by stage some figures of it.
+Figures = dict[str, float | int | list[int]]
+Results = dict[str, float | Figures]
 
 
 class Run:
     """A pipeline at work, in all its processes, with its folder.
 
-    A run is made of stages, each a training with checkpoints of its own; a stage that is finished
-    has its model in the folder, and is not trained again when the run is resumed.
+    A run is made of stages. Each stage is a training with checkpoints of its own; a stage that is
+    finished has its model in the folder, and is not trained again when the run is resumed.
+
+    Args:
+        settings: Settings of the pipeline, which are written to the folder.
+        pipeline: Name of the pipeline, for the folder's default name.
+        resume: Whether the folder's run goes on, or a new one begins.
+
+    Raises:
+        ValueError: When a new run would write over another one, or there is none to resume.
     """
 
     def __init__(self, settings: Settings, pipeline: str, *, resume: bool = False):
         self.settings = settings
         self.folder = Path(settings.output or f"runs/{pipeline}")
-        # Of an earlier run in this process, which may have had another precision.
+        # An earlier run in this process may have had another precision.
         AcceleratorState._reset_state()
         self.accelerator = Accelerator(
             cpu=settings.cpu,
@@ -42,19 +60,20 @@ class Run:
             project_dir=self.folder,
         )
         config = self.folder / CONFIG
-        there = config.exists()
-        kept = (models.SAVED, f"{CHECKPOINT}*")
-        learned = any(any(self.folder.glob(f"*/{name}")) for name in kept)
+        exists = config.exists()
+        # A run that has learned nothing yet, since a setting was wrong, say, may be started over.
+        outputs = (models.WEIGHTS, f"{CHECKPOINT}*")
+        has_learned = any(any(self.folder.glob(f"*/{name}")) for name in outputs)
         # All processes look before the first one writes.
         self.accelerator.wait_for_everyone()
-        if there and learned and not resume:
+        if exists and has_learned and not resume:
             raise ValueError(
                 f"run: {self.folder} holds a run already. Go on with it by --resume {self.folder}, or name "
                 "another --output."
             )
-        if resume and not there:
+        if resume and not exists:
             raise ValueError(f"run: {self.folder} holds no run to go on with. Leave --resume out.")
-        if self.main and not resume:
+        if self.is_main and not resume:
             self.folder.mkdir(parents=True, exist_ok=True)
             settings.save(config)
         self.accelerator.wait_for_everyone()
@@ -62,19 +81,35 @@ class Run:
             self.accelerator.init_trackers("tensorboard")
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
         return self.accelerator.is_main_process
 
     def say(self, text: str) -> None:
+        """Print a line, once for all processes."""
         self.accelerator.print(text)
 
     def data(self, settings: Settings) -> Data:
-        """The data that the settings name; one process looks first, since it may have to download."""
+        """The data that the settings name. One process goes first, since it may have to download."""
         with self.accelerator.main_process_first():
-            return datasets.of(settings)
+            return datasets.load(settings)
 
-    def loader(self, samples: Samples, policy, *, times: int = 1) -> Loader:
-        """This process's part of the samples' batches, which are `times` as large as the settings say."""
+    @overload
+    def loader(self, samples: Samples, policy: Policy, *, times: int = 1) -> Loader[Batch]: ...
+    @overload
+    def loader(
+        self, samples: Samples, policy: Views, *, times: int = 1
+    ) -> Loader[BatchOfViews]: ...
+    def loader(
+        self, samples: Samples, policy: Policy | Views, *, times: int = 1
+    ) -> Loader[Batch] | Loader[BatchOfViews]:
+        """This process's part of the samples' batches.
+
+        Args:
+            samples: Samples that the loader goes through.
+            policy: Policy that augments the images.
+            times: Size of a batch, in batch sizes of the settings.
+        """
         return Loader(
             samples,
             policy,
@@ -85,53 +120,58 @@ class Run:
         )
 
     def seed(self, stage: str) -> None:
-        """What torch draws in a stage (weights, dropout) depends on the seed and the stage alone."""
-        set_seed((self.settings.seed * 1000 + sum(stage.encode()) % 1000) % 2**32)
+        """Let torch's draws in a stage (weights, dropout) depend on the seed and the stage alone."""
+        set_seed(stage_seed(self.settings.seed, stage))
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""
         return self.folder / name
 
-    def model(self, stage: str, data: Data) -> torch.nn.Module | None:
-        """The model of a stage, frozen, if that is finished."""
-        if not (self.stage(stage) / models.SAVED).exists():
+    def model(self, stage: str, data: Data) -> nn.Module | None:
+        """The frozen model of a stage, or None while the stage is not finished."""
+        if not (self.stage(stage) / models.WEIGHTS).exists():
             return None
-        made = models.create(
+        model = models.create(
             str(self.stage(stage)), classes=len(data.classes), channels=data.channels
         )
-        return models.frozen(made).to(self.accelerator.device)
+        return models.freeze(model).to(self.accelerator.device)
 
-    def finish(self, stage: str, model: torch.nn.Module) -> None:
-        """Keep a stage's model, drop its checkpoints."""
-        if self.main:
+    def finish(self, stage: str, model: nn.Module) -> None:
+        """Write a stage's model, and drop its checkpoints."""
+        if self.is_main:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
-            models.save(model, self.stage(stage) / models.SAVED)
+            models.save(model, self.stage(stage) / models.WEIGHTS)
             for old in self.checkpoints(stage):
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
 
-    def close(self, model: torch.nn.Module, results: dict[str, Any]) -> dict[str, Any]:
-        """The run's own model and its results, written; the results again."""
-        if self.main:
-            models.save(model, self.folder / models.SAVED)
-            beside = self.folder / "results.partial"
-            beside.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-            beside.replace(self.folder / "results.json")
+    def close(self, model: nn.Module, results: Mapping[str, float | Figures]) -> None:
+        """Write the run's own model and its results, and end the run."""
+        if self.is_main:
+            models.save(model, self.folder / models.WEIGHTS)
+            partial = self.folder / "results.partial"
+            partial.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+            partial.replace(self.folder / RESULTS)
             self.say(f"written to {self.folder}")
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
-        return results
 
     # Metrics: a line for each evaluation, in the order of training.
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[Metrics]:
+        """All lines that are written, in order."""
         file = self.folder / METRICS
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
         return [json.loads(line) for line in lines]
 
-    def log(self, line: dict[str, Any], step: int) -> None:
-        """Append a line, and draw the curves anew."""
-        if not self.main:
+    def log(self, line: Metrics, step: int) -> None:
+        """Append a line, and draw the curves anew.
+
+        Args:
+            line: Stage, epoch and figures of an evaluation.
+            step: Number of batches that the stage has learned from.
+        """
+        if not self.is_main:
             return
         with open(self.folder / METRICS, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -140,48 +180,66 @@ class Run:
             values = {k: v for k, v in line.items() if isinstance(v, float)}
             self.accelerator.log({f"{line['stage']}/{k}": v for k, v in values.items()}, step=step)
 
-    def sheet(self, stage: str, rows: Sequence[tuple[str, Any]]) -> None:
-        """Once a stage, what models saw, as a picture. rows: (title, Batch, or a function that gives it)
-        of the same samples each."""
+    def sheet(self, stage: str, rows: Sequence[tuple[str, pictures.BatchSource]]) -> None:
+        """Draw what models saw, once a stage.
+
+        Args:
+            stage: Name of the stage.
+            rows: (title, a Batch or a function that gives one), of the same samples each.
+        """
         file = self.stage(stage) / SHEET
-        if self.main and not file.exists():
+        if self.is_main and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             pictures.sheet(f"{self.folder.name}: {stage}", rows, file)
 
-    # Checkpoints: written beside and renamed, so that a kill leaves the one before.
+    # Checkpoints are written beside and renamed, so that a kill leaves the one before.
 
     def checkpoints(self, stage: str) -> list[Path]:
         """A stage's whole checkpoints, the newest last."""
-        found = self.stage(stage).glob(f"{CHECKPOINT}*")
-        return sorted(path for path in found if path.name.removeprefix(CHECKPOINT).isdigit())
+        paths = self.stage(stage).glob(f"{CHECKPOINT}*")
+        return sorted(path for path in paths if path.name.removeprefix(CHECKPOINT).isdigit())
 
     def checkpoint(self, stage: str, epoch: int) -> None:
-        """Keep everything that the accelerator knows of, as of the end of this epoch."""
-        beside = self.stage(stage) / "partial"
-        if self.main:
-            shutil.rmtree(beside, ignore_errors=True)
+        """Write everything that the accelerator knows of, as of the end of this epoch."""
+        partial = self.stage(stage) / "partial"
+        if self.is_main:
+            shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(beside), safe_serialization=True)
+        self.accelerator.save_state(str(partial), safe_serialization=True)
         self.accelerator.wait_for_everyone()
-        if self.main:
+        if self.is_main:
             older = self.checkpoints(stage)
-            beside.rename(self.stage(stage) / f"{CHECKPOINT}{epoch:06d}")
+            partial.rename(self.stage(stage) / f"{CHECKPOINT}{epoch:06d}")
             for path in older:
                 shutil.rmtree(path)
         self.accelerator.wait_for_everyone()
 
     def restore(self, stage: str) -> bool:
-        """Go back to the newest checkpoint, if there is one."""
-        found = self.checkpoints(stage)
-        if found:
-            self.accelerator.load_state(str(found[-1]))
-        return bool(found)
+        """Go back to the newest checkpoint. Returns whether there is one."""
+        checkpoints = self.checkpoints(stage)
+        if checkpoints:
+            self.accelerator.load_state(str(checkpoints[-1]))
+        return bool(checkpoints)
 
     def forget_metrics(self, stage: str, after: int) -> None:
-        """Drop the lines of a stage that were written after its checkpoint."""
-        kept = [m for m in self.metrics() if m["stage"] != stage or m["epoch"] <= after]
-        if self.main and (self.folder / METRICS).exists():
-            beside = self.folder / "metrics.partial"
-            beside.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
-            beside.replace(self.folder / METRICS)
+        """Drop the lines of a stage that were written after its checkpoint, which is of epoch `after`."""
+        lines = [m for m in self.metrics() if m["stage"] != stage or m["epoch"] <= after]
+        if self.is_main and (self.folder / METRICS).exists():
+            partial = self.folder / "metrics.partial"
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+            partial.replace(self.folder / METRICS)
         self.accelerator.wait_for_everyone()
+
+
+def stage_seed(seed: int, stage: str) -> int:
+    """The seed of torch's draws in a stage: a hash, so that stages of similar names differ.
+
+    Args:
+        seed: Seed of the run.
+        stage: Name of the stage.
+
+    Returns:
+        An int in [0, 2³²), the same on every machine.
+    """
+    digest = hashlib.blake2b(f"{seed} {stage}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")

@@ -6,7 +6,8 @@ loss = −Σ y · log softmax(model(x))
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+
+from torch import nn
 
 from ..loading.batch import Batch
 from ..loading.engine import Engine
@@ -17,47 +18,71 @@ from .batches import Part, Samples
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
-from .pictures import SHOWN
+from .pictures import SHOWN, BatchSource
 from .run import Run
 
 
 def supervised(
-    run: Run, stage: str, data: Data, what: str, samples: Samples, policy, *,
-    epochs: int | None = None, dropout: float = 0.0, drop_path: float = 0.0, teacher_saw: Policy | None = None,
-):  # fmt: skip
-    """Train `what`, as models.create takes it, on the samples; the frozen model.
+    run: Run,
+    stage: str,
+    data: Data,
+    spec: str,
+    samples: Samples,
+    policy: Policy,
+    *,
+    epochs: int | None = None,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+    teacher_policy: Policy | None = None,
+) -> nn.Module:
+    """Train a model on samples with label rows. A stage that is finished is not trained again.
 
-    A stage of the run that is finished already is not trained again. teacher_saw: the policy under
-    which a teacher labelled the samples, for the contact sheet.
+    Args:
+        run: Run that the stage belongs to.
+        stage: Name of the stage.
+        data: Data set, for classes and test images.
+        spec: Model, as `models.create` takes it.
+        samples: Samples that are learned.
+        policy: Policy that augments the images.
+        epochs: Passes over the samples; by default those of the run's settings.
+        dropout: As of `models.create`.
+        drop_path: As of `models.create`.
+        teacher_policy: Policy under which a teacher labelled the samples. It adds a row to the
+            contact sheet.
+
+    Returns:
+        The trained model, frozen.
     """
-    done = run.model(stage, data)
-    if done is not None:
-        return done
+    finished = run.model(stage, data)
+    if finished is not None:
+        return finished
     run.seed(stage)
     model = models.create(
-        what, classes=len(data.classes), channels=data.channels,
+        spec, classes=len(data.classes), channels=data.channels,
         dropout=dropout, drop_path=drop_path,
     )  # fmt: skip
     loader = run.loader(samples, policy)
     fit = Fit(
-        run, stage, model, models.groups(model, run.settings.lr, run.settings.weight_decay),
+        run, stage, model, models.parameter_groups(model, run.settings.lr, run.settings.weight_decay),
         steps=loader.steps, epochs=epochs, test=lambda m: accuracy(run, m, data),
     )  # fmt: skip
     for epoch in fit.epochs():
         for part in loader.epoch(epoch):
-            saw: list[tuple[str, Any]] = [("student" if teacher_saw else "seen", part.batch)]
-            if teacher_saw is not None:
-                clean = partial(_as_the_teacher, run, part, samples, teacher_saw)
-                saw.insert(0, ("teacher", clean))
-            run.sheet(stage, saw)
+            rows: list[tuple[str, BatchSource]] = [
+                ("student" if teacher_policy else "seen", part.batch)
+            ]
+            if teacher_policy is not None:
+                clean = partial(_teacher_batch, run, part, samples, teacher_policy)
+                rows.insert(0, ("teacher", clean))
+            run.sheet(stage, rows)
             logits = fit.model(part.batch.images)
-            fit.step(part.mean(cross_entropy(logits, part.batch.labels)))
+            fit.step(part.mean(cross_entropy(logits, part.labels)))
     return fit.finish()
 
 
-def _as_the_teacher(run: Run, part: Part, samples: Samples, policy: Policy) -> Batch:
-    """The part's first samples, under the policy that their labels were given under."""
-    place = {int(sample): i for i, sample in enumerate(samples.ids)}
+def _teacher_batch(run: Run, part: Part[Batch], samples: Samples, policy: Policy) -> Batch:
+    """The part's first samples, under the policy that their teacher saw them under."""
+    position = {int(sample): i for i, sample in enumerate(samples.ids)}
     ids = part.ids[:SHOWN]
-    images = [samples[place[int(sample)]][0] for sample in ids]
+    images = [samples[position[int(sample)]][0] for sample in ids]
     return Engine(policy, seed=run.settings.seed)(images, ids=ids)

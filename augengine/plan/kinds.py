@@ -18,10 +18,13 @@ GREY = (0.2989, 0.587, 0.114)
 
 # The columns of step_arg, by the step's kind.
 # MATRIX: 3×4, row by row; the last entry of each row is the offset, the diagonal the gain.
+MATRIX_COLUMNS = 4
 MATRIX_GAINS, MATRIX_OFFSETS = (0, 5, 10), (3, 7, 11)
 MATRIX_MIXES = (1, 2, 4, 6, 8, 9)  # the others: entries that mix channels
-# CURVE: the row of `curves`. HUE: the turn, 1 being the whole circle.
+# CURVE: the row of `curves`, each of which has an entry for every byte of three channels.
+# HUE: the turn, 1 being the whole circle.
 CURVE_ROW = 0
+CURVE_CHANNELS, CURVE_ENTRIES = 3, 256
 HUE_TURNS = 0
 # NOISE: mean and deviation in [0, 1], then two words below 2^24 that key it.
 NOISE_MEAN, NOISE_SIGMA, NOISE_KEY = 0, 1, 2

@@ -1,1 +1,1 @@
-"""Ways to a policy: ready ones, and those of torchvision and timm read as ours."""
+"""Ways to a policy: `presets` are ready; pipelines of torchvision and timm's strings are read as ours."""

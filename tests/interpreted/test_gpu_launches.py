@@ -13,9 +13,9 @@ gpu = pytest.importorskip("augengine.kernels.gpu.executor", reason="it is built 
 
 
 def _costs(plan, images):
-    before = gpu.done.copy()
+    before = gpu.counts.copy()
     ae.execute(plan, images, executor="gpu")
-    return gpu.done - before
+    return gpu.counts - before
 
 
 def test_a_batch_is_one_copy_and_one_launch():
@@ -67,7 +67,7 @@ def test_an_upload_is_drawn_again_and_refilled():
         gpu.upload(other, sources, into=held)
 
 
-def test_a_packed_plan_is_not_written():
+def test_a_lowered_plan_is_not_written():
     images = patches(3, 12, 14)
     lowered = gpu.lower(plan_of([ae.RandomEqualize(1.0), ae.GaussianBlur(5)], images))
     before = lowered.buffer.clone()

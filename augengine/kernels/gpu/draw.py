@@ -3,6 +3,9 @@
 Which step, which border, how many taps: scalar branches and loops at run time, so that no other
 policy, batch or image size compiles anything. RGB is drawn three channels at once; in any other
 number channels do not mix, and each is a program of its own.
+
+A name that ends in `_ptr` is a pointer: to a table as a kernel's argument, to a row of it or to a
+pixel inside.
 """
 
 from __future__ import annotations
@@ -40,97 +43,56 @@ from .formulas import (
     to_byte,
 )
 
+# A kernel reads names of its module only, and only those that are constexprs.
 NO_VIEW, PLAIN_COLOUR = constant(kinds.NO_VIEW), constant(kinds.PLAIN_COLOUR)
 CONSTANT, EDGE, REFLECT = constant(kinds.CONSTANT), constant(kinds.EDGE), constant(kinds.REFLECT)
 NONE, MATRIX, CURVE = constant(kinds.NONE), constant(kinds.MATRIX), constant(kinds.CURVE)
 HUE, NOISE, TONE = constant(kinds.HUE), constant(kinds.NOISE), constant(kinds.TONE)
 ROUNDS = constant(PHILOX_ROUNDS)
 
+MATRIX_COLUMNS = constant(kinds.MATRIX_COLUMNS)
+MATRIX_OFFSET = constant(kinds.MATRIX_OFFSETS[0])
+CURVE_ROW, CURVE_ENTRIES = constant(kinds.CURVE_ROW), constant(kinds.CURVE_ENTRIES)
+CURVE_WORDS = constant(tables.CURVE_WORDS)
+HUE_TURNS = constant(kinds.HUE_TURNS)
+NOISE_MEAN, NOISE_SIGMA = constant(kinds.NOISE_MEAN), constant(kinds.NOISE_SIGMA)
+NOISE_KEY = constant(kinds.NOISE_KEY)
+TONE_THRESHOLD, TONE_STEP = constant(kinds.TONE_THRESHOLD), constant(kinds.TONE_STEP)
+TONE_INVERSE_STEP = constant(kinds.TONE_INVERSE_STEP)
+TONE_LOW, TONE_SCALE = constant(kinds.TONE_LOW), constant(kinds.TONE_SCALE)
+
+ADDRESS_AT, STRIDE_AT = constant(tables.ADDRESS_AT), constant(tables.STRIDE_AT)
+ADDRESS_WORDS = constant(tables.ADDRESS_WORDS)
 MATRIX_AT, CLIP_AT = constant(tables.MATRIX_AT), constant(tables.CLIP_AT)
-SOURCE_AT, ADDRESS_WORDS = constant(tables.SOURCE_AT), constant(tables.ADDRESS_WORDS)
-TAPS_AT, SUPPORT_AT = constant(tables.TAPS_AT), constant(tables.SUPPORT_AT)
-RECIPROCAL_AT, LEAST_AT = constant(tables.RECIPROCAL_AT), constant(tables.LEAST_AT)
-MOST_AT, BORDER_AT = constant(tables.MOST_AT), constant(tables.BORDER_AT)
+SOURCE_AT, TAPS_AT = constant(tables.SOURCE_AT), constant(tables.TAPS_AT)
+SUPPORT_AT, RECIPROCAL_AT = constant(tables.SUPPORT_AT), constant(tables.RECIPROCAL_AT)
+LEAST_AT, MOST_AT = constant(tables.LEAST_AT), constant(tables.MOST_AT)
+BORDER_AT, PROJECTIVE_AT = constant(tables.BORDER_AT), constant(tables.PROJECTIVE_AT)
 FILL_START_AT, FILL_AT = constant(tables.FILL_START_AT), constant(tables.FILL_AT)
-PROJECTIVE_AT, STEP_WORDS = constant(tables.PROJECTIVE_AT), constant(tables.STEP_WORDS)
 KIND_AT, ARG_AT = constant(tables.KIND_AT), constant(tables.ARG_AT)
+STEP_WORDS = constant(tables.STEP_WORDS)
 VIEW_AT, BOX_AT = constant(tables.VIEW_AT), constant(tables.BOX_AT)
 ALPHA_AT, COLOUR_AT = constant(tables.ALPHA_AT), constant(tables.COLOUR_AT)
 
 
 @triton.jit
-def whole_at(address):
+def load_int(address_ptr):
     """The int32 that lies among floats."""
-    return tl.load(address).to(tl.int32, bitcast=True)
+    return tl.load(address_ptr).to(tl.int32, bitcast=True)
 
 
 @triton.jit
-def image_of(images, view):
-    """Where the address of the view's image lies, and its strides."""
-    return images + whole_at(view + SOURCE_AT).to(tl.int64) * ADDRESS_WORDS
-
-
-@triton.jit
-def _small(value):
-    """A scalar as a block of one, since the interpreter combines no truth of a scalar with a block's."""
-    return tl.full([1, 1], value, value.dtype)
-
-
-@triton.jit
-def _border_point(at, low, high, border):
-    if border == EDGE:
-        at = edge(at, low, high)
-    elif border == REFLECT:
-        at = fold(at, low + 0.5, high - 0.5)
-    else:
-        at = fold(at, low, high)
-    return at
-
-
-@triton.jit
-def pixel(address, stride_c, RGB: tl.constexpr):
-    """One source value for each channel, as floats. Addresses lie in the image, so no masks."""
-    r = tl.load(address).to(tl.float32)
-    g, b = r, r
-    if RGB:
-        # Added twice and not doubled, which 32 bits might not hold.
-        g = tl.load(address + stride_c).to(tl.float32)
-        b = tl.load(address + stride_c + stride_c).to(tl.float32)
-    return r, g, b
-
-
-@triton.jit
-def _between(a, b, share):
-    """The share 0 gives exactly a, and of bytes the share 1 exactly b."""
-    return tl.fma(share, b - a, a)
-
-
-@triton.jit
-def _bilinear(
-    base, stride_y, stride_x, stride_c, view, at_y, at_x, RGB: tl.constexpr, FAR: tl.constexpr
-):  # fmt: skip
-    """Two taps along each axis."""
-    y = first_tap(at_y, 1.0)
-    y = tl.minimum(tl.maximum(y, tl.load(view + LEAST_AT)), tl.load(view + MOST_AT))
-    x = first_tap(at_x, 1.0)
-    x = tl.minimum(tl.maximum(x, tl.load(view + LEAST_AT + 1)), tl.load(view + MOST_AT + 1))
-    down, across = second_share(y, at_y), second_share(x, at_x)
-    upper = base + (index_of(y, FAR) * stride_y + index_of(x, FAR) * stride_x)
-    lower = upper + stride_y
-    r0, g0, b0 = pixel(upper, stride_c, RGB)
-    r1, g1, b1 = pixel(upper + stride_x, stride_c, RGB)
-    r2, g2, b2 = pixel(lower, stride_c, RGB)
-    r3, g3, b3 = pixel(lower + stride_x, stride_c, RGB)
-    r = _between(_between(r0, r1, across), _between(r2, r3, across), down)
-    g, b = r, r
-    if RGB:
-        g = _between(_between(g0, g1, across), _between(g2, g3, across), down)
-        b = _between(_between(b0, b1, across), _between(b2, b3, across), down)
-    return r, g, b
+def load_stride(stride_ptr, FAR: tl.constexpr):
+    """An image's stride, of 32 bits where no offset into its plane takes more."""
+    stride = tl.load(stride_ptr)
+    if not FAR:
+        stride = stride.to(tl.int32)
+    return stride
 
 
 @triton.jit
 def index_of(whole, FAR: tl.constexpr):
+    """A whole number as an index, which is multiplied by such a stride."""
     index = whole.to(tl.int32)
     if FAR:
         index = index.to(tl.int64)
@@ -138,43 +100,117 @@ def index_of(whole, FAR: tl.constexpr):
 
 
 @triton.jit
-def stride_of(address, FAR: tl.constexpr):
-    stride = tl.load(address)
-    if not FAR:
-        stride = stride.to(tl.int32)
-    return stride
+def source_of(
+    images_ptr, view_ptr,
+    SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
+):  # fmt: skip
+    """The image that a view looks at: the pointer to its first value, and its strides along y, x and
+    channel."""
+    image_ptr = images_ptr + load_int(view_ptr + SOURCE_AT).to(tl.int64) * ADDRESS_WORDS
+    source_ptr = tl.load(image_ptr + ADDRESS_AT).to(tl.pointer_type(SOURCE))
+    stride_y = load_stride(image_ptr + STRIDE_AT, FAR)
+    stride_x = CHANNELS if PACKED else load_stride(image_ptr + (STRIDE_AT + 1), FAR)
+    stride_c = 1 if PACKED else load_stride(image_ptr + (STRIDE_AT + 2), FAR)
+    return source_ptr, stride_y, stride_x, stride_c
+
+
+@triton.jit
+def load_pixel(pixel_ptr, stride_c, RGB: tl.constexpr):
+    """One source value for each channel, as floats. Addresses lie in the image, so no masks."""
+    r = tl.load(pixel_ptr).to(tl.float32)
+    g, b = r, r
+    if RGB:
+        # Added twice and not doubled, which 32 bits might not hold.
+        g = tl.load(pixel_ptr + stride_c).to(tl.float32)
+        b = tl.load(pixel_ptr + stride_c + stride_c).to(tl.float32)
+    return r, g, b
+
+
+@triton.jit
+def _block(scalar):
+    """A scalar as a block of one, since the interpreter combines no truth of a scalar with a block's."""
+    return tl.full([1, 1], scalar, scalar.dtype)
+
+
+@triton.jit
+def _border_coordinate(coordinate, low, high, border):
+    """Where the border takes a coordinate that may lie outside of the clip."""
+    if border == EDGE:
+        coordinate = edge(coordinate, low, high)
+    elif border == REFLECT:
+        coordinate = fold(coordinate, low + 0.5, high - 0.5)
+    else:
+        coordinate = fold(coordinate, low, high)
+    return coordinate
+
+
+@triton.jit
+def _first_taps(view_ptr, source_y, source_x, support_y, support_x):
+    """The first source pixel along y and along x of each point's taps, all of which lie in the clip."""
+    tap_y = first_tap(source_y, support_y)
+    tap_y = tl.minimum(tl.maximum(tap_y, tl.load(view_ptr + LEAST_AT)), tl.load(view_ptr + MOST_AT))
+    tap_x = first_tap(source_x, support_x)
+    least_x, most_x = tl.load(view_ptr + LEAST_AT + 1), tl.load(view_ptr + MOST_AT + 1)
+    return tap_y, tl.minimum(tl.maximum(tap_x, least_x), most_x)
+
+
+@triton.jit
+def _lerp(a, b, share):
+    """The share 0 gives exactly a, and of bytes the share 1 exactly b."""
+    return tl.fma(share, b - a, a)
+
+
+@triton.jit
+def _bilinear(
+    source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x,
+    RGB: tl.constexpr, FAR: tl.constexpr,
+):  # fmt: skip
+    """The image at source points: two taps along each axis."""
+    tap_y, tap_x = _first_taps(view_ptr, source_y, source_x, 1.0, 1.0)
+    share_y, share_x = second_share(tap_y, source_y), second_share(tap_x, source_x)
+    upper_ptr = source_ptr + (index_of(tap_y, FAR) * stride_y + index_of(tap_x, FAR) * stride_x)
+    lower_ptr = upper_ptr + stride_y
+    r0, g0, b0 = load_pixel(upper_ptr, stride_c, RGB)
+    r1, g1, b1 = load_pixel(upper_ptr + stride_x, stride_c, RGB)
+    r2, g2, b2 = load_pixel(lower_ptr, stride_c, RGB)
+    r3, g3, b3 = load_pixel(lower_ptr + stride_x, stride_c, RGB)
+    r = _lerp(_lerp(r0, r1, share_x), _lerp(r2, r3, share_x), share_y)
+    g, b = r, r
+    if RGB:
+        g = _lerp(_lerp(g0, g1, share_x), _lerp(g2, g3, share_x), share_y)
+        b = _lerp(_lerp(b0, b1, share_x), _lerp(b2, b3, share_x), share_y)
+    return r, g, b
 
 
 @triton.jit
 def _filtered(
-    base, stride_y, stride_x, stride_c, view, at_y, at_x, RGB: tl.constexpr, FAR: tl.constexpr
+    source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x,
+    RGB: tl.constexpr, FAR: tl.constexpr,
 ):  # fmt: skip
-    """Any number of taps, cut to the clip and normalised."""
-    taps_y, taps_x = whole_at(view + TAPS_AT), whole_at(view + TAPS_AT + 1)
-    inverse_y, inverse_x = tl.load(view + RECIPROCAL_AT), tl.load(view + RECIPROCAL_AT + 1)
-    y = first_tap(at_y, tl.load(view + SUPPORT_AT))
-    y = tl.minimum(tl.maximum(y, tl.load(view + LEAST_AT)), tl.load(view + MOST_AT))
-    x = first_tap(at_x, tl.load(view + SUPPORT_AT + 1))
-    x = tl.minimum(tl.maximum(x, tl.load(view + LEAST_AT + 1)), tl.load(view + MOST_AT + 1))
-    total_y, total_x = tl.zeros_like(at_x), tl.zeros_like(at_x)
+    """The image at source points: any number of taps, cut to the clip and normalised."""
+    taps_y, taps_x = load_int(view_ptr + TAPS_AT), load_int(view_ptr + TAPS_AT + 1)
+    inverse_y, inverse_x = tl.load(view_ptr + RECIPROCAL_AT), tl.load(view_ptr + RECIPROCAL_AT + 1)
+    support_y, support_x = tl.load(view_ptr + SUPPORT_AT), tl.load(view_ptr + SUPPORT_AT + 1)
+    tap_y, tap_x = _first_taps(view_ptr, source_y, source_x, support_y, support_x)
+    total_y, total_x = tl.zeros_like(source_x), tl.zeros_like(source_x)
     for t in range(taps_y):
-        total_y += tap_weight(y + t, at_y, inverse_y)
+        total_y += tap_weight(tap_y + t, source_y, inverse_y)
     for t in range(taps_x):
-        total_x += tap_weight(x + t, at_x, inverse_x)
-    row = base + (index_of(y, FAR) * stride_y + index_of(x, FAR) * stride_x)
-    r, g, b = tl.zeros_like(at_x), tl.zeros_like(at_x), tl.zeros_like(at_x)
-    for ty in range(taps_y):
-        weight_y = tap_weight(y + ty, at_y, inverse_y)
-        address = row
-        for tx in range(taps_x):
-            weight = weight_y * tap_weight(x + tx, at_x, inverse_x)
-            red, green, blue = pixel(address, stride_c, RGB)
+        total_x += tap_weight(tap_x + t, source_x, inverse_x)
+    row_ptr = source_ptr + (index_of(tap_y, FAR) * stride_y + index_of(tap_x, FAR) * stride_x)
+    r, g, b = tl.zeros_like(source_x), tl.zeros_like(source_x), tl.zeros_like(source_x)
+    for t_y in range(taps_y):
+        weight_y = tap_weight(tap_y + t_y, source_y, inverse_y)
+        pixel_ptr = row_ptr
+        for t_x in range(taps_x):
+            weight = weight_y * tap_weight(tap_x + t_x, source_x, inverse_x)
+            red, green, blue = load_pixel(pixel_ptr, stride_c, RGB)
             r += weight * red
             if RGB:
                 g += weight * green
                 b += weight * blue
-            address += stride_x
-        row += stride_y
+            pixel_ptr += stride_x
+        row_ptr += stride_y
     total = total_y * total_x
     scale = tl.div_rn(1.0, tl.where(total > 0, total, 1.0))
     return r * scale, g * scale, b * scale
@@ -197,125 +233,145 @@ def _noise(number, channel, k0, k1, RGB: tl.constexpr):
 
 
 @triton.jit
-def coloured(r, g, b, kind, arg, curves, number, channel, RGB: tl.constexpr):
-    """After one colour step. arg: where its twelve numbers lie."""
+def _matrix_channel(r, g, b, row_ptr):
+    """One channel after a MATRIX step, by its row of the matrix."""
+    return matrix_row(
+        r, g, b,
+        tl.load(row_ptr), tl.load(row_ptr + 1), tl.load(row_ptr + 2),
+        tl.load(row_ptr + MATRIX_OFFSET),
+    )  # fmt: skip
+
+
+@triton.jit
+def _tone_channel(value, arg_ptr, channel):
+    """One channel after a TONE step."""
+    byte = solarized(curve_entry(value), tl.load(arg_ptr + TONE_THRESHOLD))
+    low, scale = tl.load(arg_ptr + TONE_LOW + channel), tl.load(arg_ptr + TONE_SCALE + channel)
+    byte = stretched(byte, low, scale)
+    step, inverse_step = tl.load(arg_ptr + TONE_STEP), tl.load(arg_ptr + TONE_INVERSE_STEP)
+    return from_byte(posterized(byte, step, inverse_step))
+
+
+@triton.jit
+def _curve_channel(value, curve_ptr):
+    """One channel after a CURVE step."""
+    return tl.load(curve_ptr + curve_entry(value).to(tl.int32))
+
+
+@triton.jit
+def colour_step(r, g, b, kind, arg_ptr, curves_ptr, number, channel, RGB: tl.constexpr):
+    """Pixels after one colour step.
+
+    kind: number of the step's kind. arg_ptr: the step's arguments, float32, in the columns that
+    `plan.kinds` names. number: index of each pixel in its output, by which noise is keyed. channel:
+    number of the channel, where it is drawn alone.
+    """
     if kind == MATRIX:
         if RGB:
             red, green, blue = r, g, b
-            r = matrix_row(
-                red, green, blue,
-                tl.load(arg), tl.load(arg + 1), tl.load(arg + 2), tl.load(arg + 3),
-            )  # fmt: skip
-            g = matrix_row(
-                red, green, blue,
-                tl.load(arg + 4), tl.load(arg + 5), tl.load(arg + 6), tl.load(arg + 7),
-            )  # fmt: skip
-            b = matrix_row(
-                red, green, blue,
-                tl.load(arg + 8), tl.load(arg + 9), tl.load(arg + 10), tl.load(arg + 11),
-            )  # fmt: skip
+            r = _matrix_channel(red, green, blue, arg_ptr)
+            g = _matrix_channel(red, green, blue, arg_ptr + MATRIX_COLUMNS)
+            b = _matrix_channel(red, green, blue, arg_ptr + 2 * MATRIX_COLUMNS)
         else:
-            r = gain_offset(r, tl.load(arg), tl.load(arg + 3))
+            r = gain_offset(r, tl.load(arg_ptr), tl.load(arg_ptr + MATRIX_OFFSET))
     elif kind == TONE:
-        r = _toned(r, arg, 0)
+        r = _tone_channel(r, arg_ptr, 0)
         if RGB:
-            g, b = _toned(g, arg, 1), _toned(b, arg, 2)
+            g, b = _tone_channel(g, arg_ptr, 1), _tone_channel(b, arg_ptr, 2)
     elif kind == CURVE:
-        curve = curves + tl.load(arg).to(tl.int32) * 768
-        r = tl.load(curve + curve_entry(r).to(tl.int32))
+        curve_ptr = curves_ptr + tl.load(arg_ptr + CURVE_ROW).to(tl.int32) * CURVE_WORDS
+        r = _curve_channel(r, curve_ptr)
         if RGB:
-            g = tl.load(curve + 256 + curve_entry(g).to(tl.int32))
-            b = tl.load(curve + 512 + curve_entry(b).to(tl.int32))
+            g = _curve_channel(g, curve_ptr + CURVE_ENTRIES)
+            b = _curve_channel(b, curve_ptr + 2 * CURVE_ENTRIES)
     elif kind == NOISE:
-        mean, sigma = tl.load(arg), tl.load(arg + 1)
-        k0, k1 = tl.load(arg + 2).to(tl.uint32), tl.load(arg + 3).to(tl.uint32)
-        for_r, for_g, for_b = _noise(number, channel, k0, k1, RGB)
-        r = add_noise(r, mean, sigma, for_r)
+        mean, sigma = tl.load(arg_ptr + NOISE_MEAN), tl.load(arg_ptr + NOISE_SIGMA)
+        k0 = tl.load(arg_ptr + NOISE_KEY).to(tl.uint32)
+        k1 = tl.load(arg_ptr + (NOISE_KEY + 1)).to(tl.uint32)
+        noise_r, noise_g, noise_b = _noise(number, channel, k0, k1, RGB)
+        r = add_noise(r, mean, sigma, noise_r)
         if RGB:
-            g, b = add_noise(g, mean, sigma, for_g), add_noise(b, mean, sigma, for_b)
+            g, b = add_noise(g, mean, sigma, noise_g), add_noise(b, mean, sigma, noise_b)
     elif kind == HUE:
         if RGB:
             red, green, blue = r, g, b
-            turned = hue_angle(red, green, blue) + 6.0 * tl.load(arg)
-            r = hue_channel(red, green, blue, turned, 5.0)
-            g = hue_channel(red, green, blue, turned, 3.0)
-            b = hue_channel(red, green, blue, turned, 1.0)
+            angle = hue_angle(red, green, blue) + 6.0 * tl.load(arg_ptr + HUE_TURNS)
+            r = hue_channel(red, green, blue, angle, 5.0)
+            g = hue_channel(red, green, blue, angle, 3.0)
+            b = hue_channel(red, green, blue, angle, 1.0)
     return r, g, b
 
 
 @triton.jit
-def _toned(value, arg, c):
-    byte = solarized(curve_entry(value), tl.load(arg))
-    byte = stretched(byte, tl.load(arg + 3 + c), tl.load(arg + 6 + c))
-    return from_byte(posterized(byte, tl.load(arg + 1), tl.load(arg + 2)))
-
-
-@triton.jit
-def _looked(
-    v, y, x, channel, images, views, steps, curves, step_count, width,
+def _draw_view(
+    v, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
     SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
     PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """What view v shows at the output pixels (y, x): r, g, b, or the channel thrice."""
     RGB: tl.constexpr = CHANNELS == 3
-    view = views + v * (FILL_AT + CHANNELS)
-    image = image_of(images, view)
-    m = view + MATRIX_AT
-    to_y, to_x = y.to(tl.float32) + 0.5, x.to(tl.float32) + 0.5
-    at_x = project(to_x, to_y, tl.load(m), tl.load(m + 1), tl.load(m + 2))
-    at_y = project(to_x, to_y, tl.load(m + 3), tl.load(m + 4), tl.load(m + 5))
+    view_ptr = views_ptr + v * (FILL_AT + CHANNELS)
+    m_ptr = view_ptr + MATRIX_AT
+    centre_y, centre_x = y.to(tl.float32) + 0.5, x.to(tl.float32) + 0.5
+    source_x = project(centre_x, centre_y, tl.load(m_ptr), tl.load(m_ptr + 1), tl.load(m_ptr + 2))
+    source_y = project(
+        centre_x, centre_y, tl.load(m_ptr + 3), tl.load(m_ptr + 4), tl.load(m_ptr + 5)
+    )
     if PROJECTIVE:
-        if whole_at(view + PROJECTIVE_AT) != 0:
-            w = project(to_x, to_y, tl.load(m + 6), tl.load(m + 7), tl.load(m + 8))
-            at_x, at_y = seen_from(at_x, w), seen_from(at_y, w)
-    y0, x0 = _small(tl.load(view + CLIP_AT)), _small(tl.load(view + CLIP_AT + 1))
-    y1, x1 = _small(tl.load(view + CLIP_AT + 2)), _small(tl.load(view + CLIP_AT + 3))
+        if load_int(view_ptr + PROJECTIVE_AT) != 0:
+            w = project(
+                centre_x, centre_y, tl.load(m_ptr + 6), tl.load(m_ptr + 7), tl.load(m_ptr + 8)
+            )
+            source_x, source_y = seen_from(source_x, w), seen_from(source_y, w)
+    clip_ptr = view_ptr + CLIP_AT
+    y0, x0 = _block(tl.load(clip_ptr)), _block(tl.load(clip_ptr + 1))
+    y1, x1 = _block(tl.load(clip_ptr + 2)), _block(tl.load(clip_ptr + 3))
     if BORDERS:
-        border = whole_at(view + BORDER_AT)
+        border = load_int(view_ptr + BORDER_AT)
         if border != CONSTANT:
-            at_x = _border_point(at_x, x0, x1, border)
-            at_y = _border_point(at_y, y0, y1, border)
-    seen = inside(at_x, at_y, x0, y0, x1, y1)
+            source_x = _border_coordinate(source_x, x0, x1, border)
+            source_y = _border_coordinate(source_y, y0, y1, border)
+    visible = inside(source_x, source_y, x0, y0, x1, y1)
 
-    base = tl.load(image).to(tl.pointer_type(SOURCE))
-    stride_y = stride_of(image + 1, FAR)
-    stride_x = CHANNELS if PACKED else stride_of(image + 2, FAR)
-    stride_c = 1 if PACKED else stride_of(image + 3, FAR)
+    source_ptr, stride_y, stride_x, stride_c = source_of(
+        images_ptr, view_ptr, SOURCE, CHANNELS, PACKED, FAR
+    )
     if not RGB:
-        base += channel.to(tl.int64) * stride_c
+        source_ptr += channel.to(tl.int64) * stride_c
     if WIDE:
         # Two taps along each axis, and no shrink: most views even of a plan that has others.
-        widest = tl.maximum(tl.load(view + SUPPORT_AT), tl.load(view + SUPPORT_AT + 1))
-        least = tl.minimum(tl.load(view + RECIPROCAL_AT), tl.load(view + RECIPROCAL_AT + 1))
-        fewest = tl.minimum(whole_at(view + TAPS_AT), whole_at(view + TAPS_AT + 1))
+        widest = tl.maximum(tl.load(view_ptr + SUPPORT_AT), tl.load(view_ptr + SUPPORT_AT + 1))
+        least = tl.minimum(tl.load(view_ptr + RECIPROCAL_AT), tl.load(view_ptr + RECIPROCAL_AT + 1))
+        fewest = tl.minimum(load_int(view_ptr + TAPS_AT), load_int(view_ptr + TAPS_AT + 1))
         if (widest == 1) & (least == 1) & (fewest == 2):
             r, g, b = _bilinear(
-                base, stride_y, stride_x, stride_c, view, at_y, at_x, RGB, FAR
+                source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
             )  # fmt: skip
         else:
             r, g, b = _filtered(
-                base, stride_y, stride_x, stride_c, view, at_y, at_x, RGB, FAR
+                source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
             )  # fmt: skip
     else:
         r, g, b = _bilinear(
-            base, stride_y, stride_x, stride_c, view, at_y, at_x, RGB, FAR
+            source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
         )  # fmt: skip
-    fill = view + FILL_AT + channel
+    fill_ptr = view_ptr + FILL_AT + channel
     if SOURCE == tl.uint8:
         r, g, b = from_byte(r), from_byte(g), from_byte(b)
-    r = tl.where(seen, r, tl.load(fill))
+    r = tl.where(visible, r, tl.load(fill_ptr))
     if RGB:
-        g, b = tl.where(seen, g, tl.load(fill + 1)), tl.where(seen, b, tl.load(fill + 2))
+        g = tl.where(visible, g, tl.load(fill_ptr + 1))
+        b = tl.where(visible, b, tl.load(fill_ptr + 2))
     if STEPS:
         number = (y * width + x).to(tl.uint32)
-        fill_start = _small(whole_at(view + FILL_START_AT))
+        fill_start = _block(load_int(view_ptr + FILL_START_AT))
         for s in range(step_count):
-            step = steps + (v * step_count + s) * STEP_WORDS
-            kind = whole_at(step + KIND_AT)
+            step_ptr = steps_ptr + (v * step_count + s) * STEP_WORDS
+            kind = load_int(step_ptr + KIND_AT)
             if kind != NONE:
-                acts = seen | (fill_start <= s)
-                red, green, blue = coloured(
-                    r, g, b, kind, step + ARG_AT, curves, number, channel, RGB
+                acts = visible | (fill_start <= s)
+                red, green, blue = colour_step(
+                    r, g, b, kind, step_ptr + ARG_AT, curves_ptr, number, channel, RGB
                 )
                 r = tl.where(acts, red, r)
                 if RGB:
@@ -324,29 +380,34 @@ def _looked(
 
 
 @triton.jit
-def _write(value, address, mask, gain, offset):
+def _store(value, pixel_ptr, mask, gain, offset):
     """Finish a channel and store it."""
-    kind: tl.constexpr = address.dtype.element_ty
-    if kind == tl.uint8:
-        tl.store(address, to_byte(value).to(tl.uint8), mask)
+    DTYPE: tl.constexpr = pixel_ptr.dtype.element_ty
+    if DTYPE == tl.uint8:
+        tl.store(pixel_ptr, to_byte(value).to(tl.uint8), mask)
     else:
-        tl.store(address, normalise(value, gain, offset).to(kind), mask)
+        tl.store(pixel_ptr, normalise(value, gain, offset).to(DTYPE), mask)
 
 
 def _draw(
-    out, images, views, steps, curves, layers, finish,
+    out_ptr, images_ptr, views_ptr, steps_ptr, curves_ptr, layers_ptr, finish_ptr,
     first, layer_count, step_count, height, width,
     stride_n, stride_c, stride_y, stride_x,
     SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
     PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, STEPS: tl.constexpr,
     LAYERS: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
-    """Draw the outputs from `first` on, as many as the grid has. A program: one tile of one output
-    (of one channel, if they are not RGB); tiles along x, along y, outputs.
+    """Draw the outputs from number `first` on, as many as the grid has.
 
-    images [B + P, ADDRESS_WORDS] … finish: the tables of `tables`. stride_*: of the output, in
-    values. SOURCE: the images' dtype. PACKED: their channels lie side by side, and their pixels too.
-    FAR: an image's or output's plane spans 2^31 values or more. PROJECTIVE … LAYERS: `Traits`.
+    A program draws one tile of one output, or of one channel of it where they are not RGB. The grid's
+    axes: tiles along x, tiles along y, outputs (times channels).
+
+    out_ptr: outputs (N, C, H, W) of any strides. images_ptr … finish_ptr: the tables of `tables`;
+    images [B + P, ADDRESS_WORDS] int64, the others of 32-bit words. layer_count, step_count: layers of
+    each output, steps of each view. height, width: of an output, in pixels. stride_*: of the output,
+    in values. SOURCE: dtype of the images. PACKED: whether their channels lie side by side, and their
+    pixels too. FAR: whether an image's or output's plane spans 2^31 values or more. PROJECTIVE …
+    LAYERS: the plan's `Traits`. BLOCK_H, BLOCK_W: height and width of a tile, in pixels.
     """
     RGB: tl.constexpr = CHANNELS == 3
     left, top = tl.program_id(0) * BLOCK_W, tl.program_id(1) * BLOCK_H
@@ -360,57 +421,60 @@ def _draw(
         r = tl.zeros([BLOCK_H, BLOCK_W], tl.float32)
         g, b = r, r
         for k in range(layer_count):
-            layer = layers + (n * layer_count + k) * (COLOUR_AT + CHANNELS)
-            v = whole_at(layer + VIEW_AT)
-            y0, x0 = whole_at(layer + BOX_AT), whole_at(layer + BOX_AT + 1)
-            y1, x1 = whole_at(layer + BOX_AT + 2), whole_at(layer + BOX_AT + 3)
+            layer_ptr = layers_ptr + (n * layer_count + k) * (COLOUR_AT + CHANNELS)
+            v, box_ptr = load_int(layer_ptr + VIEW_AT), layer_ptr + BOX_AT
+            y0, x0 = load_int(box_ptr), load_int(box_ptr + 1)
+            y1, x1 = load_int(box_ptr + 2), load_int(box_ptr + 3)
             touches = (y0 < top + BLOCK_H) & (top < y1) & (x0 < left + BLOCK_W) & (left < x1)
             if (v != NO_VIEW) & touches:
                 if v == PLAIN_COLOUR:
-                    colour = layer + COLOUR_AT + channel
-                    red = tl.zeros_like(r) + tl.load(colour)
+                    colour_ptr = layer_ptr + COLOUR_AT + channel
+                    red = tl.zeros_like(r) + tl.load(colour_ptr)
                     green, blue = red, red
                     if RGB:
-                        green = tl.zeros_like(r) + tl.load(colour + 1)
-                        blue = tl.zeros_like(r) + tl.load(colour + 2)
+                        green = tl.zeros_like(r) + tl.load(colour_ptr + 1)
+                        blue = tl.zeros_like(r) + tl.load(colour_ptr + 2)
                 else:
-                    red, green, blue = _looked(
-                        v.to(tl.int64), y, x, channel, images, views, steps, curves, step_count,
-                        width, SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS, STEPS,
+                    red, green, blue = _draw_view(
+                        v.to(tl.int64), y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr,
+                        step_count, width, SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS,
+                        STEPS,
                     )  # fmt: skip
-                alpha = tl.load(layer + ALPHA_AT)
+                alpha = tl.load(layer_ptr + ALPHA_AT)
                 within = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
                 r = tl.where(within, blend(r, red, alpha), r)
                 if RGB:
                     g = tl.where(within, blend(g, green, alpha), g)
                     b = tl.where(within, blend(b, blue, alpha), b)
     else:
-        v = whole_at(layers + n * (COLOUR_AT + CHANNELS) + VIEW_AT).to(tl.int64)
-        r, g, b = _looked(
-            v, y, x, channel, images, views, steps, curves, step_count, width,
+        v = load_int(layers_ptr + n * (COLOUR_AT + CHANNELS) + VIEW_AT).to(tl.int64)
+        r, g, b = _draw_view(
+            v, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
             SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS, STEPS,
         )  # fmt: skip
 
     if FAR:
         y, x = y.to(tl.int64), x.to(tl.int64)
-    address = out + n * stride_n + (y * stride_y + x * stride_x)
+    pixel_ptr = out_ptr + n * stride_n + (y * stride_y + x * stride_x)
     mask = (y < height) & (x < width)
-    gain, offset = finish + channel, finish + CHANNELS + channel
+    gain_ptr, offset_ptr = finish_ptr + channel, finish_ptr + CHANNELS + channel
     if RGB:
-        _write(r, address, mask, tl.load(gain), tl.load(offset))
-        _write(g, address + stride_c, mask, tl.load(gain + 1), tl.load(offset + 1))
-        _write(b, address + stride_c + stride_c, mask, tl.load(gain + 2), tl.load(offset + 2))
+        _store(r, pixel_ptr, mask, tl.load(gain_ptr), tl.load(offset_ptr))
+        pixel_ptr += stride_c
+        _store(g, pixel_ptr, mask, tl.load(gain_ptr + 1), tl.load(offset_ptr + 1))
+        pixel_ptr += stride_c
+        _store(b, pixel_ptr, mask, tl.load(gain_ptr + 2), tl.load(offset_ptr + 2))
     else:
-        address += tl.cast(channel, tl.int64) * stride_c
-        _write(r, address, mask, tl.load(gain), tl.load(offset))
+        pixel_ptr += tl.cast(channel, tl.int64) * stride_c
+        _store(r, pixel_ptr, mask, tl.load(gain_ptr), tl.load(offset_ptr))
 
 
-_ANY_VALUE = ["first", "layer_count", "step_count", "height"]
+_NOT_SPECIALIZED = ["first", "layer_count", "step_count", "height"]
 # Rows that begin at multiples of 16 are stored four pixels at once, by threads that hold four in a
 # row. Loops and branches around gathers are better off with the pixels dealt out one by one: there
 # the exchange before such a store costs 50 instructions a pixel, and barriers.
-draw_in_fours = triton.jit(do_not_specialize=_ANY_VALUE)(_draw)
+draw_in_fours = triton.jit(do_not_specialize=_NOT_SPECIALIZED)(_draw)
 draw_one_by_one = triton.jit(
-    do_not_specialize=_ANY_VALUE,
+    do_not_specialize=_NOT_SPECIALIZED,
     do_not_specialize_on_alignment=["width", "stride_n", "stride_c", "stride_y", "stride_x"],
 )(_draw)

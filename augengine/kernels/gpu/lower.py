@@ -1,4 +1,4 @@
-"""A plan lowered for the GPU: all that its kernels read, in one buffer, and what is to be launched.
+"""A plan lowered for the GPU: all that its kernels read, in one buffer, and the passes to launch.
 
 Formed without a device, the images or Triton, so a DataLoader worker can form it and send it on.
 """
@@ -12,54 +12,54 @@ import numpy as np
 import torch
 
 from ...plan import Finish, Plan
-from ...plan.kinds import HISTOGRAM
+from ...plan.kinds import CURVE_CHANNELS, CURVE_ENTRIES, HISTOGRAM
 from ..passes import passes_of
 from .tables import (
-    ASKED_WORDS,
     COLOUR_AT,
     FILL_AT,
+    MEASURE_WORDS,
+    MEASURES_AT,
     STEP_WORDS,
     WEIGHTS_AT,
     Table,
     Traits,
-    fill_asked,
+    blur_reaches,
+    empty_tables,
     fill_filters,
     fill_layers,
+    fill_measured_views,
     fill_steps,
     fill_views,
-    laid_out,
-    reaches_of,
     traits,
 )
 
 
-class Pass(NamedTuple):
+class LoweredPass(NamedTuple):
     """Outputs of one size that are drawn together: pictures that are then filtered and looked at by
     later passes, or in the end the batch."""
 
     outputs: int
     size: tuple[int, int]  # height and width
     traits: Traits
-    layers: str  # its table
-    asked: tuple[int, int]  # which rows of the table `asked` are measured before it
-    filters: str  # its table; "" for the batch
-    reach: int  # how far the widest blur reaches along x, in pixels
+    layers: str  # name of its table of layers
+    measured_views: tuple[int, int]  # rows of that table that are measured before it, begin and end
+    filters: str  # name of its table of filters; "" for the batch
+    reach: int  # pixels that its widest blur reaches along x
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """A plan for the GPU, over images that are named when it is drawn. It can be pickled.
 
-    buffer: uint8 [bytes], with the tables of 32-bit words that `tables` describes: views, steps,
-    curves, finish, asked, and of each pass_ its layers and filters. sizes: [B, 2] int32, height and
-    width of each image that it is for. Source B + p is the p-th picture of the passes before.
+    Source B + p of its views is the p-th picture of the passes before the last.
     """
 
-    buffer: torch.Tensor
+    buffer: torch.Tensor  # uint8 [bytes], with the tables of 32-bit words
+    # Views, steps, curves, finish, measured_views, and of each pass its layers and filters
     tables: dict[str, Table]
-    passes: tuple[Pass, ...]  # the last one is the batch
+    passes: tuple[LoweredPass, ...]  # the last one is the batch
     finish: Finish
-    sizes: np.ndarray
+    sizes: np.ndarray  # [B, 2] int32, height and width of each image that it is for
 
     def __len__(self) -> int:
         """N, the number of outputs."""
@@ -72,74 +72,83 @@ class Lowered:
 
     @property
     def pictures(self) -> int:
-        """How many pictures are filtered on the way to the batch."""
-        return sum(pass_.outputs for pass_ in self.passes[:-1])
+        """The number of pictures that are filtered on the way to the batch."""
+        return sum(part.outputs for part in self.passes[:-1])
+
+
+class _Group(NamedTuple):
+    """Views of one pass that are measured at one time."""
+
+    before: int  # number of the pass before which they are measured
+    owner: int  # number of the pass whose views they are
+    views: np.ndarray  # their numbers in the owner's plan
 
 
 def lower(plan: Plan) -> Lowered:
     """The plan for the GPU executor."""
     # The pictures' dtype is the images' and not known here; nothing in the tables depends on it.
-    inner, last = passes_of(plan, "float32")
-    plans = [*(pass_.plan for pass_ in inner), last]
-    c, s = plan.finish.channels, plan.step_kind.shape[1]
-    counts = [len(part.source) for part in plans]
-    first = np.cumsum([0, *counts])
-    asked = _asked(plans, len(plan.ids))
-    reaches = [reaches_of(filters, part.finish.size) for part, filters in inner]
+    picture_passes, batch = passes_of(plan, "float32")
+    plans = [*(part.plan for part in picture_passes), batch]
+    channels, step_count = plan.finish.channels, plan.step_kind.shape[1]
+    view_counts = [len(part.source) for part in plans]
+    first_view = np.cumsum([0, *view_counts]).tolist()
     histograms = [np.count_nonzero(part.statistic == HISTOGRAM) for part in plans]
-    curve = len(plan.curves) + np.cumsum([0, *histograms])
-    shapes = {
-        "views": (sum(counts), FILL_AT + c),
-        "steps": (sum(counts), s, STEP_WORDS),
-        "curves": (int(curve[-1]), 3, 256),
-        "finish": (2, c),
-        "asked": (sum(len(views) for _, _, views in asked), 1 + s * ASKED_WORDS),
+    first_curve = (len(plan.curves) + np.cumsum([0, *histograms])).tolist()
+    reaches = [blur_reaches(filters, part.finish.size) for part, filters in picture_passes]
+    groups = _measured_groups(plans, len(plan.ids))
+    measured_count = sum(len(group.views) for group in groups)
+    shapes: dict[str, tuple[int, ...]] = {
+        "views": (sum(view_counts), FILL_AT + channels),
+        "steps": (sum(view_counts), step_count, STEP_WORDS),
+        "curves": (first_curve[-1], CURVE_CHANNELS, CURVE_ENTRIES),
+        "finish": (2, channels),
+        "measured_views": (measured_count, MEASURES_AT + step_count * MEASURE_WORDS),
     }
     for i, part in enumerate(plans):
-        shapes[f"layers {i}"] = (*part.view.shape, COLOUR_AT + c)
+        shapes[f"layers {i}"] = (*part.view.shape, COLOUR_AT + channels)
     for i, reach in enumerate(reaches):
-        shapes[f"filters {i}"] = (len(reach), WEIGHTS_AT + 2 * (int(reach.max(initial=0)) + 1))
-    buffer, tables, into = laid_out(shapes)
+        weights = int(reach.max(initial=0)) + 1  # along each axis
+        shapes[f"filters {i}"] = (len(reach), WEIGHTS_AT + 2 * weights)
+    buffer, tables, arrays = empty_tables(shapes)
 
-    into["curves"][: len(plan.curves)] = plan.curves
-    into["finish"][...] = plan.finish.gain_offset()
+    arrays["curves"][: len(plan.curves)] = plan.curves
+    arrays["finish"][...] = plan.finish.gain_offset()
     for i, part in enumerate(plans):
-        rows = slice(first[i], first[i + 1])
-        fill_views(into["views"][rows], part)
-        fill_steps(into["steps"][rows], part, int(curve[i]))
-        fill_layers(into[f"layers {i}"], part, int(first[i]))
-    for i, (part, filters) in enumerate(inner):
-        fill_filters(into[f"filters {i}"], filters, part.finish.size)
-    begin, measured = 0, [0] * len(plans)
-    for at, i, views in asked:
-        end = begin + len(views)
-        fill_asked(into["asked"][begin:end], plans[i], views, int(first[i]))
-        begin, measured[at] = end, measured[at] + len(views)
-    passes, begin = [], 0
-    for i, part in enumerate(plans):
-        last_one = part is last
-        passes.append(
-            Pass(
-                outputs=len(part),
-                size=part.finish.size,
-                traits=traits(part),
-                layers=f"layers {i}",
-                asked=(begin, begin + measured[i]),
-                filters="" if last_one else f"filters {i}",
-                reach=0 if last_one else int(reaches[i][:, 1].max(initial=0)),
-            )
+        rows = slice(first_view[i], first_view[i + 1])
+        fill_views(arrays["views"][rows], part)
+        fill_steps(arrays["steps"][rows], part, first_curve[i])
+        fill_layers(arrays[f"layers {i}"], part, first_view[i])
+    for i, (part, filters) in enumerate(picture_passes):
+        fill_filters(arrays[f"filters {i}"], filters, part.finish.size)
+    end, measured_counts = 0, [0] * len(plans)
+    for group in groups:
+        begin, end = end, end + len(group.views)
+        measured_rows = arrays["measured_views"][begin:end]
+        fill_measured_views(measured_rows, plans[group.owner], group.views, first_view[group.owner])
+        measured_counts[group.before] += len(group.views)
+    ends = np.cumsum([0, *measured_counts]).tolist()
+    passes = [
+        LoweredPass(
+            outputs=len(part),
+            size=part.finish.size,
+            traits=traits(part),
+            layers=f"layers {i}",
+            measured_views=(ends[i], ends[i + 1]),
+            filters="" if part is batch else f"filters {i}",
+            reach=0 if part is batch else int(reaches[i][:, 1].max(initial=0)),
         )
-        begin += measured[i]
+        for i, part in enumerate(plans)
+    ]
     return Lowered(buffer, tables, tuple(passes), plan.finish, plan.sizes)
 
 
-def _asked(plans, images: int) -> list[tuple[int, int, np.ndarray]]:
-    """Which views wait for a statistic, as (before which pass_ it is measured, whose they are, which),
-    in the first one's order: images are measured all at once, pictures when they are there."""
-    asked = []
+def _measured_groups(plans: list[Plan], images: int) -> list[_Group]:
+    """The views whose steps wait for a statistic, in the order in which they are measured: those that
+    look at one of the images before the first pass, those that look at a picture before their own."""
+    groups = []
     for i, plan in enumerate(plans):
         waiting = plan.statistic.any(axis=1)
-        for at, there in ((0, plan.source < images), (i, plan.source >= images)):
-            if len(views := np.flatnonzero(waiting & there)):
-                asked.append((at, i, views))
-    return sorted(asked, key=lambda row: row[:2])
+        for before, ready in ((0, plan.source < images), (i, plan.source >= images)):
+            if len(views := np.flatnonzero(waiting & ready)):
+                groups.append(_Group(before, i, views))
+    return sorted(groups, key=lambda group: (group.before, group.owner))

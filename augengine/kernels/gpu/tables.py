@@ -12,25 +12,51 @@ import numpy as np
 import torch
 
 from ...plan import Plan
-from ...plan.kinds import CONSTANT, CURVE, GAUSSIAN, HISTOGRAM, MATRIX, MEAN, SHARPNESS
+from ...plan.kinds import (
+    CONSTANT,
+    CURVE,
+    CURVE_CHANNELS,
+    CURVE_ENTRIES,
+    CURVE_ROW,
+    FILTER_FACTOR,
+    FILTER_KIND,
+    FILTER_REACH_X,
+    FILTER_REACH_Y,
+    FILTER_SIGMA,
+    GAUSSIAN,
+    HISTOGRAM,
+    MATRIX,
+    MATRIX_OFFSETS,
+    MEAN,
+    SHARPNESS,
+)
 from ..passes import gaussian_weights
 from ..statistics import window_pixels
 
-# Words of a row of each table; the rest of a view's row is its fill, of a layer's its colour. Whole
-# numbers lie there as the bits of an int32.
+# Where a row of each table holds what, in words. Whole numbers lie there as the bits of an int32; what
+# has two entries has them along y, x.
+
+# views: the matrix [9], the clip [4], the number of taps [2], the support [2] and its reciprocal [2],
+# the least [2] and the most [2] that a first tap may be, the border, the first step that acts on the
+# fill, whether the matrix is projective, the source, the fill [C].
 MATRIX_AT, CLIP_AT, TAPS_AT, SUPPORT_AT, RECIPROCAL_AT = 0, 9, 13, 15, 17
 LEAST_AT, MOST_AT, BORDER_AT, FILL_START_AT, PROJECTIVE_AT = 19, 21, 23, 24, 25
 SOURCE_AT, FILL_AT = 26, 27
+# steps: the kind, and its arguments [12] in the plan's columns.
 KIND_AT, ARG_AT, STEP_WORDS = 0, 1, 13
+# curves: the entries of a curve's channels.
+CURVE_WORDS = CURVE_CHANNELS * CURVE_ENTRIES
+# layers: the view, the box [4], alpha, the colour [C].
 VIEW_AT, BOX_AT, ALPHA_AT, COLOUR_AT = 0, 1, 5, 6
-# A view whose steps wait for statistics: its number, then for each step which statistic, y0, x0, y1,
-# x1 of its window in whole pixels, and the last column that a mean is to scale.
-STATISTIC_AT, WINDOW_AT, COLUMN_AT, ASKED_WORDS = 0, 1, 5, 8
-# A picture's filter: its kind, the factor of a sharpness, how far a blur reaches along y and x, then
-# its weights at the distances 0, 1, … along y, and along x.
+# measured_views: the number of a view whose steps wait for statistics; then for each step which
+# statistic, its window [4] in whole pixels, and the offsets [3] of its matrix, which a mean scales.
+MEASURED_VIEW_AT, MEASURES_AT = 0, 1
+STATISTIC_AT, WINDOW_AT, OFFSETS_AT, MEASURE_WORDS = 0, 1, 5, 8
+# filters: the kind, the factor of a sharpness, the reach [2] of a blur, then its weights at the
+# distances 0, 1, … along y, and along x.
 FILTER_AT, FACTOR_AT, REACH_AT, WEIGHTS_AT = 0, 1, 2, 4
-# Of an image, int64: its address, and its strides along y, x and channel. Not in the buffer of a plan.
-ADDRESS_WORDS = 4
+# images, int64 and not in the buffer of a plan: an address, and strides along y, x and channel.
+ADDRESS_AT, STRIDE_AT, ADDRESS_WORDS = 0, 1, 4
 
 # Triton compiles anew for a pointer that is no multiple of 16, so none ever is.
 ALIGNED = 16
@@ -44,11 +70,12 @@ class Table(NamedTuple):
 
     @property
     def end(self) -> int:
+        """The byte behind the table."""
         return self.begin + 4 * math.prod(self.shape)
 
     @property
     def words(self) -> slice:
-        """Of the buffer as 32-bit words."""
+        """The table's part of the buffer, as 32-bit words."""
         return slice(self.begin // 4, self.end // 4)
 
     def of(self, buffer: torch.Tensor) -> torch.Tensor:
@@ -67,21 +94,26 @@ class Traits(NamedTuple):
 
 
 def traits(plan: Plan) -> Traits:
-    whole = np.array([0, 0, *plan.finish.size])
-    one = plan.view.shape[1] == 1 and plan.view.min(initial=0) >= 0
+    """The traits of a plan, none of whose views looks at another."""
+    output = np.array([0, 0, *plan.finish.size])
+    single = plan.view.shape[1] == 1 and plan.view.min(initial=0) >= 0
     taps = _axes(plan)[0]
     return Traits(
         projective=bool((plan.inv_matrix[:, 2] != [0, 0, 1]).any()),
         wide=bool((plan.support != 1).any() or (taps != 2).any()),
         borders=bool((plan.border != CONSTANT).any()),
         steps=bool(plan.step_kind.any() or plan.statistic.any()),
-        layers=not (one and (plan.box == whole).all() and (plan.alpha == 1).all()),
+        layers=not (single and (plan.box == output).all() and (plan.alpha == 1).all()),
     )
 
 
-def laid_out(shapes: dict[str, tuple[int, ...]]):
-    """(buffer, tables, the tables as arrays to fill): a uint8 CPU tensor of zeros."""
-    tables, end = {}, 0
+def empty_tables(
+    shapes: dict[str, tuple[int, ...]],
+) -> tuple[torch.Tensor, dict[str, Table], dict[str, np.ndarray]]:
+    """Tables of these shapes in one buffer: the buffer, a uint8 CPU tensor of zeros; where each table
+    lies in it; and the tables as float32 arrays to fill."""
+    tables: dict[str, Table] = {}
+    end = 0
     for name, shape in shapes.items():
         tables[name] = Table(end, shape)
         end = -(-tables[name].end // ALIGNED) * ALIGNED
@@ -89,8 +121,8 @@ def laid_out(shapes: dict[str, tuple[int, ...]]):
     return buffer, tables, {name: table.of(buffer).numpy() for name, table in tables.items()}
 
 
-def fill_views(views, plan: Plan) -> None:
-    """views [V, FILL_AT + C] ← the plan's."""
+def fill_views(views: np.ndarray, plan: Plan) -> None:
+    """views [V, FILL_AT + C] ← the plan's views."""
     whole = views.view(np.int32)
     taps, least, most = _axes(plan)
     views[:, MATRIX_AT:CLIP_AT] = plan.inv_matrix.reshape(-1, 9)
@@ -108,64 +140,69 @@ def fill_views(views, plan: Plan) -> None:
     views[:, FILL_AT:] = plan.fill
 
 
-def fill_steps(steps, plan: Plan, curve: int) -> None:
-    """steps [V, S, STEP_WORDS] ← the plan's; those that wait for a histogram are given the curves
-    from number `curve` on."""
+def fill_steps(steps: np.ndarray, plan: Plan, first_curve: int) -> None:
+    """steps [V, S, STEP_WORDS] ← the plan's steps. first_curve: the number of the first of the curves
+    that are kept for those that wait for a histogram."""
     kind = steps.view(np.int32)[..., KIND_AT]
     kind[...] = plan.step_kind
     steps[..., ARG_AT:] = plan.step_arg
     kind[plan.statistic == MEAN] = MATRIX
     histograms = plan.statistic == HISTOGRAM
     kind[histograms] = CURVE
-    steps[histograms, ARG_AT] = curve + np.arange(np.count_nonzero(histograms))
+    steps[histograms, ARG_AT + CURVE_ROW] = first_curve + np.arange(np.count_nonzero(histograms))
 
 
-def fill_asked(asked, plan: Plan, views, first: int) -> None:
-    """asked [n, 1 + S · ASKED_WORDS] ← what the steps of these views wait for. first: the number
-    that view 0 of the plan has in the tables."""
-    asked.view(np.int32)[:, 0] = first + views
-    steps = asked[:, 1:].reshape(*plan.statistic[views].shape, ASKED_WORDS)
-    whole = steps.view(np.int32)
+def fill_measured_views(rows: np.ndarray, plan: Plan, views: np.ndarray, first_view: int) -> None:
+    """rows [n, MEASURES_AT + S · MEASURE_WORDS] ← what the steps of some views wait for.
+
+    views: numbers [n] of those views in the plan. first_view: the number of the plan's view 0 in the
+    tables.
+    """
+    rows.view(np.int32)[:, MEASURED_VIEW_AT] = first_view + views
+    measures = rows[:, MEASURES_AT:].reshape(*plan.statistic[views].shape, MEASURE_WORDS)
+    whole = measures.view(np.int32)
     whole[..., STATISTIC_AT] = plan.statistic[views]
-    whole[..., WINDOW_AT:COLUMN_AT] = window_pixels(plan.window[views])
-    steps[..., COLUMN_AT:] = plan.step_arg[views][..., [3, 7, 11]]
+    whole[..., WINDOW_AT:OFFSETS_AT] = window_pixels(plan.window[views])
+    measures[..., OFFSETS_AT:] = plan.step_arg[views][..., list(MATRIX_OFFSETS)]
 
 
-def fill_layers(layers, plan: Plan, first: int) -> None:
-    """layers [N, K, COLOUR_AT + C] ← the plan's. first: as for `fill_asked`."""
+def fill_layers(layers: np.ndarray, plan: Plan, first_view: int) -> None:
+    """layers [N, K, COLOUR_AT + C] ← the plan's layers. first_view: the number of the plan's view 0
+    in the tables."""
     whole = layers.view(np.int32)
-    whole[..., VIEW_AT] = np.where(plan.view < 0, plan.view, plan.view + first)
+    whole[..., VIEW_AT] = np.where(plan.view < 0, plan.view, plan.view + first_view)
     whole[..., BOX_AT:ALPHA_AT] = plan.box
     layers[..., ALPHA_AT], layers[..., COLOUR_AT:] = plan.alpha, plan.colour
 
 
-def reaches_of(filters, size) -> np.ndarray:
-    """[n, 2] how far each filter reaches along y and x: no further than a picture of this size can be
-    reflected, and 0 for what is no blur."""
-    kind, sigma, *reach = np.moveaxis(filters, 1, 0)
-    return np.stack(
-        [
-            np.where((kind == GAUSSIAN) & (sigma > 0), np.minimum(r, side - 1), 0)
-            for r, side in zip(reach[::-1], size)
-        ],
-        axis=1,
-    ).astype(np.int32)
+def blur_reaches(filters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[n, 2] int32, pixels that each filter reaches along y and x: no further than a picture can be
+    reflected, and 0 for what is no blur.
+
+    filters: a plan's filters [n, 4]. size: height and width of the pictures.
+    """
+    blurs = (filters[:, FILTER_KIND] == GAUSSIAN) & (filters[:, FILTER_SIGMA] > 0)
+    reach = np.minimum(filters[:, [FILTER_REACH_Y, FILTER_REACH_X]], np.array(size) - 1)
+    return np.where(blurs[:, None], reach, 0).astype(np.int32)
 
 
-def fill_filters(rows, filters, size) -> None:
-    """rows [n, WEIGHTS_AT + 2 · w] ← a plan's filters [n, 4], of pictures of this size. What filters
-    nothing is a blur that reaches nowhere."""
-    reach = reaches_of(filters, size)
+def fill_filters(rows: np.ndarray, filters: np.ndarray, size: tuple[int, int]) -> None:
+    """rows [n, WEIGHTS_AT + 2 · w] ← filters. What filters nothing is a blur that reaches nowhere.
+
+    filters: a plan's filters [n, 4]. size: height and width of the pictures.
+    """
+    reach = blur_reaches(filters, size)
     whole = rows.view(np.int32)
     whole[:, FILTER_AT] = GAUSSIAN
     if min(size) >= 3:
-        whole[filters[:, 0] == SHARPNESS, FILTER_AT] = SHARPNESS
-    rows[:, FACTOR_AT] = filters[:, 1]
+        whole[filters[:, FILTER_KIND] == SHARPNESS, FILTER_AT] = SHARPNESS
+    rows[:, FACTOR_AT] = filters[:, FILTER_FACTOR]
     whole[:, REACH_AT:WEIGHTS_AT] = reach
-    half = (rows.shape[1] - WEIGHTS_AT) // 2
+    count = (rows.shape[1] - WEIGHTS_AT) // 2
     for axis in range(2):
-        begin = WEIGHTS_AT + axis * half
-        rows[:, begin : begin + half] = gaussian_weights(filters[:, 1], reach[:, axis], half)
+        begin = WEIGHTS_AT + axis * count
+        weights = gaussian_weights(filters[:, FILTER_SIGMA], reach[:, axis], count)
+        rows[:, begin : begin + count] = weights
 
 
 def _axes(plan: Plan):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,15 +37,31 @@ if TYPE_CHECKING:
     from ..draft import Draft
 
 
+class Operation(NamedTuple):
+    """What some rows of a draft meet: an action at magnitudes, arrays [len(rows)]."""
+
+    action: Any  # an Action; its kind says which fields it has
+    rows: np.ndarray
+    magnitude: tuple[np.ndarray, ...] = ()
+
+
 @dataclass(frozen=True)
 class Action:
-    """text: for the log, with a %-field for each number of the magnitude that it says."""
+    """What an operation means. text: for the log, with a %-field for each number of the magnitude that it
+    says. tell(draft, operations): tell a draft operations of one kind."""
 
     text: str
 
-    def __call__(self, draft, rows, *magnitude) -> None:
+    def __call__(self, draft: Draft, rows: np.ndarray, *magnitude: np.ndarray) -> None:
         """Tell the draft. magnitude: arrays [len(rows)], as the action wants."""
-        carry_out(draft, [Operation(self, rows, magnitude)])
+        if len(rows):
+            operations = [Operation(self, rows, magnitude)]
+            self.tell(draft, operations)
+            _log(draft, operations)
+
+    @staticmethod
+    def tell(draft: Draft, operations: list[Operation]) -> None:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,18 @@ class Warp(Action):
 
     inverse: Callable
     turns: bool = False
+
+    @staticmethod
+    def tell(draft, operations):
+        rows, parts = _joined(operations)
+        frame, matrix = draft.frame[rows], np.empty((len(rows), 3, 3))
+        footprint = np.empty((len(rows), 2, 2))
+        footprint[:] = np.eye(2)
+        for (action, _, magnitude), part in zip(operations, parts, strict=True):
+            matrix[part] = action.inverse(*magnitude, frame[part])
+            if action.turns:
+                footprint[part] = matrix[part, :2, :2]
+        draft.warp(rows, matrix, footprint)
 
 
 @dataclass(frozen=True)
@@ -65,12 +94,36 @@ class Step(Action):
     statistic: int = NO_STATISTIC
     rgb: bool = False
 
+    @staticmethod
+    def tell(draft, operations):
+        if draft.channels == 1:
+            # Grey has no colours to mix: PIL and torchvision give it back as it is.
+            operations = [operation for operation in operations if not operation.action.rgb]
+            if not operations:
+                return
+        rows, parts = _joined(operations)
+        arg, kind = np.zeros((len(rows), STEP_ARGS)), np.empty(len(rows), np.int8)
+        statistic = np.empty(len(rows), np.int8)
+        for (action, _, magnitude), part in zip(operations, parts, strict=True):
+            if action.rgb:
+                needs_rgb(draft, action.text.split()[0])
+            columns = action.arg(*magnitude)
+            arg[part, : columns.shape[-1]] = columns
+            kind[part], statistic[part] = action.kind, action.statistic
+        draft.step(rows, kind, arg, statistic)
+
 
 @dataclass(frozen=True)
 class Curve(Action):
     """formula(magnitudes [q]) → curves [q, 256]: one for each that is distinct."""
 
     formula: Callable
+
+    @staticmethod
+    def tell(draft, operations):
+        for action, rows, (magnitude,) in operations:
+            distinct, which = np.unique(magnitude, return_inverse=True)
+            draft.curve(rows, action.formula(distinct), which)
 
 
 @dataclass(frozen=True)
@@ -80,85 +133,38 @@ class Filter(Action):
     kind: int
     args: Callable
 
-
-class Operation(NamedTuple):
-    """What some rows of a draft meet: an action at magnitudes, arrays [len(rows)]."""
-
-    action: Any  # an Action; which of them, its fields tell
-    rows: np.ndarray
-    magnitude: tuple[np.ndarray, ...] = ()
+    @staticmethod
+    def tell(draft, operations):
+        rows, parts = _joined(operations)
+        filters = np.zeros((len(rows), FILTER_ARGS))
+        for (action, _, magnitude), part in zip(operations, parts, strict=True):
+            filters[part, FILTER_KIND] = action.kind
+            for column, values in enumerate(action.args(*magnitude), FILTER_KIND + 1):
+                filters[part, column] = values
+        draft.apply_filter(rows, filters)
 
 
 def carry_out(draft: Draft, operations: Sequence[Operation]) -> None:
     """Tell the draft what happens to some of its rows, each of which stands in one operation at most."""
     operations = [operation for operation in operations if len(operation.rows)]
-
-    def of(kind: type[Action]) -> list[Operation]:
-        return [operation for operation in operations if isinstance(operation.action, kind)]
-
-    _warp(draft, of(Warp))
-    _step(draft, of(Step))
-    for action, rows, (magnitude,) in of(Curve):
-        distinct, which = np.unique(magnitude, return_inverse=True)
-        draft.curve(rows, action.formula(distinct), which)
-    _filter(draft, of(Filter))
-    _log(draft, operations)
+    for kind in (Warp, Step, Curve, Filter):
+        of_kind = [operation for operation in operations if type(operation.action) is kind]
+        if of_kind:
+            kind.tell(draft, of_kind)
+    if operations:
+        _log(draft, operations)
 
 
 def _joined(operations: Sequence[Operation]) -> tuple[np.ndarray, list[slice]]:
     """All rows of the operations, and which of those are each one's."""
-    ends = np.cumsum([len(operation.rows) for operation in operations]).tolist()
-    parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    if len(operations) == 1:
+        return operations[0].rows, [slice(None)]
+    ends = accumulate((len(operation.rows) for operation in operations), initial=0)
+    parts = [slice(begin, end) for begin, end in pairwise(ends)]
     return np.concatenate([operation.rows for operation in operations]), parts
 
 
-def _warp(draft, operations: Sequence[Operation]) -> None:
-    if not operations:
-        return
-    rows, parts = _joined(operations)
-    frame, matrix = draft.frame[rows], np.empty((len(rows), 3, 3))
-    footprint = np.empty((len(rows), 2, 2))
-    footprint[:] = np.eye(2)
-    for (action, _, magnitude), part in zip(operations, parts, strict=True):
-        matrix[part] = action.inverse(*magnitude, frame[part])
-        if action.turns:
-            footprint[part] = matrix[part, :2, :2]
-    draft.warp(rows, matrix, footprint)
-
-
-def _step(draft, operations: Sequence[Operation]) -> None:
-    if draft.channels == 1:
-        # Grey has no colours to mix: PIL and torchvision give it back as it is.
-        operations = [operation for operation in operations if not operation.action.rgb]
-    if not operations:
-        return
-    rows, parts = _joined(operations)
-    arg, kind = np.zeros((len(rows), STEP_ARGS)), np.empty(len(rows), np.int8)
-    statistic = np.empty(len(rows), np.int8)
-    for (action, _, magnitude), part in zip(operations, parts, strict=True):
-        if action.rgb:
-            needs_rgb(draft, action.text.split()[0])
-        columns = action.arg(*magnitude)
-        arg[part, : columns.shape[-1]] = columns
-        kind[part], statistic[part] = action.kind, action.statistic
-    draft.step(rows, kind, arg, statistic)
-
-
-def _filter(draft, operations: Sequence[Operation]) -> None:
-    if not operations:
-        return
-    rows, parts = _joined(operations)
-    filters = np.zeros((len(rows), FILTER_ARGS))
-    for (action, _, magnitude), part in zip(operations, parts, strict=True):
-        filters[part, FILTER_KIND] = action.kind
-        for column, values in enumerate(action.args(*magnitude), FILTER_KIND + 1):
-            filters[part, column] = values
-    draft.apply_filter(rows, filters)
-
-
 def _log(draft, operations: Sequence[Operation]) -> None:
-    if not operations:
-        return
     rows, parts = _joined(operations)
     numbers, lines = np.zeros((len(rows), LOG_ARGS)), np.empty(len(rows), np.int64)
     for (action, _, magnitude), part in zip(operations, parts, strict=True):

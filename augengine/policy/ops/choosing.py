@@ -178,7 +178,7 @@ class SomeOf(_Chooser):
         replace: Whether an op may come twice.
 
     Raises:
-        ValueError: num_ops is outside its range, or mixes stand beside ops on the image.
+        ValueError: Num_ops is outside its range, or mixes stand beside ops on the image.
 
     Example:
         >>> op = ae.SomeOf([ae.RandomRotation(9), ae.RandomGamma(), ae.RandomInvert(1)], num_ops=2)
