@@ -3,6 +3,8 @@
 Markers are declared in pyproject.toml.
 """
 
+import gc
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -20,6 +22,17 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 
 # Of the examples that a test of generated cases names (cases.py), so many percent are drawn.
 PERCENT = {"quick": 20, "thorough": 100}
+
+
+@pytest.fixture
+def nothing_is_left_running():
+    """After a test of loaders no thread that draws is there, and no worker."""
+    from loading import drawing_threads
+
+    yield
+    gc.collect()
+    assert not drawing_threads()
+    assert not multiprocessing.active_children()
 
 
 def pytest_addoption(parser):
