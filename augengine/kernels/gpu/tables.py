@@ -15,6 +15,7 @@ from ...plan import Plan
 from ...plan.kinds import CONSTANT, CURVE, GAUSSIAN, HISTOGRAM, MATRIX, MEAN, SHARPNESS
 from ..passes import gaussian_weights
 from ..statistics import window_pixels
+from ..taps import taps_of
 
 # Words of a row of each table; the rest of a view's row is its fill, of a layer's its colour. Whole
 # numbers lie there as the bits of an int32.
@@ -69,7 +70,7 @@ class Traits(NamedTuple):
 def traits(plan: Plan) -> Traits:
     whole = np.array([0, 0, *plan.finish.size])
     one = plan.view.shape[1] == 1 and plan.view.min(initial=0) >= 0
-    taps = _axes(plan)[0]
+    taps = taps_of(plan).counts
     return Traits(
         projective=bool((plan.inv_matrix[:, 2] != [0, 0, 1]).any()),
         wide=bool((plan.support != 1).any() or (taps != 2).any()),
@@ -92,7 +93,7 @@ def laid_out(shapes: dict[str, tuple[int, ...]]):
 def fill_views(views, plan: Plan) -> None:
     """views [V, FILL_AT + C] ← the plan's."""
     whole = views.view(np.int32)
-    taps, least, most = _axes(plan)
+    taps, least, most = taps_of(plan)
     views[:, MATRIX_AT:CLIP_AT] = plan.inv_matrix.reshape(-1, 9)
     views[:, CLIP_AT:TAPS_AT] = plan.clip
     support = plan.support[:, ::-1]  # along y, x, as all that follows
@@ -166,15 +167,3 @@ def fill_filters(rows, filters, size) -> None:
     for axis in range(2):
         begin = WEIGHTS_AT + axis * half
         rows[:, begin : begin + half] = gaussian_weights(filters[:, 1], reach[:, axis], half)
-
-
-def _axes(plan: Plan):
-    """Along y, x, [V, 2] each: how many taps, and the least and most that the first one may be."""
-    low, high = np.floor(plan.clip[:, :2]), np.ceil(plan.clip[:, 2:])
-    # An empty clip names no pixels; its points are all fill, and read the first.
-    empty = high <= low
-    low = np.where(empty, np.float32(0), low)
-    high = np.where(empty, np.minimum(2, plan.source_sizes()), high)
-    wanted = np.ceil(2 * plan.support[:, ::-1])
-    taps = np.maximum(1, np.minimum(wanted, high - low))
-    return taps.astype(np.int32), low, np.maximum(high - taps, low)
