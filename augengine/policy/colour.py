@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plan.kinds import GREY
+from ..plan.kinds import (
+    GREY,
+    MATRIX_OFFSETS,
+    NEUTRAL_TONE,
+    STEP_ARGS,
+    TONE_INVERSE_STEP,
+    TONE_STEP,
+    TONE_THRESHOLD,
+)
 
 _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 
@@ -17,9 +25,9 @@ _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 def diagonal(gain, offset):
     """value · gain + offset, the same for every channel."""
     gain, offset = np.asarray(gain, float), np.asarray(offset, float)
-    out = np.zeros((*max(gain.shape, offset.shape), 12))
+    out = np.zeros((*max(gain.shape, offset.shape), STEP_ARGS))
     out[..., 0:11:5] = gain[..., None]
-    out[..., 3:12:4] = offset[..., None]
+    out[..., MATRIX_OFFSETS] = offset[..., None]
     return out
 
 
@@ -58,7 +66,7 @@ def permutation(order):
     """Channel c becomes the old channel order[:, c]. order: [n, 3]."""
     out = np.zeros((len(order), 3, 4))
     np.put_along_axis(out, np.asarray(order)[..., None], 1.0, axis=2)
-    return out.reshape(-1, 12)
+    return out.reshape(-1, STEP_ARGS)
 
 
 # Tones in whole bytes: [n, 12], the arguments of a TONE step
@@ -66,21 +74,21 @@ def permutation(order):
 
 def tone(threshold, step):
     """Bytes from `threshold` on inverted, then cut to multiples of `step`."""
-    step = np.asarray(step, float)
-    out = np.zeros((*max(np.shape(threshold), step.shape), 12))
-    out[..., 0], out[..., 1], out[..., 2] = threshold, step, 1 / step
-    out[..., 6:9] = 1
+    threshold, step = np.asarray(threshold, float), np.asarray(step, float)
+    out = np.tile(np.array(NEUTRAL_TONE, float), (*max(threshold.shape, step.shape), 1))
+    out[..., TONE_THRESHOLD], out[..., TONE_STEP] = threshold, step
+    out[..., TONE_INVERSE_STEP] = 1 / step
     return out
 
 
 def posterized(bits):
     """Keep the upper `bits` of eight; 0 leaves black, 8 everything."""
-    return tone(256, 2.0 ** (8 - np.asarray(bits)))
+    return tone(NEUTRAL_TONE[TONE_THRESHOLD], 2.0 ** (8 - np.asarray(bits)))
 
 
 def solarized(threshold):
     """Bytes from `threshold` on are inverted; 256 leaves all as they are."""
-    return tone(threshold, 1)
+    return tone(threshold, NEUTRAL_TONE[TONE_STEP])
 
 
 # Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].
