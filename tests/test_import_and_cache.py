@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from augengine.kernels.cpu import executor as cpu
+import augengine as ae
+from augengine.kernels.cpu import cache
 
 FIRST_CALL = """
 import json, sys, torch, augengine as ae
@@ -47,37 +49,74 @@ def test_the_torch_executor_needs_no_numba():
     assert said == ""
 
 
-def test_compiling_is_announced_once(monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def empty_cache(monkeypatch, tmp_path):
+    """A cache folder in which no note of a compilation lies, while the kernels stay compiled."""
+    draw("uint8")  # whatever the cache holds
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
+    restart(monkeypatch)
+    return tmp_path
+
+
+def draw(dtype):
+    images = torch.zeros((1, 3, 8, 8), dtype=getattr(torch, dtype))
+    ae.Engine([ae.RandomHorizontalFlip()], executor="cpu")(images, ids=[0])
+
+
+def restart(monkeypatch):
+    """What this process has said and noted is forgotten, as in a new one."""
+    monkeypatch.setattr(cache, "_announced", set())
+    monkeypatch.setattr(cache, "_noted", set())
+
+
+def test_compiling_is_announced_once(monkeypatch, empty_cache, capsys):
     """Without the wait: the kernel is compiled lazily, so an empty cache alone brings the words."""
-    cpu._compiled("uint8")  # whatever the cache holds
     capsys.readouterr()
-    monkeypatch.setattr(cpu, "_announced", set())
-    monkeypatch.setattr(cpu, "_cache_folder", lambda: tmp_path)
     for dtype in ("uint8", "float32"):
-        cpu._compiled(dtype)
+        draw(dtype)
         said = capsys.readouterr().err
         assert f"compiling the CPU kernel for {dtype} images, once on this machine" in said
-        cpu._compiled(dtype)
+        draw(dtype)
         assert capsys.readouterr().err == ""
 
-    monkeypatch.setattr(cpu, "_announced", set())
-    cpu._compiled("uint8")
+    restart(monkeypatch)
+    draw("uint8")
     assert capsys.readouterr().err == ""
+
+
+def test_a_compilation_that_was_cut_short_is_announced_again(monkeypatch, empty_cache, capsys):
+    """A process that is killed while it compiles leaves no note that it has."""
+
+    def killed(*arguments):
+        assert not list(empty_cache.iterdir())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.load_kernels(), "draw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            draw("uint8")
+    assert not list(empty_cache.iterdir())
+
+    restart(monkeypatch)
+    capsys.readouterr()
+    draw("uint8")
+    assert "compiling the CPU kernel for uint8 images" in capsys.readouterr().err
+    assert [file.name for file in empty_cache.iterdir()] == ["uint8.compiled"]
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cpu._cache_folder().parent == tmp_path / "numba" / "augengine"
+    assert cache.cache_folder().parent == tmp_path / "numba" / "augengine"
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    assert cpu._cache_folder().parent == tmp_path / "xdg" / "augengine"
+    assert cache.cache_folder().parent == tmp_path / "xdg" / "augengine"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cpu._cache_folder().parent == tmp_path / ".cache" / "augengine"
+    assert cache.cache_folder().parent == tmp_path / ".cache" / "augengine"
     (tmp_path / "file").touch()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))  # where no folder can be made
-    monkeypatch.setattr(cpu.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    assert cpu._cache_folder().parent.parent == tmp_path / "temporary"
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    assert cache.cache_folder().parent.parent == tmp_path / "temporary"
 
 
 def test_a_warm_start_compiles_nothing():

@@ -127,11 +127,11 @@ def test_strength_reaches_workers_that_run(workers):
 
 
 def test_nothing_is_compiled_for_another_strength():
-    from augengine.kernels.cpu import executor as cpu
+    from augengine.kernels.cpu.cache import load_kernels
 
     images, engine = patches(6, 33, 41), ae.Engine([ae.RandomAffine(20), ae.RandAugment()])
     engine(images, ids=IDS)
-    draw = cpu._compiled("uint8").draw
+    draw = load_kernels().draw
     before = len(draw.signatures)
     for strength in (0.1, 0.6):
         engine.strength = strength

@@ -2,10 +2,12 @@
 
 This module imports nothing. `bind` compiles it for each executor with the names that it uses
 (`floor`, `where`, `minimum`, `maximum`, `absolute`, `cos`, `sin`, `divide`, `quotient`, `to_float`,
-`normal_radius`, and the float32 constants in capitals) bound to that executor's
-own: torch tensors, NumPy arrays, numba scalars, Triton blocks. Values are in [0, 1]; points are
-continuous, (x + 0.5, y + 0.5) being a pixel's centre. No function branches on a value: `where`
-serves scalars and blocks alike.
+`normal_radius`, and the float32 constants in capitals) bound to that executor's own: torch tensors,
+NumPy arrays, numba scalars, Triton blocks. No function branches on a value: `where` serves scalars and
+blocks alike.
+
+Values are in [0, 1] where nothing else is said. A `point` is a place along one axis of a source, in
+pixels; the centre of pixel i lies at i + 0.5. A `tap` is the number of a pixel that is weighed.
 """
 
 
@@ -22,11 +24,11 @@ def project(x, y, m0, m1, m2):
     return (m0 * x + m1 * y) + m2
 
 
-def seen_from(at, w):
-    """The perspective division at / w. What lies on the horizon or behind it is far away, where it
+def seen_from(point, w):
+    """The perspective division point / w. What lies on the horizon or behind it is far away, where it
     is outside of everything, so that 0 / 0 is no question."""
     ahead = w > ZERO
-    return where(ahead, at * divide(ONE, where(ahead, w, ONE)), FAR_AWAY)
+    return where(ahead, point * divide(ONE, where(ahead, w, ONE)), FAR_AWAY)
 
 
 def inside(x, y, x0, y0, x1, y1):
@@ -35,36 +37,36 @@ def inside(x, y, x0, y0, x1, y1):
     return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1) & (x0 < x1) & (y0 < y1)
 
 
-def edge(at, low, high):
-    return minimum(maximum(at, low), high)
+def edge(point, low, high):
+    return minimum(maximum(point, low), high)
 
 
-def fold(at, low, high):
+def fold(point, low, high):
     """Reflect into [low, high], as often as needed: a triangle wave, the identity inside."""
     length = maximum(high - low, TINY)
-    turns = (at - low) * divide(HALF, length)
+    turns = (point - low) * divide(HALF, length)
     wave = absolute(turns - floor(turns + HALF)) * (length + length) + low
-    return where((at >= low) & (at <= high), at, wave)
+    return where((point >= low) & (point <= high), point, wave)
 
 
 # The triangle filter
 
 
-def first_tap(at, support):
-    """The first source pixel whose centre lies within `support` of `at` (support 0: the nearest)."""
-    return floor(at - maximum(support, HALF) + HALF)
+def first_tap(point, support):
+    """The first source pixel whose centre lies within `support` of `point` (support 0: the nearest)."""
+    return floor(point - maximum(support, HALF) + HALF)
 
 
-def tap_weight(tap, at, reciprocal):
-    """Triangle of half-width 1/reciprocal around `at`, for the pixel number `tap`; not normalised.
+def tap_weight(tap, point, reciprocal):
+    """Triangle of half-width 1/reciprocal around `point`, for the pixel number `tap`; not normalised.
     A reciprocal of 0 (nearest) weighs 1."""
-    return maximum(ONE - absolute((tap + HALF) - at) * reciprocal, ZERO)
+    return maximum(ONE - absolute((tap + HALF) - point) * reciprocal, ZERO)
 
 
-def second_share(tap, at):
+def second_share(tap, point):
     """What two taps of support 1, `tap` and the next, come to when normalised: the second's share.
     Where the first was shifted to stay in the clip, the nearer one gets all."""
-    return clamp(at - (tap + HALF))
+    return clamp(point - (tap + HALF))
 
 
 # Colour steps

@@ -12,7 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from ..plan import Plan
-from ..plan.kinds import CURVE, HISTOGRAM, MATRIX, MEAN, NO_STATISTIC, RANGE, TONE
+from ..plan.kinds import (
+    CURVE,
+    CURVE_ROW,
+    HISTOGRAM,
+    MATRIX,
+    MATRIX_OFFSETS,
+    MEAN,
+    NEUTRAL_TONE,
+    NO_STATISTIC,
+    RANGE,
+    STEP_ARGS,
+    TONE,
+    TONE_LOW,
+    TONE_SCALE,
+)
 from .bind import FLOATS, bind
 
 px = bind(
@@ -55,29 +69,29 @@ def completed(plan: Plan, measure, byte: bool) -> Plan:
     cut them, and for floats by a matrix. measure(steps, views, step) → Measured, of the views'
     windows after the steps before `step`, by which those are completed.
     """
-    every = np.flatnonzero((plan.statistic != NO_STATISTIC).any(axis=0))
-    if not len(every):
+    waiting = np.flatnonzero((plan.statistic != NO_STATISTIC).any(axis=0))
+    if not len(waiting):
         return plan
-    more = int((plan.statistic == HISTOGRAM).sum())
-    room = np.zeros((more, 3, 256), np.float32)
-    steps = Steps(plan.step_kind.copy(), plan.step_arg.copy(), np.concatenate([plan.curves, room]))
+    histograms = int((plan.statistic == HISTOGRAM).sum())
+    curves = np.concatenate([plan.curves, np.zeros((histograms, 3, 256), np.float32)])
+    steps = Steps(plan.step_kind.copy(), plan.step_arg.copy(), curves)
     next_curve = len(plan.curves)
-    for step in every.tolist():
+    for step in waiting.tolist():
         views = np.flatnonzero(plan.statistic[:, step])
-        which = plan.statistic[views, step]
+        statistic = plan.statistic[views, step]
         measured = measure(steps, views, step)
-        if (now := which == MEAN).any():
-            steps.arg[views[now, None], step, [3, 7, 11]] *= measured.mean[now, None]
-            steps.kind[views[now], step] = MATRIX
-        if (now := which == RANGE).any():
+        if (rows := statistic == MEAN).any():
+            steps.arg[views[rows, None], step, MATRIX_OFFSETS] *= measured.mean[rows, None]
+            steps.kind[views[rows], step] = MATRIX
+        if (rows := statistic == RANGE).any():
             stretching = stretch_bytes if byte else stretch
-            steps.arg[views[now], step] = stretching(measured.limits[now])
-            steps.kind[views[now], step] = TONE if byte else MATRIX
-        if (now := which == HISTOGRAM).any():
-            end = next_curve + int(now.sum())
-            steps.curves[next_curve:end] = equalizing_curves(measured.counts[now])
-            steps.arg[views[now], step, 0] = np.arange(next_curve, end)
-            steps.kind[views[now], step] = CURVE
+            steps.arg[views[rows], step] = stretching(measured.limits[rows])
+            steps.kind[views[rows], step] = TONE if byte else MATRIX
+        if (rows := statistic == HISTOGRAM).any():
+            end = next_curve + int(rows.sum())
+            steps.curves[next_curve:end] = equalizing_curves(measured.counts[rows])
+            steps.arg[views[rows], step, CURVE_ROW] = np.arange(next_curve, end)
+            steps.kind[views[rows], step] = CURVE
             next_curve = end
     changed = {
         "step_kind": steps.kind,
@@ -105,7 +119,7 @@ def stretch(limits):
     for c in range(3):
         from_channel = min(c, limits.shape[1] - 1)
         out[:, c, c], out[:, c, 3] = gain[:, from_channel], offset[:, from_channel]
-    return out.reshape(-1, 12)
+    return out.reshape(-1, STEP_ARGS)
 
 
 def stretch_bytes(limits):
@@ -113,11 +127,10 @@ def stretch_bytes(limits):
     float32 arithmetic of torchvision's autocontrast."""
     limits = px.curve_entry(limits).astype(np.float32)
     low, high = limits[..., 0], limits[..., 1]
-    out = np.zeros((len(limits), 12), np.float32)
-    out[:, 0], out[:, 1:3] = 256, 1  # invert nothing, steps of one
+    out = np.tile(np.array(NEUTRAL_TONE, np.float32), (len(limits), 1))
     picked = [min(c, limits.shape[1] - 1) for c in range(3)]
-    out[:, 3:6] = px.stretch_low(low, high)[:, picked]
-    out[:, 6:9] = px.stretch_scale(low, high)[:, picked]
+    out[:, TONE_LOW : TONE_LOW + 3] = px.stretch_low(low, high)[:, picked]
+    out[:, TONE_SCALE : TONE_SCALE + 3] = px.stretch_scale(low, high)[:, picked]
     return out
 
 

@@ -67,7 +67,7 @@ def permutation(order):
     """Channel c becomes the old channel order[:, c]. order: [n, 3]."""
     out = np.zeros((len(order), 3, 4))
     np.put_along_axis(out, np.asarray(order)[..., None], 1.0, axis=2)
-    return out.reshape(-1, 12)
+    return out.reshape(-1, STEP_ARGS)
 
 
 # Tones in whole bytes: [n, 12], the arguments of a TONE step
@@ -85,12 +85,12 @@ def tone(threshold, step):
 
 def posterized(bits):
     """Keep the upper `bits` of eight; 0 leaves black, 8 everything."""
-    return tone(256, 2.0 ** (8 - np.asarray(bits)))
+    return tone(NEUTRAL_TONE[TONE_THRESHOLD], 2.0 ** (8 - np.asarray(bits)))
 
 
 def solarized(threshold):
     """Bytes from `threshold` on are inverted; 256 leaves all as they are."""
-    return tone(threshold, 1)
+    return tone(threshold, NEUTRAL_TONE[TONE_STEP])
 
 
 # Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].

@@ -1,7 +1,7 @@
-"""Colour steps and the finish over float32 rows of values in [0, 1], in numba.
+"""Colour steps over float32 rows of values in [0, 1], in numba.
 
 The branch on what a step is, is taken once a row; each loop writes one row, so LLVM vectorises it.
-`rows` and `spare` are addresses of rows that lie `pitch` bytes apart, as in `sample`.
+`rows` and `scratch` are addresses of rows that lie `pitch` bytes apart; `count` is the number of pixels.
 """
 
 from __future__ import annotations
@@ -10,13 +10,32 @@ from collections import namedtuple
 
 import numpy as np
 
-from ...plan.kinds import CURVE, HUE, MATRIX, NOISE, TONE
+from ...plan.kinds import (
+    CURVE,
+    CURVE_ROW,
+    HUE,
+    HUE_TURNS,
+    MATRIX,
+    MATRIX_MIXES,
+    MATRIX_OFFSETS,
+    NOISE,
+    NOISE_KEY,
+    NOISE_MEAN,
+    NOISE_SIGMA,
+    NONE,
+    STEP_ARGS,
+    TONE,
+    TONE_INVERSE_STEP,
+    TONE_LOW,
+    TONE_SCALE,
+    TONE_STEP,
+    TONE_THRESHOLD,
+)
 from ...random_numbers import PHILOX_ROUNDS
 from .formulas import (
     ONE,
     ZERO,
     add_noise,
-    apart,
     blend,
     curve_entry,
     f32,
@@ -24,95 +43,159 @@ from .formulas import (
     gain_offset,
     hue_angle,
     hue_channel,
-    jit,
+    inlined,
     matrix_row,
     normal_pair,
-    normalise,
+    not_inlined,
     philox_round,
     posterized,
     solarized,
     stretched,
-    to_byte,
 )
-from .memory import float_bits, floats, half_bits, ints, stream_line, stream_normalised, values
+from .memory import floats, ints, rgb_rows, values
 
-# The finished batch: values between neighbours, which dtype, bytes of a value, and whether it is
-# large enough to be written past the cache.
-Out = namedtuple("Out", "address stride_n stride_c stride_y stride_x kind item past")
-F32, F16, BF16, U8 = range(4)
-OUT_KINDS = {"float32": F32, "float16": F16, "bfloat16": BF16, "uint8": U8}
+# A plan's colour steps: the addresses of step_kind [V, S] and step_arg [V, S, 12], S, and the address of
+# curves [Q, 3, 256].
+Steps = namedtuple("Steps", "kinds arguments count curves")
 MAX_BYTE = f32(255)
 
 
-@apart
-def apply_step(kind, arg, curves, channels, number, count, rows, spare, pitch):
-    """One colour step over `count` pixels of the rows.
+@inlined
+def kind_of(steps, v, s):
+    """Of step s of view v: NONE, MATRIX …"""
+    return values(steps.kinds + v * steps.count + s, 1, np.int8(0))[0]
 
-    arg: the step's twelve numbers. curves: address of the plan's curves. number: of the first
-    pixel in its output, which keys noise. spare: four rows of scratch.
+
+@inlined
+def argument_of(steps, v, s):
+    """The twelve arguments of step s of view v."""
+    return floats(steps.arguments + 4 * STEP_ARGS * (v * steps.count + s), STEP_ARGS)
+
+
+@inlined
+def apply_step(steps, v, s, channels, number, count, rows, scratch, pitch):
+    """Step s of view v over `count` pixels of the rows.
+
+    number: of the first pixel in its output, which keys noise. scratch: four rows.
     """
+    kind = kind_of(steps, v, s)
+    if kind != NONE:
+        argument = argument_of(steps, v, s)
+        _apply(kind, argument, steps.curves, channels, number, count, rows, scratch, pitch)
+
+
+@inlined
+def apply_steps(steps, v, fill_start, channels, number, begin, start, stop, rows, buffers):
+    """All steps of view v over the pixels start … stop − 1 of the rows; those from `fill_start` on also
+    over the fill before, begin … start − 1. number: of pixel 0."""
+    for s in range(steps.count):
+        first = begin if s >= fill_start else start
+        if stop > first:
+            apply_step(
+                steps, v, s, channels, number + first, stop - first, rows + 4 * first,
+                buffers.scratch, buffers.pitch,
+            )  # fmt: skip
+
+
+@not_inlined
+def _apply(kind, arg, curves, channels, number, count, rows, scratch, pitch):
     if kind == MATRIX:
-        mixes = (
-            arg[1] != ZERO or arg[2] != ZERO or arg[4] != ZERO
-            or arg[6] != ZERO or arg[8] != ZERO or arg[9] != ZERO
-        )  # fmt: skip
-        if mixes and channels == 3:
-            red, green, blue = _three(rows, pitch, count)
-            for c in range(3):
-                m0, m1, m2, m3 = arg[4 * c], arg[4 * c + 1], arg[4 * c + 2], arg[4 * c + 3]
-                new = floats(spare + c * pitch, count)
-                for x in range(count):
-                    new[x] = matrix_row(red[x], green[x], blue[x], m0, m1, m2, m3)
-            _copy(spare, rows, pitch, count)
-        else:
-            for c in range(channels):
-                k = c if channels == 3 else 0
-                gain, offset, row = arg[5 * k], arg[4 * k + 3], floats(rows + c * pitch, count)
-                for x in range(count):
-                    row[x] = gain_offset(row[x], gain, offset)
+        _apply_matrix(arg, channels, count, rows, scratch, pitch)
     elif kind == CURVE:
-        for c in range(channels):
-            which = np.int64(arg[0]) * 3 + (c if channels == 3 else 0)
-            _look_up(rows + c * pitch, curves + 1024 * which, spare, count)
+        _apply_curve(arg, curves, channels, count, rows, scratch, pitch)
     elif kind == TONE:
-        for c in range(channels):
-            of = c if channels == 3 else 0
-            _set_tone(rows + c * pitch, count, arg[0], arg[3 + of], arg[6 + of], arg[1], arg[2])
+        _apply_tone(arg, channels, count, rows, pitch)
     elif kind == HUE:
-        red, green, blue = _three(rows, pitch, count)
-        turned, shift = floats(spare + 3 * pitch, count), f32(6) * arg[0]
-        for x in range(count):
-            turned[x] = hue_angle(red[x], green[x], blue[x]) + shift
-        for c in range(3):
-            offset, new = f32(5 - 2 * c), floats(spare + c * pitch, count)
-            for x in range(count):
-                new[x] = hue_channel(red[x], green[x], blue[x], turned[x], offset)
-        _copy(spare, rows, pitch, count)
+        _apply_hue(arg, count, rows, scratch, pitch)
     elif kind == NOISE:
-        for first in range(0, channels, 4):
+        _apply_noise(arg, channels, number, count, rows, pitch)
+
+
+@inlined
+def mixes_channels(arg):
+    """Whether a MATRIX is more than a gain and an offset for each channel."""
+    for k in MATRIX_MIXES:
+        if arg[k] != ZERO:
+            return True
+    return False
+
+
+@inlined
+def _apply_matrix(arg, channels, count, rows, scratch, pitch):
+    if channels == 3 and mixes_channels(arg):
+        red, green, blue = rgb_rows(rows, pitch, count)
+        for c in range(3):
+            m0, m1, m2, m3 = arg[4 * c], arg[4 * c + 1], arg[4 * c + 2], arg[4 * c + 3]
+            new = floats(scratch + c * pitch, count)
             for x in range(count):
-                c0, c1 = np.uint32(number + x), np.uint32(first)
-                c2, c3 = np.uint32(0), np.uint32(0)
-                k0, k1 = np.uint32(arg[2]), np.uint32(arg[3])
-                for _ in range(PHILOX_ROUNDS):
-                    c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
-                deviates = normal_pair(c0, c1) + normal_pair(c2, c3)
-                for c in range(first, min(first + 4, channels)):
-                    row = floats(rows + c * pitch, count)
-                    row[x] = add_noise(row[x], arg[0], arg[1], deviates[c - first])
+                new[x] = matrix_row(red[x], green[x], blue[x], m0, m1, m2, m3)
+        _copy_rgb(scratch, rows, pitch, count)
+    else:
+        for c in range(channels):
+            k = c if channels == 3 else 0
+            gain, offset, row = arg[5 * k], arg[MATRIX_OFFSETS[k]], floats(rows + c * pitch, count)
+            for x in range(count):
+                row[x] = gain_offset(row[x], gain, offset)
 
 
-@apart
+@inlined
+def _apply_curve(arg, curves, channels, count, rows, scratch, pitch):
+    for c in range(channels):
+        curve = np.int64(arg[CURVE_ROW]) * 3 + (c if channels == 3 else 0)
+        _look_up(rows + c * pitch, curves + 4 * 256 * curve, scratch, count)
+
+
+@inlined
+def _apply_tone(arg, channels, count, rows, pitch):
+    for c in range(channels):
+        k = c if channels == 3 else 0
+        _set_tone(
+            rows + c * pitch, count, arg[TONE_THRESHOLD], arg[TONE_LOW + k], arg[TONE_SCALE + k],
+            arg[TONE_STEP], arg[TONE_INVERSE_STEP],
+        )  # fmt: skip
+
+
+@inlined
+def _apply_hue(arg, count, rows, scratch, pitch):
+    red, green, blue = rgb_rows(rows, pitch, count)
+    turned, shift = floats(scratch + 3 * pitch, count), f32(6) * arg[HUE_TURNS]
+    for x in range(count):
+        turned[x] = hue_angle(red[x], green[x], blue[x]) + shift
+    for c in range(3):
+        offset, new = f32(5 - 2 * c), floats(scratch + c * pitch, count)
+        for x in range(count):
+            new[x] = hue_channel(red[x], green[x], blue[x], turned[x], offset)
+    _copy_rgb(scratch, rows, pitch, count)
+
+
+@inlined
+def _apply_noise(arg, channels, number, count, rows, pitch):
+    mean, sigma = arg[NOISE_MEAN], arg[NOISE_SIGMA]
+    for first in range(0, channels, 4):
+        for x in range(count):
+            c0, c1 = np.uint32(number + x), np.uint32(first)
+            c2, c3 = np.uint32(0), np.uint32(0)
+            k0, k1 = np.uint32(arg[NOISE_KEY]), np.uint32(arg[NOISE_KEY + 1])
+            for _ in range(PHILOX_ROUNDS):
+                c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
+            deviates = normal_pair(c0, c1) + normal_pair(c2, c3)
+            for c in range(first, min(first + 4, channels)):
+                row = floats(rows + c * pitch, count)
+                row[x] = add_noise(row[x], mean, sigma, deviates[c - first])
+
+
+@not_inlined
 def _set_tone(row, count, threshold, low, scale, step, inverse_step):
     line = floats(row, count)
-    stretches = low != ZERO or scale != ONE
-    if not stretches and step == ONE:
+    solarizes, stretches = threshold <= MAX_BYTE, low != ZERO or scale != ONE
+    posterizes = step != ONE
+    if not stretches and not posterizes:
         for x in range(count):
             line[x] = from_byte(solarized(curve_entry(line[x]), threshold))
-    elif not stretches and threshold > MAX_BYTE:
+    elif not stretches and not solarizes:
         for x in range(count):
             line[x] = from_byte(posterized(curve_entry(line[x]), step, inverse_step))
-    elif step == ONE and threshold > MAX_BYTE:
+    elif not posterizes and not solarizes:
         for x in range(count):
             line[x] = from_byte(stretched(curve_entry(line[x]), low, scale))
     else:
@@ -121,11 +204,11 @@ def _set_tone(row, count, threshold, low, scale, step, inverse_step):
             line[x] = from_byte(posterized(byte, step, inverse_step))
 
 
-@apart
-def _look_up(row, curve, spare, count):
+@not_inlined
+def _look_up(row, curve, scratch, count):
     """Which entries, all at once; then the entries, one by one: that is three times as fast as both
     in one loop."""
-    line, entries = floats(row, count), ints(spare, count)
+    line, entries = floats(row, count), ints(scratch, count)
     for x in range(count):
         entries[x] = np.int32(curve_entry(line[x]))
     table = floats(curve, 256)
@@ -133,136 +216,29 @@ def _look_up(row, curve, spare, count):
         line[x] = table[np.uint32(entries[x])]
 
 
-@jit
-def _three(rows, pitch, count):
-    return floats(rows, count), floats(rows + pitch, count), floats(rows + 2 * pitch, count)
-
-
-@jit
-def _copy(source, rows, pitch, count):
+@inlined
+def _copy_rgb(source, rows, pitch, count):
+    """Three rows at `source` to `rows`."""
     for c in range(3):
         new, row = floats(source + c * pitch, count), floats(rows + c * pitch, count)
         for x in range(count):
             row[x] = new[x]
 
 
-@jit
-def fill_row(row, count, value):
-    out = floats(row, count)
-    for x in range(count):
-        out[x] = value
-
-
-@jit
-def blend_row(under, over, count, alpha):
-    low, high = floats(under, count), floats(over, count)
-    for x in range(count):
-        low[x] = blend(low[x], high[x], alpha)
-
-
-# The finish
-
-
-@jit
-def _bfloat16_bits(value):
-    """Rounded to nearest even. (A finished value is never a NaN.)"""
-    bits = float_bits(value)
-    odd = (bits >> np.uint32(16)) & np.uint32(1)
-    return np.uint16((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
-
-
-@apart
-def _finish_line(row, count, step, kind, gain, offset, to):
-    """Normalise a row of one channel and write it to address `to`, values `step` apart."""
-    line, length = floats(row, count), (count - 1) * step + 1
-    if kind == F32:
-        out = floats(to, length)
-        if step == 1:
-            for x in range(count):
-                out[x] = normalise(line[x], gain, offset)
-        else:
-            for x in range(count):
-                out[x * step] = normalise(line[x], gain, offset)
-    elif kind == U8:
-        out_bytes = values(to, length, np.uint8(0))
-        if step == 1:
-            for x in range(count):
-                out_bytes[x] = np.uint8(np.int32(to_byte(line[x])))
-        else:
-            for x in range(count):
-                out_bytes[x * step] = np.uint8(np.int32(to_byte(line[x])))
-    else:
-        out_bits = values(to, length, np.uint16(0))
-        if kind == F16:
-            for x in range(count):
-                out_bits[x * step] = half_bits(normalise(line[x], gain, offset))
-        else:
-            for x in range(count):
-                out_bits[x * step] = _bfloat16_bits(normalise(line[x], gain, offset))
-
-
-@apart
-def _finish_packed(rows, pitch, count, kind, gain, offset, to):
-    """Three channels at once, pixel after pixel: float32 or bytes."""
-    red, green, blue = _three(rows, pitch, count)
-    gains, offsets = floats(gain, 3), floats(offset, 3)
-    gain0, gain1, gain2 = gains[0], gains[1], gains[2]
-    offset0, offset1, offset2 = offsets[0], offsets[1], offsets[2]
-    if kind == F32:
-        out = floats(to, 3 * count)
-        for x in range(count):
-            out[3 * x] = normalise(red[x], gain0, offset0)
-            out[3 * x + 1] = normalise(green[x], gain1, offset1)
-            out[3 * x + 2] = normalise(blue[x], gain2, offset2)
-    else:
-        out_bytes = values(to, 3 * count, np.uint8(0))
-        for x in range(count):
-            out_bytes[3 * x] = np.uint8(np.int32(to_byte(red[x])))
-            out_bytes[3 * x + 1] = np.uint8(np.int32(to_byte(green[x])))
-            out_bytes[3 * x + 2] = np.uint8(np.int32(to_byte(blue[x])))
-
-
-@jit
-def finish_row(rows, pitch, channels, count, gain, offset, out, to, spare):
-    """Normalise a row and write it to address `to`. out: an `Out`. gain, offset: addresses of a
-    number for each channel. spare: scratch of three rows.
-
-    A large batch is written past the cache, which it would only flush: that spares reading each
-    line before it is written, a quarter of all the time."""
-    if channels == 3 and out.stride_c == 1 and out.stride_x == 3 and out.kind in (F32, U8):
-        if out.past and to % 64 == 0:
-            _finish_packed(rows, pitch, count, out.kind, gain, offset, spare)
-            _copy_past(spare, to, 3 * count * out.item)
-        else:
-            _finish_packed(rows, pitch, count, out.kind, gain, offset, to)
-        return
-    gains, offsets = floats(gain, channels), floats(offset, channels)
+@inlined
+def fill_rows(rows, pitch, channels, count, colour):
+    """The rows become one colour. colour: the address of a float32 for each channel."""
+    colours = floats(colour, channels)
     for c in range(channels):
-        row, plane = rows + c * pitch, to + c * out.stride_c * out.item
-        if out.past and plane % 64 == 0 and out.stride_x == 1 and out.kind == F32:
-            _finish_past(row, count, gains[c], offsets[c], plane)
-        elif out.past and plane % 64 == 0 and out.stride_x == 1:
-            _finish_line(row, count, 1, out.kind, gains[c], offsets[c], spare)
-            _copy_past(spare, plane, count * out.item)
-        else:
-            _finish_line(row, count, out.stride_x, out.kind, gains[c], offsets[c], plane)
+        row, value = floats(rows + c * pitch, count), colours[c]
+        for x in range(count):
+            row[x] = value
 
 
-@apart
-def _finish_past(row, count, gain, offset, to):
-    """A row of float32, normalised on its way past the cache."""
-    whole = count // 16 * 16
-    for x in range(0, whole, 16):
-        stream_normalised(row + 4 * x, to + 4 * x, gain, offset)
-    line, out = floats(row, count), floats(to, count)
-    for x in range(whole, count):
-        out[x] = normalise(line[x], gain, offset)
-
-
-@jit
-def _copy_past(source, to, size):
-    for at in range(0, size - 63, 64):
-        stream_line(source + at, to + at)
-    rest, out = values(source, size, np.uint8(0)), values(to, size, np.uint8(0))
-    for i in range(size // 64 * 64, size):
-        out[i] = rest[i]
+@inlined
+def blend_rows(under, over, pitch, channels, count, alpha):
+    """Blend the rows `over` into the rows `under`."""
+    for c in range(channels):
+        low, high = floats(under + c * pitch, count), floats(over + c * pitch, count)
+        for x in range(count):
+            low[x] = blend(low[x], high[x], alpha)

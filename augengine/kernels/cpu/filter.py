@@ -1,4 +1,5 @@
-"""`filter` in numba: blur and sharpness of the pictures that views of views look at.
+"""Blur and sharpness in numba, of the pictures that views of views look at; `reference.filter` says what
+they mean.
 
 Pictures are packed, (n, H, W, C), so a row is one line of W · C values whose neighbour in x is C
 values away. All loops are float32 and write one line.
@@ -12,23 +13,35 @@ import numpy as np
 import torch
 from numba import njit
 
-from ...plan.kinds import GAUSSIAN, SHARPNESS
-from .formulas import HALF, ONE, ZERO, apart, f32, half_up, sharpened, smoothed
+from ...plan.kinds import (
+    FILTER_FACTOR,
+    FILTER_KIND,
+    FILTER_REACH_X,
+    FILTER_REACH_Y,
+    FILTER_SIGMA,
+    GAUSSIAN,
+    SHARPNESS,
+)
+from .formulas import HALF, ONE, ZERO, f32, half_up, not_inlined, sharpened, smoothed
 from .memory import address_of, floats, keep, values
 
 
 def filtered(pictures: torch.Tensor, filters, spread) -> torch.Tensor:
-    """The filtered pictures, in memory of their own."""
+    """The filtered pictures, in memory of their own.
+
+    pictures: (n, H, W, C), uint8 or float32 in [0, 1]. filters: [n, 4], a plan's. spread: as the
+    executor's.
+    """
     pictures = pictures.contiguous()
     out = torch.empty_like(pictures)
     byte = pictures.dtype == torch.uint8
-    like = np.uint8(0) if byte else np.float32(0)
+    sample_value = np.uint8(0) if byte else np.float32(0)
     most = f32(255 if byte else 1)
     filters = np.ascontiguousarray(filters, np.float32)
     spread(
         lambda begin, end: _filter(
-            begin, end, like, like.itemsize, most, pictures.data_ptr(), out.data_ptr(),
-            *pictures.shape[1:], filters,
+            begin, end, sample_value, sample_value.itemsize, most, pictures.data_ptr(),
+            out.data_ptr(), *pictures.shape[1:], filters,
         ),
         len(pictures),
     )  # fmt: skip
@@ -36,46 +49,53 @@ def filtered(pictures: torch.Tensor, filters, spread) -> torch.Tensor:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def _filter(begin, end, like, item, most, source, out, height, width, channels, filters):
+def _filter(begin, end, sample_value, item, most, source, out, height, width, channels, filters):
+    """Filter the pictures begin … end − 1 from address `source` to address `out`.
+
+    sample_value: a value of their dtype, of `item` bytes. most: the largest value, 255 or 1.
+    """
     count = width * channels
     longest = 0
     for i in range(begin, end):
-        if filters[i, 0] == GAUSSIAN:
-            longest = max(longest, int(max(filters[i, 2], filters[i, 3])))
+        if filters[i, FILTER_KIND] == GAUSSIAN:
+            longest = max(longest, int(max(filters[i, FILTER_REACH_X], filters[i, FILTER_REACH_Y])))
     memory = np.empty(2 * (count + 2 * longest * channels), np.float32)
     weights = np.empty(2 * longest + 1, np.float32)
     line, pitch = address_of(memory), count * item
     sums = line + 2 * memory.size
     for i in range(begin, end):
-        at, to = source + i * height * pitch, out + i * height * pitch
-        kind = filters[i, 0]
+        picture, target = source + i * height * pitch, out + i * height * pitch
+        kind, sigma = filters[i, FILTER_KIND], filters[i, FILTER_SIGMA]
         if kind == SHARPNESS and height >= 3 and width >= 3:
-            _copy_line(at, to, like, count)
-            _copy_line(at + (height - 1) * pitch, to + (height - 1) * pitch, like, count)
+            factor = filters[i, FILTER_FACTOR]
+            _copy_line(picture, target, sample_value, count)
+            last = (height - 1) * pitch
+            _copy_line(picture + last, target + last, sample_value, count)
             for y in range(1, height - 1):
                 _sharpen_line(
-                    at + y * pitch, like, count, pitch, channels, filters[i, 1], most, line, sums
-                )
-                _write_line(sums, to + y * pitch, like, count, most)
-        elif kind == GAUSSIAN and filters[i, 1] > 0:
-            reach_x = min(int(filters[i, 2]), width - 1)
-            reach_y = min(int(filters[i, 3]), height - 1)
+                    picture + y * pitch, sample_value, count, pitch, channels, factor, most, line,
+                    sums,
+                )  # fmt: skip
+                _write_line(sums, target + y * pitch, sample_value, count, most)
+        elif kind == GAUSSIAN and sigma > 0:
+            reach_x = min(int(filters[i, FILTER_REACH_X]), width - 1)
+            reach_y = min(int(filters[i, FILTER_REACH_Y]), height - 1)
             for y in range(height):
-                _weigh(weights, filters[i, 1], reach_y)
+                _weigh(weights, sigma, reach_y)
                 middle = line + 4 * reach_x * channels
                 _zero_line(middle, count)
                 for t in range(2 * reach_y + 1):
                     row = _reflected(y + t - reach_y, height)
-                    _add_line(at + row * pitch, middle, like, count, weights[t])
+                    _add_line(picture + row * pitch, middle, sample_value, count, weights[t])
                 _reflect_ends(line, reach_x, width, channels)
-                _weigh(weights, filters[i, 1], reach_x)
+                _weigh(weights, sigma, reach_x)
                 _scale_line(line, sums, count, weights[0])
                 for t in range(1, 2 * reach_x + 1):
                     _add_floats(line + 4 * t * channels, sums, count, weights[t])
-                _write_line(sums, to + y * pitch, like, count, most)
+                _write_line(sums, target + y * pitch, sample_value, count, most)
         else:
             for y in range(height):
-                _copy_line(at + y * pitch, to + y * pitch, like, count)
+                _copy_line(picture + y * pitch, target + y * pitch, sample_value, count)
     keep((memory, weights))
 
 
@@ -90,33 +110,34 @@ def _weigh(weights, sigma, reach):
 
 
 @njit(nogil=True, error_model="numpy")
-def _reflected(at, size):
-    at = abs(at)
-    return 2 * (size - 1) - at if at >= size else at
+def _reflected(row, size):
+    """The row of `size` that a row up to size − 1 beyond its ends mirrors."""
+    row = abs(row)
+    return 2 * (size - 1) - row if row >= size else row
 
 
-@apart
-def _copy_line(source, to, like, count):
-    old, new = values(source, count, like), values(to, count, like)
+@not_inlined
+def _copy_line(source, to, sample_value, count):
+    old, new = values(source, count, sample_value), values(to, count, sample_value)
     for j in range(count):
         new[j] = old[j]
 
 
-@apart
+@not_inlined
 def _zero_line(line, count):
     new = floats(line, count)
     for j in range(count):
         new[j] = ZERO
 
 
-@apart
-def _add_line(source, line, like, count, weight):
-    old, new = values(source, count, like), floats(line, count)
+@not_inlined
+def _add_line(source, line, sample_value, count, weight):
+    old, new = values(source, count, sample_value), floats(line, count)
     for j in range(count):
         new[j] += weight * f32(old[j])
 
 
-@apart
+@not_inlined
 def _reflect_ends(line, reach, width, channels):
     """Fill `reach` pixels on both sides of a line whose own values start behind the first ones."""
     padded = floats(line, (width + 2 * reach) * channels)
@@ -127,24 +148,24 @@ def _reflect_ends(line, reach, width, channels):
             padded[right + d * channels] = padded[right - d * channels]
 
 
-@apart
+@not_inlined
 def _scale_line(line, to, count, weight):
     old, new = floats(line, count), floats(to, count)
     for j in range(count):
         new[j] = weight * old[j]
 
 
-@apart
+@not_inlined
 def _add_floats(line, to, count, weight):
     old, new = floats(line, count), floats(to, count)
     for j in range(count):
         new[j] += weight * old[j]
 
 
-@apart
-def _write_line(line, to, like, count, most):
-    """Clamped floats to values of `like`'s type, bytes rounded half up."""
-    old, new = floats(line, count), values(to, count, like)
+@not_inlined
+def _write_line(line, to, sample_value, count, most):
+    """Clamped floats to values of `sample_value`'s type, bytes rounded half up."""
+    old, new = floats(line, count), values(to, count, sample_value)
     if most == ONE:
         for j in range(count):
             new[j] = min(max(old[j], ZERO), most)
@@ -153,17 +174,20 @@ def _write_line(line, to, like, count, most):
             new[j] = np.int32(min(max(old[j], ZERO), most) + HALF)
 
 
-@apart
-def _sharpen_line(here, like, count, pitch, channels, factor, most, column, out):
+@not_inlined
+def _sharpen_line(here, sample_value, count, pitch, channels, factor, most, column, out):
     """out ← a line blended with its smoothing, but for the pixels at its ends, which stay."""
-    above, below = values(here - pitch, count, like), values(here + pitch, count, like)
-    centre, columns = values(here, count, like), floats(column, count)
+    above, below = (
+        values(here - pitch, count, sample_value),
+        values(here + pitch, count, sample_value),
+    )
+    centre, columns = values(here, count, sample_value), floats(column, count)
     for j in range(count):
         columns[j] = f32(above[j]) + f32(centre[j]) + f32(below[j])
     inner, step = count - 2 * channels, 4 * channels
     left, middle = floats(column, inner), floats(column + step, inner)
     right, new = floats(column + 2 * step, inner), floats(out + step, inner)
-    kept, ends = values(here + channels * (pitch // count), inner, like), floats(out, count)
+    kept, ends = values(here + channels * (pitch // count), inner, sample_value), floats(out, count)
     for c in range(channels):
         ends[c], ends[count - 1 - c] = f32(centre[c]), f32(centre[count - 1 - c])
     if most == ONE:

@@ -1,4 +1,4 @@
-"""`pixel`'s formulas compiled by numba, and the decorator that the CPU kernel shares."""
+"""`pixel`'s formulas compiled by numba, and the decorators that the CPU kernel shares."""
 
 from __future__ import annotations
 
@@ -10,81 +10,81 @@ from numba import njit
 from ..bind import FLOATS, WORDS, bind
 
 # No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
-jit = njit(nogil=True, error_model="numpy", forceinline=True)
-# For long loops that want all registers to themselves.
-apart = njit(nogil=True, error_model="numpy")
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+# For functions with long loops, which LLVM may keep apart so that they have all registers to themselves.
+not_inlined = njit(nogil=True, error_model="numpy")
 f32 = np.float32
 ZERO, ONE, TWO, HALF = f32(0), f32(1), f32(2), f32(0.5)
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-@jit
+@inlined
 def _where(condition, yes, no):
     return yes if condition else no
 
 
-@jit
+@inlined
 def _minimum(a, b):
     return a if a < b else b
 
 
-@jit
+@inlined
 def _maximum(a, b):
     return a if a > b else b
 
 
-@jit
+@inlined
 def _divide(a, b):
     return a / b
 
 
-@jit
+@inlined
 def _floor(a):
     return np.floor(a)
 
 
-@jit
+@inlined
 def _absolute(a):
     return abs(a)
 
 
-@jit
+@inlined
 def _sqrt(a):
     return f32(math.sqrt(a))
 
 
-@jit
+@inlined
 def _log(a):
     return f32(math.log(a))
 
 
-@jit
+@inlined
 def _cos(a):
     return f32(math.cos(a))
 
 
-@jit
+@inlined
 def _sin(a):
     return f32(math.sin(a))
 
 
-@jit
+@inlined
 def _to_float(word):
     return f32(word)
 
 
-@jit
+@inlined
 def _wide_product(a, b):
     product = np.uint64(a) * np.uint64(b)
     return np.uint32(product >> np.uint64(32)), np.uint32(product & _LOW)
 
 
-@jit
+@inlined
 def _add_word(a, b):
     return np.uint32(a + b)
 
 
-@jit
+@inlined
 def _xor(a, b):
     return np.uint32(a ^ b)
 
@@ -108,7 +108,7 @@ px = bind(
         "add_word": _add_word,
         "xor": _xor,
     },
-    jit,
+    inlined,
 )
 
 # numba resolves a module's names, not a namespace's attributes.

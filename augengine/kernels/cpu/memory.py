@@ -19,20 +19,20 @@ _LANES = ir.VectorType(ir.IntType(32), 8)
 
 
 @intrinsic
-def _pointer(typingctx, address, like):
-    """The address as a pointer to values of `like`'s type."""
+def _pointer(typingctx, address, sample_value):
+    """The address as a pointer to values of `sample_value`'s type."""
 
     def codegen(context, builder, signature, args):
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(like)(types.int64, like), codegen
+    return types.CPointer(sample_value)(types.int64, sample_value), codegen
 
 
 @njit(nogil=True)
-def values(address, count, like):
-    """`count` values of `like`'s type at an address, as an array that owns nothing: a slice of an
+def values(address, count, sample_value):
+    """`count` values of `sample_value`'s type at an address, as an array that owns nothing: a slice of an
     array that does is counted, at the price of a short loop."""
-    return carray(_pointer(address, like), count)
+    return carray(_pointer(address, sample_value), count)
 
 
 @njit(nogil=True)
@@ -47,21 +47,40 @@ def ints(address, count):
 
 
 @njit(nogil=True)
+def rgb_rows(rows, pitch, count):
+    """Three rows of floats that lie `pitch` bytes apart."""
+    return floats(rows, count), floats(rows + pitch, count), floats(rows + 2 * pitch, count)
+
+
+@intrinsic
+def record_at(typingctx, table, number, dtype):
+    """Record `number` of a table at an address, whose records have this NumPy dtype."""
+
+    def codegen(context, builder, signature, args):
+        table, number, _ = args
+        address = builder.add(table, builder.mul(number, number.type(dtype.dtype.size)))
+        return builder.inttoptr(address, context.get_value_type(signature.return_type))
+
+    return dtype.dtype(types.int64, types.int64, dtype), codegen
+
+
+@njit(nogil=True)
 def address_of(array):
     """Signed: numba makes floats of sums of signed and unsigned numbers."""
     return np.int64(array.ctypes.data)
 
 
-def _at(builder, address):
+def _to_pointer(builder, address):
+    """Of no type: loads and stores say theirs."""
     return builder.inttoptr(address, ir.PointerType())
 
 
-def _pixels(builder, address, like, vector):
-    """Load values of `like`'s type, bytes or floats, from anywhere as floats."""
-    if like == types.uint8:
+def _pixels(builder, address, sample_type, vector):
+    """Load values of `sample_type`, bytes or floats, from anywhere as floats."""
+    if sample_type == types.uint8:
         raw = ir.VectorType(ir.IntType(8), vector.count)
-        return builder.uitofp(builder.load(_at(builder, address), align=1, typ=raw), vector)
-    return builder.load(_at(builder, address), align=4, typ=vector)
+        return builder.uitofp(builder.load(_to_pointer(builder, address), align=1, typ=raw), vector)
+    return builder.load(_to_pointer(builder, address), align=4, typ=vector)
 
 
 def _splat(builder, value, vector):
@@ -81,13 +100,13 @@ def _multiply_add(builder, a, b, c):
     return builder.call(function, [a, b, c])
 
 
-def _mix(builder, a, b, share, like):
+def _mix(builder, a, b, share, sample_type):
     """(1 − share) · a + share · b: exactly a at 0 and b at 1, so that what is not moved by parts of
     a pixel comes through. For bytes the shorter a + share · (b − a) has that too. share: one number,
     or a vector as long as a's."""
     if share.type == _F32:
         share = _splat(builder, share, a.type)
-    if like == types.uint8:
+    if sample_type == types.uint8:
         return _multiply_add(builder, builder.fsub(b, a), share, a)
     ones = ir.Constant(a.type, [1.0] * a.type.count)
     return _multiply_add(builder, b, share, builder.fmul(a, builder.fsub(ones, share)))
@@ -100,57 +119,57 @@ def _part(builder, octet, first):
 
 def _weight(builder, address, vector):
     """One float from memory, in all lanes."""
-    return _splat(builder, builder.load(_at(builder, address), align=4, typ=_F32), vector)
+    return _splat(builder, builder.load(_to_pointer(builder, address), align=4, typ=_F32), vector)
 
 
 def _store(builder, quad, address):
-    builder.store(quad, _at(builder, address), align=4)
+    builder.store(quad, _to_pointer(builder, address), align=4)
 
 
 @intrinsic
-def bilinear_rgb(typingctx, quad, top, bottom, right_share, bottom_share, like):
+def bilinear_rgb(typingctx, quad, top, bottom, right_share, bottom_share, sample_type):
     """Blend two by two RGB pixels into a quad. Reads eight values from `top` and `bottom`."""
 
     def codegen(context, builder, signature, args):
         quad, top, bottom, right_share, bottom_share, _ = args
-        upper, lower = (_pixels(builder, row, like, _OCTET) for row in (top, bottom))
-        column = _mix(builder, upper, lower, bottom_share, like)
+        upper, lower = (_pixels(builder, row, sample_type, _OCTET) for row in (top, bottom))
+        column = _mix(builder, upper, lower, bottom_share, sample_type)
         left, right = _part(builder, column, 0), _part(builder, column, 3)
-        _store(builder, _mix(builder, left, right, right_share, like), quad)
+        _store(builder, _mix(builder, left, right, right_share, sample_type), quad)
         return context.get_dummy_value()
 
     f, a = types.float32, types.int64
-    return types.void(a, a, a, f, f, like), codegen
+    return types.void(a, a, a, f, f, sample_type), codegen
 
 
 @intrinsic
-def add_rgb(typingctx, quad, pixel, weight, like):
+def add_rgb(typingctx, quad, pixel, weight, sample_type):
     """quad += weight · RGB pixel. Reads four values from `pixel`."""
 
     def codegen(context, builder, signature, args):
         quad, pixel, weight, _ = args
-        before = builder.load(_at(builder, quad), align=4, typ=_QUAD)
-        value = _pixels(builder, pixel, like, _QUAD)
+        before = builder.load(_to_pointer(builder, quad), align=4, typ=_QUAD)
+        value = _pixels(builder, pixel, sample_type, _QUAD)
         _store(builder, _multiply_add(builder, value, _splat(builder, weight, _QUAD), before), quad)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.float32, like), codegen
+    return types.void(types.int64, types.int64, types.float32, sample_type), codegen
 
 
 @intrinsic
-def mix_floats(typingctx, quad, triples, share, like):
+def mix_floats(typingctx, quad, triples, share, sample_type):
     """quad = the float triple at `triples`, mixed with its share of the next. Reads seven floats, which
-    stem from values of `like`'s type."""
+    stem from values of `sample_type`."""
 
     def codegen(context, builder, signature, args):
         quad, triples, share, _ = args
-        first = builder.load(_at(builder, triples), align=4, typ=_QUAD)
+        first = builder.load(_to_pointer(builder, triples), align=4, typ=_QUAD)
         next_ = builder.add(triples, triples.type(12))
-        second = builder.load(_at(builder, next_), align=4, typ=_QUAD)
-        _store(builder, _mix(builder, first, second, share, like), quad)
+        second = builder.load(_to_pointer(builder, next_), align=4, typ=_QUAD)
+        _store(builder, _mix(builder, first, second, share, sample_type), quad)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.float32, like), codegen
+    return types.void(types.int64, types.int64, types.float32, sample_type), codegen
 
 
 def _lanes(numbers):
@@ -168,27 +187,27 @@ def _joined(builder, vectors):
     return vectors[0]
 
 
-def _number(builder, address, at):
-    """int32 number `at` from there, as an int64."""
-    where = builder.add(address, address.type(4 * at))
-    number = builder.load(_at(builder, where), align=4, typ=ir.IntType(32))
+def _number(builder, address, index):
+    """The int32 at this index of an array, as an int64."""
+    where = builder.add(address, address.type(4 * index))
+    number = builder.load(_to_pointer(builder, where), align=4, typ=ir.IntType(32))
     return builder.sext(number, ir.IntType(64))
 
 
 def _each(builder, address, count, times):
     """`count` floats from there, each `times` times."""
-    few = builder.load(_at(builder, address), align=4, typ=ir.VectorType(_F32, count))
+    few = builder.load(_to_pointer(builder, address), align=4, typ=ir.VectorType(_F32, count))
     order = _lanes([k for k in range(count) for _ in range(times)])
     return builder.shuffle_vector(few, ir.Constant(few.type, ir.Undefined), order)
 
 
 @intrinsic
-def mix_eight(typingctx, line, offsets, shares, red, green, blue, unit, like):
+def mix_eight(typingctx, line, offsets, shares, red, green, blue, to_unit, sample_type):
     """Eight pixels for three rows: the float triple at line + offset, mixed with its share of the
-    next, times unit. offsets: int32, in bytes. Reads seven floats from each."""
+    next, times to_unit. offsets: int32, in bytes. Reads seven floats from each."""
 
     def codegen(context, builder, signature, args):
-        line, offsets, shares, *rows, unit, _ = args
+        line, offsets, shares, *rows, to_unit, _ = args
         fours = []
         for four in (0, 4):
             places = [builder.add(line, _number(builder, offsets, four + k)) for k in range(4)]
@@ -197,7 +216,9 @@ def mix_eight(typingctx, line, offsets, shares, red, green, blue, unit, like):
                     builder,
                     [
                         builder.load(
-                            _at(builder, builder.add(place, place.type(skip))), align=4, typ=_QUAD
+                            _to_pointer(builder, builder.add(place, place.type(skip))),
+                            align=4,
+                            typ=_QUAD,
                         )
                         for place in places
                     ],
@@ -205,40 +226,41 @@ def mix_eight(typingctx, line, offsets, shares, red, green, blue, unit, like):
                 for skip in (0, 12)
             )
             share = _each(builder, builder.add(shares, shares.type(4 * four)), 4, 4)
-            fours.append(_mix(builder, first, second, share, like))
+            fours.append(_mix(builder, first, second, share, sample_type))
         for channel, row in enumerate(rows):
             value = builder.shuffle_vector(*fours, _lanes([channel + 4 * k for k in range(8)]))
-            value = builder.fmul(value, _splat(builder, unit, _OCTET))
-            builder.store(value, _at(builder, row), align=4)
+            value = builder.fmul(value, _splat(builder, to_unit, _OCTET))
+            builder.store(value, _to_pointer(builder, row), align=4)
         return context.get_dummy_value()
 
     a = types.int64
-    return types.void(a, a, a, a, a, a, types.float32, like), codegen
+    return types.void(a, a, a, a, a, a, types.float32, sample_type), codegen
 
 
 @intrinsic
-def bilinear_two(typingctx, quads, tops, down, right_shares, bottom_shares, like):
+def bilinear_two(typingctx, quads, tops, down, right_shares, bottom_shares, sample_type):
     """`bilinear_rgb` for two pixels, into two quads. tops: the addresses of two upper left pixels, at
     `tops` and behind it; down: bytes to the row below."""
 
     def codegen(context, builder, signature, args):
         quads, tops, down, right_shares, bottom_shares, _ = args
         count = 8
-        raw = ir.VectorType(ir.IntType(8), count) if like == types.uint8 else _OCTET
-        align = 1 if like == types.uint8 else 4
+        raw = ir.VectorType(ir.IntType(8), count) if sample_type == types.uint8 else _OCTET
+        align = 1 if sample_type == types.uint8 else 4
         places = []
         for k in range(2):
             where = builder.add(tops, tops.type(8 * k))
-            places.append(builder.load(_at(builder, where), align=8, typ=ir.IntType(64)))
+            places.append(builder.load(_to_pointer(builder, where), align=8, typ=ir.IntType(64)))
         rows = []
         for skip in (None, down):
-            at = places if skip is None else [builder.add(place, skip) for place in places]
+            starts = places if skip is None else [builder.add(place, skip) for place in places]
             pixels = _joined(
-                builder, [builder.load(_at(builder, p), align=align, typ=raw) for p in at]
+                builder,
+                [builder.load(_to_pointer(builder, p), align=align, typ=raw) for p in starts],
             )
-            rows.append(builder.uitofp(pixels, _SIXTEEN) if like == types.uint8 else pixels)
+            rows.append(builder.uitofp(pixels, _SIXTEEN) if sample_type == types.uint8 else pixels)
         upper, lower = rows
-        column = _mix(builder, upper, lower, _each(builder, bottom_shares, 2, 8), like)
+        column = _mix(builder, upper, lower, _each(builder, bottom_shares, 2, 8), sample_type)
         undefined = ir.Constant(_SIXTEEN, ir.Undefined)
         left, right = (
             builder.shuffle_vector(
@@ -246,12 +268,12 @@ def bilinear_two(typingctx, quads, tops, down, right_shares, bottom_shares, like
             )
             for skip in (0, 3)
         )
-        mixed = _mix(builder, left, right, _each(builder, right_shares, 2, 4), like)
-        builder.store(mixed, _at(builder, quads), align=4)
+        mixed = _mix(builder, left, right, _each(builder, right_shares, 2, 4), sample_type)
+        builder.store(mixed, _to_pointer(builder, quads), align=4)
         return context.get_dummy_value()
 
     a = types.int64
-    return types.void(a, a, a, a, a, like), codegen
+    return types.void(a, a, a, a, a, sample_type), codegen
 
 
 @njit(nogil=True)
@@ -272,39 +294,39 @@ def prefetch(typingctx, address):
             "llvm.prefetch.p0",
         )
         read, keep, data = word(0), word(3), word(1)
-        builder.call(function, [_at(builder, args[0]), read, keep, data])
+        builder.call(function, [_to_pointer(builder, args[0]), read, keep, data])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
 
 
 def _unpack(backwards):
-    """Sixteen RGB pixels, values of `like`'s type one after the other, each times `unit`, into three
+    """Sixteen RGB pixels, values of `sample_type` one after the other, each times `to_unit`, into three
     rows; backwards: the last pixel first."""
 
     @intrinsic
-    def unpack_sixteen(typingctx, pixels, red, green, blue, unit, like):
+    def unpack_sixteen(typingctx, pixels, red, green, blue, to_unit, sample_type):
         def codegen(context, builder, signature, args):
-            pixels, *rows, unit, _ = args
-            element = ir.IntType(8) if like == types.uint8 else _F32
+            pixels, *rows, to_unit, _ = args
+            element = ir.IntType(8) if sample_type == types.uint8 else _F32
             raw = builder.load(
-                _at(builder, pixels), align=1 if like == types.uint8 else 4,
+                _to_pointer(builder, pixels), align=1 if sample_type == types.uint8 else 4,
                 typ=ir.VectorType(element, 48),
             )  # fmt: skip
-            scale = _splat(builder, unit, _SIXTEEN)
+            scale = _splat(builder, to_unit, _SIXTEEN)
             for channel, row in enumerate(rows):
                 order = [channel + 3 * k for k in range(16)]
                 lanes = ir.Constant(
                     ir.VectorType(ir.IntType(32), 16), order[::-1] if backwards else order
                 )
                 value = builder.shuffle_vector(raw, ir.Constant(raw.type, ir.Undefined), lanes)
-                if like == types.uint8:
+                if sample_type == types.uint8:
                     value = builder.uitofp(value, _SIXTEEN)
-                builder.store(builder.fmul(value, scale), _at(builder, row), align=4)
+                builder.store(builder.fmul(value, scale), _to_pointer(builder, row), align=4)
             return context.get_dummy_value()
 
         a = types.int64
-        return types.void(a, a, a, a, types.float32, like), codegen
+        return types.void(a, a, a, a, types.float32, sample_type), codegen
 
     return unpack_sixteen
 
@@ -318,16 +340,16 @@ def split_eight(typingctx, quads, red, green, blue, scale):
 
     def codegen(context, builder, signature, args):
         quads, *rows, scale = args
-        scales = builder.load(_at(builder, scale), align=4, typ=_OCTET)
-        first = builder.load(_at(builder, quads), align=4, typ=_SIXTEEN)
+        scales = builder.load(_to_pointer(builder, scale), align=4, typ=_OCTET)
+        first = builder.load(_to_pointer(builder, quads), align=4, typ=_SIXTEEN)
         second = builder.load(
-            _at(builder, builder.add(quads, quads.type(64))), align=4, typ=_SIXTEEN
+            _to_pointer(builder, builder.add(quads, quads.type(64))), align=4, typ=_SIXTEEN
         )
         for channel, row in enumerate(rows):
             lanes = ir.Constant(_LANES, [channel + 4 * k for k in range(8)])
             value = builder.shuffle_vector(first, second, lanes)
             value = builder.fmul(value, scales)
-            builder.store(value, _at(builder, row), align=4)
+            builder.store(value, _to_pointer(builder, row), align=4)
         return context.get_dummy_value()
 
     a = types.int64
@@ -335,12 +357,12 @@ def split_eight(typingctx, quads, red, green, blue, scale):
 
 
 @intrinsic
-def stream_line(typingctx, source, to):
+def stream_line(typingctx, source, target):
     """Copy sixteen floats past the cache to an address that is a multiple of 64."""
 
     def codegen(context, builder, signature, args):
-        value = builder.load(_at(builder, args[0]), align=4, typ=_SIXTEEN)
-        store = builder.store(value, _at(builder, args[1]), align=64)
+        value = builder.load(_to_pointer(builder, args[0]), align=4, typ=_SIXTEEN)
+        store = builder.store(value, _to_pointer(builder, args[1]), align=64)
         store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
         return context.get_dummy_value()
 
@@ -348,14 +370,14 @@ def stream_line(typingctx, source, to):
 
 
 @intrinsic
-def stream_normalised(typingctx, source, to, gain, offset):
+def stream_normalised(typingctx, source, target, gain, offset):
     """`stream_line` of values · gain + offset, rounded after either."""
 
     def codegen(context, builder, signature, args):
-        value = builder.load(_at(builder, args[0]), align=4, typ=_SIXTEEN)
+        value = builder.load(_to_pointer(builder, args[0]), align=4, typ=_SIXTEEN)
         value = builder.fmul(value, _splat(builder, args[2], _SIXTEEN))
         value = builder.fadd(value, _splat(builder, args[3], _SIXTEEN))
-        store = builder.store(value, _at(builder, args[1]), align=64)
+        store = builder.store(value, _to_pointer(builder, args[1]), align=64)
         store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
         return context.get_dummy_value()
 
@@ -381,18 +403,18 @@ def patch_reach(taps):
 
 
 @intrinsic
-def add_sixteen(typingctx, line, at, weight, like):
+def add_sixteen(typingctx, line, pixels, weight, sample_type):
     """Sixteen floats += weight · sixteen values."""
 
     def codegen(context, builder, signature, args):
-        line, at, weight, _ = args
-        before = builder.load(_at(builder, line), align=4, typ=_SIXTEEN)
-        value = _pixels(builder, at, like, _SIXTEEN)
+        line, pixels, weight, _ = args
+        before = builder.load(_to_pointer(builder, line), align=4, typ=_SIXTEEN)
+        value = _pixels(builder, pixels, sample_type, _SIXTEEN)
         sum_ = _multiply_add(builder, value, _splat(builder, weight, _SIXTEEN), before)
-        builder.store(sum_, _at(builder, line), align=4)
+        builder.store(sum_, _to_pointer(builder, line), align=4)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.float32, like), codegen
+    return types.void(types.int64, types.int64, types.float32, sample_type), codegen
 
 
 def _patch(taps):
@@ -401,19 +423,19 @@ def _patch(taps):
     line = _SIXTEEN if taps <= 5 else _THIRTY_TWO
 
     @intrinsic
-    def patch_rgb(typingctx, quad, at, stride_y, along_y, along_x, pitch, like):
+    def patch_rgb(typingctx, quad, pixels, stride_y, along_y, along_x, pitch, sample_type):
         def codegen(context, builder, signature, args):
-            quad, at, stride_y, along_y, along_x, pitch, _ = args
+            quad, pixels, stride_y, along_y, along_x, pitch, _ = args
             column = sum_ = None
             for _ in range(taps):
-                row = _pixels(builder, at, like, line)
+                row = _pixels(builder, pixels, sample_type, line)
                 weight = _weight(builder, along_y, line)
                 column = (
                     builder.fmul(row, weight)
                     if column is None
                     else _multiply_add(builder, row, weight, column)
                 )
-                at, along_y = builder.add(at, stride_y), builder.add(along_y, pitch)
+                pixels, along_y = builder.add(pixels, stride_y), builder.add(along_y, pitch)
             for t in range(taps):
                 pixel, weight = _part(builder, column, 3 * t), _weight(builder, along_x, _QUAD)
                 sum_ = (
@@ -426,7 +448,7 @@ def _patch(taps):
             return context.get_dummy_value()
 
         a = types.int64
-        return types.void(a, a, a, a, a, a, like), codegen
+        return types.void(a, a, a, a, a, a, sample_type), codegen
 
     return patch_rgb
 
@@ -440,7 +462,7 @@ def _strip(taps):
             quad, triples, along_x, pitch = args
             sum_ = None
             for _ in range(taps):
-                triple = builder.load(_at(builder, triples), align=4, typ=_QUAD)
+                triple = builder.load(_to_pointer(builder, triples), align=4, typ=_QUAD)
                 weight = _weight(builder, along_x, _QUAD)
                 sum_ = (
                     builder.fmul(triple, weight)

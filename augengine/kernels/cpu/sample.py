@@ -5,73 +5,81 @@ An axis-aligned view (crop, resize, flip) goes by `aligned`, any other by `gathe
 taps to the clip by shifting the first tap, so that no load is out of bounds and no loop needs a check;
 weights come from the taps' true places, so shifted ones weigh nothing.
 
-Scratch is named by address (see `memory`): arrays would be counted at each slice, which costs more
-than the short loops over them.
+Of the arguments that most functions share: `sample_value` is any value of the sources' dtype, which tells
+numba the type; `rows` is the address of the first channel's row, the others lie `pitch` bytes behind;
+`matrix` holds the nine entries of a view's inv_matrix; a `point` is a place along an axis of the source.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
 
-import numpy as np
-
 from ...plan.kinds import CONSTANT, EDGE, REFLECT
-from .formulas import HALF, ONE, TWO, ZERO, apart, edge, first_tap, fold, jit
+from .formulas import HALF, ONE, ZERO, edge, first_tap, fold, inlined, not_inlined
 from .memory import floats, split_eight, values
 
-# One source image: where it lies, values between neighbours along y, x and channel, where readable
-# memory ends, the bytes of a value, and what brings a value to [0, 1].
-Image = namedtuple("Image", "address stride_y stride_x stride_c limit item unit channels")
-# One axis of a view's clip: its limits as points and as pixels, the filter's half-width, the border.
+# The image that a layer looks at: where it lies and ends, as in the table of images; the bytes of a
+# value; what brings a value to [0, 1]. Tuples, unlike records, stay in registers.
+Image = namedtuple("Image", "address stride_y stride_x stride_c limit item to_unit channels")
+# A row of the table of axes.
 Axis = namedtuple("Axis", "low high first last support taps border")
-# Scratch, by address; rows lie `pitch` bytes apart.
-Scratch = namedtuple(
-    "Scratch",
-    "pitch centres units at_x at_y first_x first_y total_x total_y share_x share_y quads line patch",
-)
 
 
-@jit
-def axis_of(low, high, support, border):
-    """The facts of one axis. Taps: as many as can weigh anything, and no more than are pixels."""
-    first, last = int(np.floor(low)), int(np.ceil(high))
-    taps = max(1, min(int(np.ceil(TWO * support)), last - first))
-    return Axis(low, high, first, last, support, taps, border)
+@inlined
+def axis_of(record):
+    return Axis(
+        record.low, record.high, record.first, record.last, record.support, record.taps,
+        record.border,
+    )  # fmt: skip
 
 
-@jit
-def first_of(axis, at):
-    return max(axis.first, min(int(first_tap(at, axis.support)), axis.last - axis.taps))
+@inlined
+def is_packed_rgb(image):
+    """Whether it is RGB and lies pixel after pixel."""
+    return image.channels == 3 and image.stride_x == 3 and image.stride_c == 1
 
 
-@jit
+@inlined
+def is_affine(matrix):
+    return matrix[6] == ZERO and matrix[7] == ZERO and matrix[8] == ONE
+
+
+@inlined
+def first_of(axis, point):
+    """The first tap, shifted to stay in the clip."""
+    return max(axis.first, min(int(first_tap(point, axis.support)), axis.last - axis.taps))
+
+
+@inlined
 def reciprocal_of(axis):
+    """Of the support; 0 for nearest."""
     return ONE / axis.support if axis.support > ZERO else ZERO
 
 
-@jit
-def border_point(axis, at):
-    """Where a border mode looks instead of `at`."""
+@inlined
+def border_point(axis, point):
+    """Where a border looks instead of a point outside the clip."""
     if axis.border == CONSTANT:
-        return at
+        return point
     if axis.border == EDGE:
-        return edge(at, axis.low, axis.high)
+        return edge(point, axis.low, axis.high)
     if axis.border == REFLECT:  # about the centres of the outermost pixels
-        return fold(at, axis.low + HALF, axis.high - HALF)
-    return fold(at, axis.low, axis.high)
+        return fold(point, axis.low + HALF, axis.high - HALF)
+    return fold(point, axis.low, axis.high)
 
 
-@apart
-def pack_rgb(image, like, y0, x0, y1, x1, to):
-    """Copy a piece of an RGB image of any strides to `to`, pixel after pixel."""
+@not_inlined
+def pack_rgb(image, sample_value, y0, x0, y1, x1, target):
+    """Copy the pixels y0 … y1 − 1, x0 … x1 − 1 of an RGB image of any strides to an address, pixel after
+    pixel."""
     width = x1 - x0
     for y in range(y0, y1):
         row = image.address + (y * image.stride_y + x0 * image.stride_x) * image.item
         length = (width - 1) * image.stride_x + 1
-        red = values(row, length, like)
-        green = values(row + image.stride_c * image.item, length, like)
-        blue = values(row + 2 * image.stride_c * image.item, length, like)
-        out = values(to + (y - y0) * width * 3 * image.item, 3 * width, like)
+        red = values(row, length, sample_value)
+        green = values(row + image.stride_c * image.item, length, sample_value)
+        blue = values(row + 2 * image.stride_c * image.item, length, sample_value)
+        out = values(target + (y - y0) * width * 3 * image.item, 3 * width, sample_value)
         if image.stride_x == 1:
             for x in range(width):
                 out[3 * x] = red[x]
@@ -84,20 +92,20 @@ def pack_rgb(image, like, y0, x0, y1, x1, to):
                 out[3 * x + 2] = blue[x * image.stride_x]
 
 
-@jit
-def split_quads(scratch, count, scale, rows):
-    """Quads, each times its number at `scale`, into three rows."""
-    green, blue = rows + scratch.pitch, rows + 2 * scratch.pitch
+@inlined
+def split_quads(buffers, count, scale, rows):
+    """The buffers' quads, each times its number at the address `scale`, into three rows."""
+    green, blue = rows + buffers.pitch, rows + 2 * buffers.pitch
     for x in range(0, count - 7, 8):
-        to = 4 * x
-        split_eight(scratch.quads + 4 * to, rows + to, green + to, blue + to, scale + to)
-    packed, scales = floats(scratch.quads, 4 * count), floats(scale, count)
+        skip = 4 * x
+        split_eight(buffers.quads + 4 * skip, rows + skip, green + skip, blue + skip, scale + skip)
+    packed, scales = floats(buffers.quads, 4 * count), floats(scale, count)
     for x in range(count // 8 * 8, count):
         for c in range(3):
-            floats(rows + c * scratch.pitch, count)[x] = packed[4 * x + c] * scales[x]
+            floats(rows + c * buffers.pitch, count)[x] = packed[4 * x + c] * scales[x]
 
 
-@jit
+@inlined
 def clear_quads(quads, count):
     out = floats(quads, 4 * count)
     for i in range(4 * count):

@@ -32,6 +32,7 @@ from ...plan.kinds import (
 )
 from ..passes import gaussian_weights
 from ..statistics import window_pixels
+from ..taps import taps_of
 
 # Where a row of each table holds what, in words. Whole numbers lie there as the bits of an int32; what
 # has two entries has them along y, x.
@@ -97,7 +98,7 @@ def traits(plan: Plan) -> Traits:
     """The traits of a plan, none of whose views looks at another."""
     output = np.array([0, 0, *plan.finish.size])
     single = plan.view.shape[1] == 1 and plan.view.min(initial=0) >= 0
-    taps = _axes(plan)[0]
+    taps = taps_of(plan).counts
     return Traits(
         projective=bool((plan.inv_matrix[:, 2] != [0, 0, 1]).any()),
         wide=bool((plan.support != 1).any() or (taps != 2).any()),
@@ -124,7 +125,7 @@ def empty_tables(
 def fill_views(views: np.ndarray, plan: Plan) -> None:
     """views [V, FILL_AT + C] ← the plan's views."""
     whole = views.view(np.int32)
-    taps, least, most = _axes(plan)
+    taps, least, most = taps_of(plan)
     views[:, MATRIX_AT:CLIP_AT] = plan.inv_matrix.reshape(-1, 9)
     views[:, CLIP_AT:TAPS_AT] = plan.clip
     support = plan.support[:, ::-1]  # along y, x, as all that follows
@@ -203,15 +204,3 @@ def fill_filters(rows: np.ndarray, filters: np.ndarray, size: tuple[int, int]) -
         begin = WEIGHTS_AT + axis * count
         weights = gaussian_weights(filters[:, FILTER_SIGMA], reach[:, axis], count)
         rows[:, begin : begin + count] = weights
-
-
-def _axes(plan: Plan):
-    """Along y, x, [V, 2] each: how many taps, and the least and most that the first one may be."""
-    low, high = np.floor(plan.clip[:, :2]), np.ceil(plan.clip[:, 2:])
-    # An empty clip names no pixels; its points are all fill, and read the first.
-    empty = high <= low
-    low = np.where(empty, np.float32(0), low)
-    high = np.where(empty, np.minimum(2, plan.source_sizes()), high)
-    wanted = np.ceil(2 * plan.support[:, ::-1])
-    taps = np.maximum(1, np.minimum(wanted, high - low))
-    return taps.astype(np.int32), low, np.maximum(high - taps, low)

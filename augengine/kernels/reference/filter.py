@@ -1,36 +1,52 @@
 """Gaussian blur and sharpness of whole pictures, in torch and kornia: for any device, with gradients.
 
-What the filters mean; `cpu.filter` is the same in numba, `gpu.filter` in Triton. Bytes are rounded
-half up at the end.
+This is what the filters mean; `cpu.filter` does the same in numba, `gpu.filter` in Triton. Bytes are
+rounded half up at the end.
 """
 
 from __future__ import annotations
 
 import torch
 
-from ...plan.kinds import GAUSSIAN, SHARPNESS
+from ...plan.kinds import (
+    FILTER_FACTOR,
+    FILTER_KIND,
+    FILTER_REACH_X,
+    FILTER_REACH_Y,
+    FILTER_SIGMA,
+    GAUSSIAN,
+    SHARPNESS,
+)
 
 
 def apply(pictures: torch.Tensor, filters) -> torch.Tensor:
-    """pictures: (n, H, W, C), uint8 or float32 in [0, 1]. filters: [n, 4], a plan's. The filtered
-    pictures, of the same dtype."""
-    made = []
-    for picture, (kind, *args) in zip(pictures, filters.tolist(), strict=True):
+    """The filtered pictures, of the same shape and dtype.
+
+    Args:
+        pictures: (n, H, W, C), uint8 or float32 in [0, 1].
+        filters: [n, 4], a plan's.
+    """
+    after = []
+    for picture, row in zip(pictures, filters.tolist(), strict=True):
         byte = picture.dtype == torch.uint8
         planes = picture.movedim(-1, 0)[None].to(torch.float32)
-        if kind == GAUSSIAN:
-            planes = _blurred(planes, args[0], int(args[1]), int(args[2]))
-        elif kind == SHARPNESS:
-            planes = _sharpened(planes, args[0], 255.0 if byte else 1.0)
+        if row[FILTER_KIND] == GAUSSIAN:
+            reach_x, reach_y = int(row[FILTER_REACH_X]), int(row[FILTER_REACH_Y])
+            planes = _blurred(planes, row[FILTER_SIGMA], reach_x, reach_y)
+        elif row[FILTER_KIND] == SHARPNESS:
+            planes = _sharpened(planes, row[FILTER_FACTOR], 255.0 if byte else 1.0)
         if byte:
             planes = (planes + 0.5).floor()
-        made.append(planes[0].movedim(0, -1).to(picture.dtype))
-    return torch.stack(made)
+        after.append(planes[0].movedim(0, -1).to(picture.dtype))
+    return torch.stack(after)
 
 
 def _blurred(planes: torch.Tensor, sigma: float, reach_x: int, reach_y: int) -> torch.Tensor:
-    """By exp(−½ (d / sigma)²) for distances d up to the reach, normalised; borders are reflected.
-    What torchvision's gaussian_blur computes with a kernel of 2 · reach + 1 pixels."""
+    """Weighed by exp(−½ (d / sigma)²) for distances d up to the reach, the weights' sum 1; borders are
+    reflected. That is torchvision's gaussian_blur with a kernel of 2 · reach + 1 pixels.
+
+    planes: (1, C, H, W). sigma, reach_x, reach_y: in pixels.
+    """
     from kornia.filters import gaussian_blur2d
 
     # A reflection reaches no further than the picture.
@@ -42,8 +58,11 @@ def _blurred(planes: torch.Tensor, sigma: float, reach_x: int, reach_y: int) -> 
 
 
 def _sharpened(planes: torch.Tensor, factor: float, most: float) -> torch.Tensor:
-    """Blend with the 3×3 smoothing (1,1,1; 1,5,1; 1,1,1)/13, the outermost pixels kept: PIL's and
-    torchvision's adjust_sharpness. Factor 0 smooths, 1 changes nothing, 2 sharpens."""
+    """Blended with the 3×3 smoothing (1, 1, 1; 1, 5, 1; 1, 1, 1) / 13, the outermost pixels kept: PIL's
+    and torchvision's adjust_sharpness. Factor 0 smooths, 1 changes nothing, 2 sharpens.
+
+    planes: (1, C, H, W) in [0, most].
+    """
     if min(planes.shape[2:]) < 3:
         return planes
     kernel = torch.ones(3, 3, dtype=planes.dtype, device=planes.device)

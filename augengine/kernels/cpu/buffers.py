@@ -1,0 +1,87 @@
+"""Scratch memory of the CPU kernel, by address: an array that is passed to a function would be counted,
+and counting waits for all writes.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from .formulas import HALF, f32, inlined
+from .memory import address_of, floats
+
+PAD = 16  # floats behind each row, for vector loads that reach over its end
+ROOM = 160  # bytes behind a packed copy, for the same
+
+# Addresses. Rows are of float32 (or int32) and lie `pitch` bytes apart; what has several rows has them
+# one after the other.
+Buffers = namedtuple(
+    "Buffers",
+    [
+        "pitch",
+        "canvas",  # a row for each channel: the output's row, of values in [0, 1]
+        "over",  # the same, of a layer that is blended over the canvas
+        "scratch",  # four rows or more, for whoever needs some for a moment
+        "centres",  # the centres of a row's pixels, x + ½
+        "to_units",  # what brings source values to [0, 1], in every place
+        "points_x",  # where each pixel of a row looks, in source pixels
+        "points_y",
+        "first_x",  # int32: its first taps
+        "first_y",
+        "total_x",  # the sums of its weights
+        "total_y",
+        "weights_x",  # a row for each tap
+        "weights_y",
+        "columns",  # of each layer: int32 first taps along x, then a row of weights for each tap
+        "columns_size",  # the bytes of a layer's columns
+        "quads",  # four floats for each pixel of a row
+        "line",  # one row of a source, of all its channels
+        "patch",  # the pixels under one filter
+        "packed",  # of each layer: a copy of the source that lies pixel after pixel
+        "packed_size",  # the bytes of a layer's copy
+    ],
+)
+
+
+@inlined
+def allocate(images, axes, channels, layers, width, item, to_unit):
+    """(the buffers for rows of `width` pixels, the arrays that hold them).
+
+    images, axes: tables. channels, layers: how many. item: bytes of a source value.
+    to_unit: what brings it to [0, 1].
+    """
+    taps, longest, largest = np.int64(2), np.int64(0), np.int64(0)
+    for v in range(len(axes)):
+        taps = max(taps, axes[v, 0].taps, axes[v, 1].taps)
+        longest = max(longest, axes[v, 1].last)
+    for b in range(len(images)):
+        image = images[b]
+        if channels == 3 and not (image.stride_x == 3 and image.stride_c == 1):
+            largest = max(largest, image.height * image.width * 3 * item)
+
+    pitch = 4 * (width + PAD)
+    lines = 2 * channels + max(4, channels) + 8 + 2 * taps + layers * (1 + taps)
+    rows = np.empty((lines, width + PAD), np.float32)
+    quads = np.empty(pitch, np.float32)
+    line = np.zeros((longest + taps + PAD) * max(3, channels), np.float32)
+    patch = np.zeros(taps * (3 * taps + 32), np.float32)
+    packed = np.empty((layers, largest + ROOM), np.uint8)
+
+    canvas = address_of(rows)
+    over = canvas + channels * pitch
+    scratch = over + channels * pitch
+    eight = scratch + max(4, channels) * pitch
+    weights_x = eight + 8 * pitch
+    weights_y = weights_x + taps * pitch
+    buffers = Buffers(
+        pitch, canvas, over, scratch, eight, eight + pitch, eight + 2 * pitch, eight + 3 * pitch,
+        eight + 4 * pitch, eight + 5 * pitch, eight + 6 * pitch, eight + 7 * pitch,
+        weights_x, weights_y, weights_y + taps * pitch, (1 + taps) * pitch,
+        address_of(quads), address_of(line), address_of(patch), address_of(packed), largest + ROOM,
+    )  # fmt: skip
+    centres, to_units = floats(buffers.centres, width), floats(buffers.to_units, width)
+    for x in range(width):
+        centres[x] = f32(x) + HALF
+        to_units[x] = to_unit
+    return buffers, (rows, quads, line, patch, packed)

@@ -1,0 +1,148 @@
+"""What is worked out once an output, before its rows: where each layer looks, and what the next output
+will read."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from ...plan.kinds import CONSTANT
+from .aligned import is_separable, prepare_columns
+from .formulas import ONE, f32, inlined, project
+from .memory import prefetch, record_at
+from .sample import Image, axis_of, is_affine, is_packed_rgb, pack_rgb
+from .tables import AXIS, IMAGE, LAYER, VIEW
+
+AHEAD = 1 << 19  # bytes: half of a common second-level cache
+FAR = np.iinfo(np.int64).max  # an end of memory that no load comes near
+
+# Where a layer of the output at hand looks.
+LOOK = np.dtype(
+    [
+        # Its image, as in the table of images: the source, or a packed copy of what is looked at.
+        ("address", np.int64),
+        ("stride_y", np.int64),
+        ("stride_x", np.int64),
+        ("stride_c", np.int64),
+        ("limit", np.int64),
+        # Whether the view is axis-aligned. The next four are of such a view.
+        ("separable", np.int64),
+        ("start", np.int64),  # the outputs start … stop − 1 of its box lie inside the clip,
+        ("stop", np.int64),
+        ("least", np.int64),  # and take the source columns least … most − 1
+        ("most", np.int64),
+    ]
+)
+# A block of memory that the next output reads: its address, bytes from row to row, rows, bytes of a row.
+BLOCK = np.dtype(
+    [("address", np.int64), ("stride", np.int64), ("rows", np.int64), ("size", np.int64)]
+)
+
+
+# The addresses of all tables, and how many layers an output has.
+Addresses = namedtuple("Addresses", "images views axes layers looks blocks layer_count")
+
+
+@inlined
+def image_of(look, item, to_unit, channels):
+    return Image(
+        look.address, look.stride_y, look.stride_x, look.stride_c, look.limit, item, to_unit,
+        channels,
+    )  # fmt: skip
+
+
+@inlined
+def prepare(sample_value, job, buffers, tables, n, k):
+    """Fill the record of where layer k of output n looks."""
+    layer = record_at(tables.layers, n * tables.layer_count + k, LAYER)
+    look = record_at(tables.looks, k, LOOK)
+    look.separable = 0
+    if layer.view_number < 0:
+        return
+    view = record_at(tables.views, layer.view_number, VIEW)
+    axis_y = axis_of(record_at(tables.axes, 2 * layer.view_number, AXIS))
+    axis_x = axis_of(record_at(tables.axes, 2 * layer.view_number + 1, AXIS))
+    if axis_y.low >= axis_y.high or axis_x.low >= axis_x.high:
+        return
+    image = record_at(tables.images, view.source, IMAGE)
+    look.address, look.limit = image.address, image.limit
+    look.stride_y, look.stride_x = image.stride_y, image.stride_x
+    look.stride_c = image.stride_c
+    source = image_of(look, job.item, job.to_unit, job.channels)
+    if job.channels == 3 and not is_packed_rgb(source):
+        # Planes and such: the piece that is looked at is packed once, for both paths.
+        copy = buffers.packed + k * buffers.packed_size
+        y0, x0, y1, x1 = _reach(view.matrix, axis_y, axis_x, layer)
+        if y0 < y1 and x0 < x1:
+            pack_rgb(source, sample_value, y0, x0, y1, x1, copy)
+        look.stride_y, look.stride_x, look.stride_c = 3 * (x1 - x0), 3, 1
+        look.address = copy - (y0 * look.stride_y + 3 * x0) * job.item
+        look.limit = FAR  # the copy has room behind it
+    look.separable = is_separable(view.matrix)
+    if look.separable:
+        columns = buffers.columns + k * buffers.columns_size
+        look.start, look.stop, look.least, look.most = prepare_columns(
+            axis_x, view.matrix[0], view.matrix[2], layer.x0, layer.x1, columns,
+            columns + buffers.pitch, buffers.pitch,
+        )  # fmt: skip
+
+
+@inlined
+def _reach(matrix, axis_y, axis_x, layer):
+    """The pixels of the source that a view can touch within its layer's box: y0, x0, y1, x1. For a
+    view that is not affine, or looks past the clip's border: all of the clip."""
+    if not is_affine(matrix) or axis_x.border != CONSTANT:
+        return axis_y.first, axis_x.first, axis_y.last, axis_x.last
+    y0, x0, y1, x1 = axis_y.high, axis_x.high, axis_y.low, axis_x.low
+    for corner in range(4):
+        x = f32(layer.x1 if corner % 2 else layer.x0)
+        y = f32(layer.y1 if corner // 2 else layer.y0)
+        point_x = project(x, y, matrix[0], matrix[1], matrix[2])
+        point_y = project(x, y, matrix[3], matrix[4], matrix[5])
+        x0, x1 = min(x0, point_x), max(x1, point_x)
+        y0, y1 = min(y0, point_y), max(y1, point_y)
+    margin_y, margin_x = axis_y.support + ONE, axis_x.support + ONE
+    return (
+        max(int(y0 - margin_y), axis_y.first), max(int(x0 - margin_x), axis_x.first),
+        min(int(y1 + margin_y) + 1, axis_y.last), min(int(x1 + margin_x) + 1, axis_x.last),
+    )  # fmt: skip
+
+
+@inlined
+def look_ahead(tables, n, item):
+    """Fill the records of the blocks that output n will read. Returns how many there are.
+
+    They are asked for while the output before is drawn: waiting for them costs as much as drawing.
+    Larger ones would only push each other out of the cache. item: bytes of a source value.
+    """
+    count, room = 0, AHEAD
+    for k in range(tables.layer_count):
+        layer = record_at(tables.layers, n * tables.layer_count + k, LAYER)
+        if layer.view_number < 0:
+            continue
+        view = record_at(tables.views, layer.view_number, VIEW)
+        axis_y = axis_of(record_at(tables.axes, 2 * layer.view_number, AXIS))
+        axis_x = axis_of(record_at(tables.axes, 2 * layer.view_number + 1, AXIS))
+        y0, x0, y1, x1 = _reach(view.matrix, axis_y, axis_x, layer)
+        image = record_at(tables.images, view.source, IMAGE)
+        stride, pixel = image.stride_y * item, image.stride_x * item
+        size = (x1 - x0) * pixel
+        room -= (y1 - y0) * size
+        if y1 > y0 and size > 0 and room > 0:
+            block = record_at(tables.blocks, count, BLOCK)
+            block.address = image.address + y0 * stride + x0 * pixel
+            block.stride, block.rows, block.size = stride, y1 - y0, size
+            count += 1
+    return count
+
+
+@inlined
+def prefetch_rows(tables, count, y, height):
+    """Ask for the share of the first `count` blocks that falls to row y of `height`."""
+    for b in range(count):
+        block = record_at(tables.blocks, b, BLOCK)
+        for row in range(y * block.rows // height, (y + 1) * block.rows // height):
+            first = block.address + row * block.stride
+            for skip in range(0, block.size + 64, 64):
+                prefetch(first + skip)

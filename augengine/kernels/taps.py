@@ -1,0 +1,39 @@
+"""Which source pixels a view's filter weighs along an axis, for every executor."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..plan import Plan
+
+
+class Taps(NamedTuple):
+    """The taps of every view along y and along x, in this order: arrays [V, 2].
+
+    A tap is a source pixel that is weighed. Those of one output pixel are neighbours, so the first of
+    them and their count name all. Near the border of its clip a view shifts the first tap into
+    [least, most], so that no tap leaves the clip; weights go by the taps' true places.
+    """
+
+    counts: np.ndarray  # int32, 1 or more
+    least: np.ndarray  # float32, whole: the lowest pixel that the first tap may be
+    most: np.ndarray  # float32, whole: the highest
+
+
+def taps_of(plan: Plan) -> Taps:
+    """As many taps as can weigh anything, and no more than the clip has pixels.
+
+    Args:
+        plan: a plan whose `support` and `clip` are read.
+    """
+    low, high = plan.clip[:, :2], plan.clip[:, 2:]
+    # An empty clip may lie anywhere. Its points are all fill, and read the source's first pixels.
+    empty = (low >= high).any(axis=1, keepdims=True)
+    low = np.where(empty, np.float32(0), np.floor(low))
+    high = np.where(empty, np.float32(2), np.ceil(high))
+    high = np.where(empty, np.minimum(high, plan.source_sizes()), high).astype(np.float32)
+    wanted = np.ceil(2 * plan.support[:, ::-1])
+    counts = np.maximum(1, np.minimum(wanted, high - low))
+    return Taps(counts.astype(np.int32), low, np.maximum(high - counts, low))
