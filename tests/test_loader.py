@@ -245,7 +245,7 @@ def test_a_batch_arrives_from_a_worker_in_shared_memory(dtype, memory_format):
     assert not batch.plan.inv_matrix.flags.writeable
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", quick_or_thorough(["fork"], ["spawn"]))
 def test_set_epoch_reaches_workers_that_already_run(context):
     collate = ae.Collate(VIEWS, seed=5, num_classes=COUNT)
     kept = loader(

@@ -254,7 +254,7 @@ def test_with_the_cache_a_student_learns_the_same_without_its_teacher(tmp_path, 
     given = watched(monkeypatch)
     distill.run(distill.Distill(output=str(tmp_path / "second"), cache=cache, **told))
     steps = 2 * -(-1200 // 128)
-    tested = datasets.of(distill.Distill(**told)).test
+    tested = datasets.load(distill.Distill(**told)).test
     assert sum(map(len, given["teacher"])) == len(tested), "its own accuracy and nothing else"
     assert len(given["student"]) == steps
     told["teacher"] = "cache"
@@ -365,7 +365,7 @@ def test_no_answer_above_the_threshold_is_said(tmp_path):
         pseudo_label.run(pseudo_label.PseudoLabel(output=str(tmp_path / "all"), **told))
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("ema", quick_or_thorough([0.9], [0.0]))
 def test_fixmatch(tmp_path, ema):
     told = {**PSEUDO, "online": True, "ema": ema, "batch_size": 32}
     folder = tmp_path / "run"
@@ -446,7 +446,7 @@ PIPELINES = {
 
 @pytest.mark.parametrize(
     "name",
-    quick_or_thorough(["finetune", "distill"], ["pseudo-label", "fixmatch", "noisy-student"]),
+    quick_or_thorough(["distill"], ["finetune", "pseudo-label", "fixmatch", "noisy-student"]),
 )
 def test_stopped_anywhere_and_resumed_a_run_ends_the_same(tmp_path, name, monkeypatch):
     """To the bit: metrics, weights, results; dropout and averaged weights too."""

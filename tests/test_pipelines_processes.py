@@ -77,9 +77,11 @@ def test_labels_are_gathered_once_each(tmp_path):
     assert len(np.unique(made["ids"])) == len(made["ids"]) == 1200 - 15
 
 
-@pytest.mark.parametrize("seed", quick_or_thorough([0], [1]))
-def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(tmp_path, seed):
-    """SIGKILL, twice, anywhere: while it trains, writes a checkpoint, a line or the cache."""
+@pytest.mark.parametrize(
+    ("seed", "kills"), quick_or_thorough([(0, 1)], [(0, 2), (1, 2)], unpack=True)
+)
+def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(tmp_path, seed, kills):
+    """SIGKILL, anywhere: while it trains, writes a checkpoint, a line or the cache."""
     told = ["--teacher=digitnet_8", "--teacher-epochs=10", "--student=digitnet_8", "--epochs=5"]
     whole = train("distill", tmp_path / "whole", *told, f"--cache={tmp_path / 'a'}")
     output, delays = tmp_path / "parts", random.Random(seed)
@@ -87,7 +89,7 @@ def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(tmp_path, see
     start.append(f"--cache={tmp_path / 'b'}")
     again = [BIN / "augengine", "train", "distill", f"--resume={output}"]
     begun = False
-    for _ in range(2):
+    for _ in range(kills):
         process = subprocess.Popen(
             again if begun else start, env=ONE_THREAD, stdout=subprocess.DEVNULL
         )
