@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from interpreter import Interpreter
 
-from augengine.kernels.cpu import executor as cpu
+from augengine.kernels.cpu import cache
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -69,8 +69,8 @@ class Warm:
 
     def __init__(self):
         # numba files what it compiles by the folder of the sources.
-        here = Path(cpu.__file__).parent
-        folder = cpu._cache_folder() / f"{here.name}_{sha1(str(here).encode()).hexdigest()}"
+        here = Path(cache.__file__).parent
+        folder = cache.cache_folder() / f"{here.name}_{sha1(str(here).encode()).hexdigest()}"
         self.running = []
         if len([*folder.glob("draw.draw-*.nbc")]) < 2:
             for dtype in ("uint8", "float32"):
