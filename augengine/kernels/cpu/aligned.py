@@ -185,7 +185,7 @@ def _blend_rows(image, sample_value, axis, point, column, count, line):
                 _add_plane(image, sample_value, plane, count, weight, t == 0, line + 4 * c)
 
 
-@not_inlined
+@inlined
 def _add_line(row, weight, fresh, line):
     """line ← weight · row, added to what is there unless it is `fresh`."""
     out = floats(line, len(row))
@@ -197,7 +197,7 @@ def _add_line(row, weight, fresh, line):
             out[i] += f32(row[i]) * weight
 
 
-@not_inlined
+@inlined
 def _add_plane(image, sample_value, plane, count, weight, fresh, line):
     """One channel of a source row that does not lie pixel after pixel."""
     step = image.channels
@@ -227,7 +227,7 @@ def _take_columns(image, sample_value, axis, buffers, least, columns, weights, s
         _take_rgb(axis, buffers, least, columns, weights, count, target)
 
 
-@not_inlined
+@inlined
 def _take_two_rgb(image, sample_value, buffers, least, columns, weights, count, target):
     """`_take_columns` of RGB by two taps, eight pixels at a time."""
     line, pitch = buffers.line - 12 * least, buffers.pitch
@@ -247,7 +247,7 @@ def _take_two_rgb(image, sample_value, buffers, least, columns, weights, count, 
     split_quads(buffers, count - whole, buffers.to_units, target + 4 * whole)
 
 
-@not_inlined
+@inlined
 def _take_rgb(axis, buffers, least, columns, weights, count, target):
     """`_take_columns` of RGB by three taps or more."""
     line, column = buffers.line - 12 * least, ints(columns, count)
@@ -269,7 +269,7 @@ def _take_rgb(axis, buffers, least, columns, weights, count, target):
     split_quads(buffers, count, buffers.to_units, target)
 
 
-@not_inlined
+@inlined
 def _take_any(image, axis, buffers, least, columns, weights, count, target):
     """`_take_columns` of any number of channels."""
     column, line_length = ints(columns, count), (axis.last - least + 1) * image.channels
@@ -295,7 +295,7 @@ def _moves_whole_pixels(image, m, axis_y, axis_x):
     )  # fmt: skip
 
 
-@not_inlined
+@inlined
 def _copy_pixels(image, sample_value, row, column, step, count, rows, pitch):
     """`count` pixels of a source row, from `column` on in steps of 1 or −1, into the rows."""
     red, green, blue = rows, rows + pitch, rows + 2 * pitch

@@ -1,6 +1,8 @@
 """The CPU kernel: outputs drawn row by row, sampled, coloured, layered and finished in cache.
 
-What is worked out once an output stands in `prepare`.
+What is worked out once an output stands in `prepare`. Throughout, n is the number of an output, k of one
+of its layers, v of a view and y of an output's row; `job`, `steps`, `buffers` and `tables` are the
+named tuples Job, Steps, Buffers and Addresses, whose memory is given by address.
 """
 
 from __future__ import annotations
@@ -78,6 +80,7 @@ def draw(
 @inlined
 def _draw_row(sample_value, job, steps, buffers, tables, n, y):
     """Row y of output n, layer over layer, into the canvas."""
+    # What of a layer no later one hides is at most two spans.
     for part in range(2 * tables.layer_count):
         k = part // 2
         layer = record_at(tables.layers, n * tables.layer_count + k, LAYER)

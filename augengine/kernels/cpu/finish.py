@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .formulas import inlined, normalise, not_inlined, to_byte
+from .formulas import inlined, normalise, to_byte
 from .memory import (
     float_bits,
     floats,
@@ -35,7 +35,7 @@ def _bfloat16_bits(value):
     return np.uint16((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
 
 
-@not_inlined
+@inlined
 def _finish_line(row, count, step, kind, gain, offset, target):
     """Normalise a row of one channel and write it to address `target`, values `step` apart."""
     line, length = floats(row, count), (count - 1) * step + 1
@@ -65,7 +65,7 @@ def _finish_line(row, count, step, kind, gain, offset, target):
                 out_bits[x * step] = _bfloat16_bits(normalise(line[x], gain, offset))
 
 
-@not_inlined
+@inlined
 def _finish_packed(rows, pitch, count, kind, gain, offset, target):
     """Three channels at once, pixel after pixel: float32 or bytes."""
     red, green, blue = rgb_rows(rows, pitch, count)
@@ -114,7 +114,7 @@ def finish_row(rows, pitch, channels, count, gain, offset, out, target, scratch)
             _finish_line(row, count, out.stride_x, out.kind, gains[c], offsets[c], plane)
 
 
-@not_inlined
+@inlined
 def _finish_past(row, count, gain, offset, target):
     """A row of float32, normalised on its way past the cache."""
     whole = count // 16 * 16

@@ -11,8 +11,9 @@ from ..bind import FLOATS, WORDS, bind
 
 # No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
-# For functions with long loops, which LLVM may keep apart so that they have all registers to themselves.
-not_inlined = njit(nogil=True, error_model="numpy")
+# For what is called seldom, and long loops that want all registers to themselves. numba would pass
+# forceinline on from the caller.
+not_inlined = njit(nogil=True, error_model="numpy", forceinline=False)
 f32 = np.float32
 ZERO, ONE, TWO, HALF = f32(0), f32(1), f32(2), f32(0.5)
 _LOW = np.uint64(0xFFFFFFFF)

@@ -17,7 +17,6 @@ from .formulas import (
     first_tap,
     inlined,
     inside,
-    not_inlined,
     project,
     second_share,
     seen_from,
@@ -218,49 +217,49 @@ def _with_taps_of(axis, other):
     return Axis(axis.low, axis.high, axis.first, axis.last, axis.support, taps, axis.border)
 
 
-@not_inlined
+@inlined
 def _gather_rgb(image, sample_value, axis_y, axis_x, buffers, count):
     """RGB, pixel after pixel, into quads by vector loads. Those reach a little over the pixels they
     want; on a row where that could pass the end of the memory, they are made from a copy."""
     taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
+    pitch, row_bytes, pixel_bytes = buffers.pitch, image.stride_y * image.item, 3 * image.item
     first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
     safe = _stays_inside(image, axis_y, axis_x, first_y, first_x, count)
     if safe and taps == 2:
         _gather_bilinear(image, sample_value, buffers, first_y, first_x, count)
     elif safe and taps == 3:
-        pitch, row_bytes = buffers.pitch, image.stride_y * image.item
         for x in range(count):
+            pixel = _pixel_at(image, first_y[x], first_x[x], row_bytes, pixel_bytes)
             patch3_rgb(
-                buffers.quads + 16 * x, _address_of_pixel(image, first_y[x], first_x[x]), row_bytes,
-                buffers.weights_y + 4 * x, buffers.weights_x + 4 * x, pitch, sample_value,
+                buffers.quads + 16 * x, pixel, row_bytes, buffers.weights_y + 4 * x,
+                buffers.weights_x + 4 * x, pitch, sample_value,
             )  # fmt: skip
     elif safe and taps == 4:
-        pitch, row_bytes = buffers.pitch, image.stride_y * image.item
         for x in range(count):
+            pixel = _pixel_at(image, first_y[x], first_x[x], row_bytes, pixel_bytes)
             patch4_rgb(
-                buffers.quads + 16 * x, _address_of_pixel(image, first_y[x], first_x[x]), row_bytes,
-                buffers.weights_y + 4 * x, buffers.weights_x + 4 * x, pitch, sample_value,
+                buffers.quads + 16 * x, pixel, row_bytes, buffers.weights_y + 4 * x,
+                buffers.weights_x + 4 * x, pitch, sample_value,
             )  # fmt: skip
     else:
         _gather_each(image, sample_value, axis_y, axis_x, buffers, safe, count)
 
 
 @inlined
-def _address_of_pixel(image, y, x):
-    """Of a pixel of packed RGB."""
-    row_bytes, pixel_bytes = image.stride_y * image.item, 3 * image.item
+def _pixel_at(image, y, x, row_bytes, pixel_bytes):
+    """The address of a pixel of packed RGB."""
     return image.address + np.int64(y) * row_bytes + np.int64(x) * pixel_bytes
 
 
 @inlined
 def _gather_bilinear(image, sample_value, buffers, first_y, first_x, count):
     """`_gather_rgb` for 2 × 2 taps, two pixels at a time."""
-    quads, row_bytes = buffers.quads, image.stride_y * image.item
+    quads, row_bytes, pixel_bytes = buffers.quads, image.stride_y * image.item, 3 * image.item
     shares_y, shares_x = buffers.weights_y + buffers.pitch, buffers.weights_x + buffers.pitch
     # int64, so they take the row of sums along x, which two taps have no use for, and that along y.
     places = values(buffers.total_x, count, np.int64(0))
     for x in range(count):
-        places[x] = _address_of_pixel(image, first_y[x], first_x[x])
+        places[x] = _pixel_at(image, first_y[x], first_x[x], row_bytes, pixel_bytes)
     for x in range(0, count - 1, 2):
         bilinear_two(
             quads + 16 * x, buffers.total_x + 8 * x, row_bytes, shares_x + 4 * x, shares_y + 4 * x,
@@ -273,17 +272,14 @@ def _gather_bilinear(image, sample_value, buffers, first_y, first_x, count):
         bilinear_rgb(quads + 16 * x, upper, lower, share_x, share_y, sample_value)
 
 
-@not_inlined
+@inlined
 def _gather_each(image, sample_value, axis_y, axis_x, buffers, safe, count):
     """`_gather_rgb` with a look at every pixel: for wider filters, and at the end of the memory."""
-    pitch = buffers.pitch
+    pitch, down, pixel_bytes = buffers.pitch, image.stride_y * image.item, 3 * image.item
     first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
     taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
     for x in range(count):
-        pixel, row_bytes = (
-            _address_of_pixel(image, first_y[x], first_x[x]),
-            image.stride_y * image.item,
-        )
+        pixel, row_bytes = _pixel_at(image, first_y[x], first_x[x], down, pixel_bytes), down
         if not safe:
             pixel, row_bytes = _copy_patch(
                 pixel, row_bytes, axis_y.taps, 3 * axis_x.taps, image.item, buffers.patch
@@ -358,7 +354,7 @@ def _copy_patch(pixel, row_bytes, rows, length, item, target):
     return target, step
 
 
-@not_inlined
+@inlined
 def _gather_any(image, sample_value, axis_y, axis_x, buffers, scale, count, rows):
     """Any number of channels and any strides, into the rows."""
     pitch, scales = buffers.pitch, floats(scale, count)

@@ -54,7 +54,7 @@ def image_of(look, item, to_unit, channels):
 
 @inlined
 def prepare(sample_value, job, buffers, tables, n, k):
-    """Fill the record of where layer k of output n looks."""
+    """Fill the record of where layer k of output n looks. The arguments are those of `draw`'s functions."""
     layer = record_at(tables.layers, n * tables.layer_count + k, LAYER)
     look = record_at(tables.looks, k, LOOK)
     look.separable = 0
