@@ -119,14 +119,31 @@ def hue_angle(r, g, b):
     return where(spread > ZERO, angle, ZERO)
 
 
+def turned_hue(r, g, b, turns):
+    """The hue in sixths after a turn, 1 being the whole circle."""
+    return hue_angle(r, g, b) + SIX * turns
+
+
 def hue_channel(r, g, b, turned, offset):
     """One channel of the colour with the value and chroma of (r, g, b) and the hue `turned` (in
-    sixths); offset 5, 3, 1 gives red, green, blue."""
+    sixths). offset: in sixths, where the channel stands on the circle."""
     high = maximum(maximum(r, g), b)
     spread = high - minimum(minimum(r, g), b)
     k = turned + offset
     k = k - SIX * floor(k * SIXTH)
     return high - spread * clamp(minimum(k, FOUR - k))
+
+
+def red_of_hue(r, g, b, turned):
+    return hue_channel(r, g, b, turned, FIVE)
+
+
+def green_of_hue(r, g, b, turned):
+    return hue_channel(r, g, b, turned, THREE)
+
+
+def blue_of_hue(r, g, b, turned):
+    return hue_channel(r, g, b, turned, ONE)
 
 
 def normal_pair(word_radius, word_angle):

@@ -12,6 +12,7 @@ from .fields import array_fields
 from .kinds import (
     CONSTANT,
     CURVE,
+    CURVE_ROW,
     GAUSSIAN,
     HISTOGRAM,
     NO_FILTER,
@@ -85,7 +86,9 @@ def _check_numbers(plan: Plan) -> None:
         raise ValueError(
             f"Plan.box: is reversed or reaches outside the output of {height}×{width}. {_FIX}"
         )
-    curve = plan.step_arg[..., 0][(plan.step_kind == CURVE) & (plan.statistic == NO_STATISTIC)]
+    curve = plan.step_arg[..., CURVE_ROW][
+        (plan.step_kind == CURVE) & (plan.statistic == NO_STATISTIC)
+    ]
     if curve.size and not (0 <= curve.min() and curve.max() < len(plan.curves)):
         raise ValueError(f"Plan.step_arg: names a curve outside [0, {len(plan.curves)}). {_FIX}")
     if plan.sizes.size and plan.sizes.min() < 1:

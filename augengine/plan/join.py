@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .fields import array_fields, fields_of
-from .kinds import CURVE, NO_VIEW
+from .kinds import CURVE, CURVE_ROW, NO_VIEW
 
 if TYPE_CHECKING:
     from . import Plan
@@ -112,7 +112,7 @@ def _joined(where: str, plans, own_sources: bool) -> Plan:
     sources = views = curves = 0
     for plan in plans:
         images, step_arg = len(plan.ids), plan.step_arg.copy()
-        step_arg[..., 0] += curves * (plan.step_kind == CURVE)
+        step_arg[..., CURVE_ROW] += curves * (plan.step_kind == CURVE)
         chained = plan.source - images + total + views
         shifted = {
             "source": np.where(plan.source < images, plan.source + sources, chained).astype(

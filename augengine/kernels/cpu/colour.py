@@ -37,20 +37,22 @@ from .formulas import (
     ZERO,
     add_noise,
     blend,
+    blue_of_hue,
     curve_entry,
     f32,
     from_byte,
     gain_offset,
-    hue_angle,
-    hue_channel,
+    green_of_hue,
     inlined,
     matrix_row,
     normal_pair,
     not_inlined,
     philox_round,
     posterized,
+    red_of_hue,
     solarized,
     stretched,
+    turned_hue,
 )
 from .memory import floats, ints, rgb_rows, values
 
@@ -158,13 +160,16 @@ def _apply_tone(arg, channels, count, rows, pitch):
 @inlined
 def _apply_hue(arg, count, rows, scratch, pitch):
     red, green, blue = rgb_rows(rows, pitch, count)
-    turned, shift = floats(scratch + 3 * pitch, count), f32(6) * arg[HUE_TURNS]
+    turned, turns = floats(scratch + 3 * pitch, count), arg[HUE_TURNS]
+    new_red, new_green, new_blue = rgb_rows(scratch, pitch, count)
     for x in range(count):
-        turned[x] = hue_angle(red[x], green[x], blue[x]) + shift
-    for c in range(3):
-        offset, new = f32(5 - 2 * c), floats(scratch + c * pitch, count)
-        for x in range(count):
-            new[x] = hue_channel(red[x], green[x], blue[x], turned[x], offset)
+        turned[x] = turned_hue(red[x], green[x], blue[x], turns)
+    for x in range(count):
+        new_red[x] = red_of_hue(red[x], green[x], blue[x], turned[x])
+    for x in range(count):
+        new_green[x] = green_of_hue(red[x], green[x], blue[x], turned[x])
+    for x in range(count):
+        new_blue[x] = blue_of_hue(red[x], green[x], blue[x], turned[x])
     _copy_rgb(scratch, rows, pitch, count)
 
 

@@ -8,12 +8,13 @@ import numpy as np
 from numba import njit
 
 from ..bind import FLOATS, WORDS, bind
+from .memory import ONLY_CALLED_INSIDE
 
 # No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
-inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+inlined = njit(error_model="numpy", forceinline=True, **ONLY_CALLED_INSIDE)
 # For what is called seldom, and long loops that want all registers to themselves. numba would pass
 # forceinline on from the caller.
-not_inlined = njit(nogil=True, error_model="numpy", forceinline=False)
+not_inlined = njit(error_model="numpy", forceinline=False, **ONLY_CALLED_INSIDE)
 f32 = np.float32
 ZERO, ONE, TWO, HALF = f32(0), f32(1), f32(2), f32(0.5)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -118,7 +119,8 @@ first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_sha
 gain_offset, matrix_row = px.gain_offset, px.matrix_row
 curve_entry, from_byte = px.curve_entry, px.from_byte
 solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
-hue_angle, hue_channel = px.hue_angle, px.hue_channel
+turned_hue, red_of_hue = px.turned_hue, px.red_of_hue
+green_of_hue, blue_of_hue = px.green_of_hue, px.blue_of_hue
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
 smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
 blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

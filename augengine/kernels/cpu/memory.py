@@ -18,6 +18,12 @@ _THIRTY_TWO = ir.VectorType(_F32, 32)
 _LANES = ir.VectorType(ir.IntType(32), 8)
 
 
+# Parts of the kernel are called from it only. Without the wrappers that numba compiles for a call from
+# Python and from C, the first start takes a fifth less time.
+ONLY_CALLED_INSIDE = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+part = njit(**ONLY_CALLED_INSIDE)
+
+
 @intrinsic
 def _pointer(typingctx, address, sample_value):
     """The address as a pointer to values of `sample_value`'s type."""
@@ -28,25 +34,25 @@ def _pointer(typingctx, address, sample_value):
     return types.CPointer(sample_value)(types.int64, sample_value), codegen
 
 
-@njit(nogil=True)
+@part
 def values(address, count, sample_value):
     """`count` values of `sample_value`'s type at an address, as an array that owns nothing: a slice of an
     array that does is counted, at the price of a short loop."""
     return carray(_pointer(address, sample_value), count)
 
 
-@njit(nogil=True)
+@part
 def floats(address, count):
     return carray(_pointer(address, np.float32(0)), count)
 
 
-@njit(nogil=True)
+@part
 def ints(address, count):
     """int32."""
     return carray(_pointer(address, np.int32(0)), count)
 
 
-@njit(nogil=True)
+@part
 def rgb_rows(rows, pitch, count):
     """Three rows of floats that lie `pitch` bytes apart."""
     return floats(rows, count), floats(rows + pitch, count), floats(rows + 2 * pitch, count)
@@ -64,7 +70,7 @@ def record_at(typingctx, table, number, dtype):
     return dtype.dtype(types.int64, types.int64, dtype), codegen
 
 
-@njit(nogil=True)
+@part
 def address_of(array):
     """Signed: numba makes floats of sums of signed and unsigned numbers."""
     return np.int64(array.ctypes.data)
@@ -276,7 +282,7 @@ def bilinear_two(typingctx, quads, tops, down, right_shares, bottom_shares, samp
     return types.void(a, a, a, a, a, sample_type), codegen
 
 
-@njit(nogil=True)
+@part
 def keep(arrays):
     """Keeps a tuple of arrays until here. numba frees an array after the last line that names it,
     and an address does not name it."""
@@ -396,7 +402,7 @@ def fence(typingctx):
     return types.void(), codegen
 
 
-@njit(nogil=True)
+@part
 def patch_reach(taps):
     """How many values of a row the vector loads for so many taps read, at most."""
     return 16 if taps <= 5 else (32 if taps <= 8 else 3 * taps + 16)

@@ -19,6 +19,7 @@ from . import tables
 from .formulas import (
     add_noise,
     blend,
+    blue_of_hue,
     constant,
     curve_entry,
     edge,
@@ -26,8 +27,7 @@ from .formulas import (
     fold,
     from_byte,
     gain_offset,
-    hue_angle,
-    hue_channel,
+    green_of_hue,
     inside,
     matrix_row,
     normal_pair,
@@ -35,12 +35,14 @@ from .formulas import (
     philox_round,
     posterized,
     project,
+    red_of_hue,
     second_share,
     seen_from,
     solarized,
     stretched,
     tap_weight,
     to_byte,
+    turned_hue,
 )
 
 # A kernel reads names of its module only, and only those that are constexprs.
@@ -295,10 +297,10 @@ def colour_step(r, g, b, kind, arg_ptr, curves_ptr, number, channel, RGB: tl.con
     elif kind == HUE:
         if RGB:
             red, green, blue = r, g, b
-            angle = hue_angle(red, green, blue) + 6.0 * tl.load(arg_ptr + HUE_TURNS)
-            r = hue_channel(red, green, blue, angle, 5.0)
-            g = hue_channel(red, green, blue, angle, 3.0)
-            b = hue_channel(red, green, blue, angle, 1.0)
+            turned = turned_hue(red, green, blue, tl.load(arg_ptr + HUE_TURNS))
+            r = red_of_hue(red, green, blue, turned)
+            g = green_of_hue(red, green, blue, turned)
+            b = blue_of_hue(red, green, blue, turned)
     return r, g, b
 
 

@@ -53,7 +53,7 @@ def apply_step(scene: Scene, views, step: int, channels, number):
         elif kind == TONE:
             new = _tone(channels, arg)
         elif kind == HUE:
-            new = _hue(channels, arg, (table.floats(5.0), table.floats(3.0), table.floats(1.0)))
+            new = _hue(channels, arg)
         elif kind == NOISE:
             new = _noise(channels, arg, number)
         chosen = table.indices(kinds)[:, None, None] == kind
@@ -96,9 +96,9 @@ def _tone(channels, arg):
     return new
 
 
-def _hue(channels, arg, offsets):
-    turned = px.hue_angle(*channels) + 6 * arg[HUE_TURNS]
-    return [px.hue_channel(*channels, turned, offset) for offset in offsets]
+def _hue(channels, arg):
+    turned = px.turned_hue(*channels, arg[HUE_TURNS])
+    return [of(*channels, turned) for of in (px.red_of_hue, px.green_of_hue, px.blue_of_hue)]
 
 
 def _noise(channels, arg, number):

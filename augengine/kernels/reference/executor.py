@@ -28,7 +28,11 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor, compute=torch.float
     canvas = torch.zeros(plan.shape, dtype=compute, device=sources.device)
     for k in range(plan.view.shape[1]):
         canvas = _with_layer(canvas, scene, k)
-    result = _finished(canvas, plan.finish, scene.table)
+    # By `out` and not by the plan: a float64 tensor for a plan of bytes takes them before they are rounded.
+    if out.dtype == torch.uint8:
+        result = px.to_byte(canvas)
+    else:
+        result = _normalised(canvas, plan.finish, scene.table)
     if result.requires_grad:
         layout = torch.channels_last if plan.finish.channels_last else torch.contiguous_format
         return result.to(out.dtype).contiguous(memory_format=layout)
@@ -56,9 +60,6 @@ def _with_layer(canvas: torch.Tensor, scene: Scene, k: int) -> torch.Tensor:
     return canvas.index_put((table.indices(outputs),), blended)
 
 
-def _finished(canvas: torch.Tensor, finish: Finish, table: PixelTable) -> torch.Tensor:
-    """Normalised, or as whole bytes; still of the dtype that is computed with."""
-    if finish.dtype == "uint8":
-        return px.to_byte(canvas)
+def _normalised(canvas: torch.Tensor, finish: Finish, table: PixelTable) -> torch.Tensor:
     gain, offset = (table.floats(array)[:, None, None] for array in finish.gain_offset())
     return px.normalise(canvas, gain, offset)
