@@ -13,8 +13,9 @@ from .memory import ONLY_CALLED_INSIDE
 # No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
 inlined = njit(error_model="numpy", forceinline=True, **ONLY_CALLED_INSIDE)
 # For what is called seldom, and long loops that want all registers to themselves. numba would pass
-# forceinline on from the caller.
-not_inlined = njit(error_model="numpy", forceinline=False, **ONLY_CALLED_INSIDE)
+# forceinline on from the caller. The wrappers stay: without them LLVM sees a single caller and inlines it
+# after all, which costs affine views 5 %.
+not_inlined = njit(nogil=True, error_model="numpy", forceinline=False)
 f32 = np.float32
 ZERO, ONE, TWO, HALF = f32(0), f32(1), f32(2), f32(0.5)
 _LOW = np.uint64(0xFFFFFFFF)
