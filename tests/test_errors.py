@@ -575,3 +575,25 @@ def test_other_arguments(make, said):
 def test_ops_that_do_not_fit_the_images(op, said):
     with pytest.raises(ValueError, match=said):
         ae.Engine(op)(BYTES, ids=IDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "taker"),
+    [
+        ("Collate", ae.Collate),
+        ("pack", ae.pack),
+        ("DeviceLoader", lambda policy, **options: ae.DeviceLoader([], policy, **options)),
+    ],
+)
+def test_an_unknown_keyword_is_answered_by_the_nearest(name, taker):
+    """And by the name that the user called, not by the engine's behind it."""
+    for wrong, right in [
+        ("sed", "seed"),
+        ("num_class", "num_classes"),
+        ("mem_format", "memory_format"),
+    ]:
+        with pytest.raises(
+            TypeError,
+            match=rf"^{name}: got the keyword '{wrong}', .*\. The nearest is '{right}'\.$",
+        ):
+            taker(POLICY, **{wrong: 3})

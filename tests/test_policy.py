@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from cases import each_executor
 from scipy import stats
 
 import augengine as ae
@@ -771,3 +772,19 @@ def test_an_op_is_a_base_for_ones_own():
             draft.log(rows, "nudged")
 
     assert plan_of([ae.CenterCrop(8), ae.RandomApply(Nudge(), 1)]).explain(0).endswith("nudged")
+
+
+# No ops at all
+
+
+@each_executor
+def test_no_ops_leave_images_as_they_are(executor):
+    policy = ae.Policy([])
+    images = np.random.default_rng(0).integers(0, 256, (3, 9, 14, 3), np.uint8)
+    plan = policy.sample([4, 5, 6], [(9, 14)] * 3, dtype="uint8")
+    drawn = ae.execute(plan, images, executor=executor, layout="NHWC")
+    np.testing.assert_array_equal(drawn.movedim(1, -1).numpy(), images)
+    assert plan.explain(1) == "unchanged"
+    assert ae.Policy.from_yaml(policy.to_yaml()) == policy
+    with pytest.raises(ValueError, match=r"9×14 at the end and .*, expected one size .*Add"):
+        policy.sample([4, 5], [(9, 14), (9, 15)])

@@ -160,6 +160,29 @@ def test_the_repr_says_what_is_not_the_default():
     assert repr(ae.Policy([])) == "Policy([])"
 
 
+def test_batches_and_what_makes_them_say_what_they_hold():
+    images = torch.zeros(4, 3, 20, 24, dtype=torch.uint8)
+    batch = ae.Engine([ae.CenterCrop(16), ae.CutMix()], num_classes=5)(
+        images, [1, 2, 3, 4], ids=range(4)
+    )
+    said = "images=(4, 3, 16, 16) float32 on cpu, labels=(4, 5) float32 on cpu"
+    assert repr(batch) == f"Batch({said},\n  {repr(batch.plan).splitlines()[0]})"
+    views = ae.Engine(ae.Views(weak=ae.CenterCrop(16), crops=[ae.Policy(ae.CenterCrop(8))] * 2))
+    assert repr(views(images, ids=range(4))).count("Batch(images=(4, 3, ") == 3
+    collate = ae.Collate(ae.CenterCrop(16), seed=7, num_classes=5)
+    collate.set_epoch(2)
+    for said in (
+        "Collate(Engine(Policy([",
+        "CenterCrop(size=(16, 16))",
+        "seed=7",
+        "num_classes=5",
+        "epoch=2",
+    ):
+        assert said in repr(collate)
+    assert repr(ae.pack(ae.CenterCrop(16))).startswith("pack(Engine(")
+    assert repr(ae.WithIds([(0, 1)] * 6)) == "WithIds(6 samples of list)"
+
+
 # Types
 
 
