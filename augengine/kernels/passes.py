@@ -119,7 +119,7 @@ def _over(plan: Plan, sizes: np.ndarray, picture: np.ndarray) -> Plan:
         **{
             **vars(plan),
             "ids": np.concatenate([plan.ids, zeros]),
-            "sizes": sizes.copy(),  # a plan freezes its arrays, which numba takes for another type
+            "sizes": sizes,
             "strength": np.concatenate([plan.strength, zeros.astype(np.float32)]),
             "source": source.astype(np.int32),
             "filter": np.zeros_like(plan.filter),

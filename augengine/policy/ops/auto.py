@@ -409,6 +409,7 @@ class UniformAugment(_Published):
     def _decide(self, draft, rows, place):
         entries = [*spaces.UNIFORM_AUGMENT.values()]
         for turn in _turns(draft.uniform(place, _DRAWS * self.num_ops, rows), self.num_ops):
+            # The probability is uniform too; nothing here needs `spread` for a level.
             choice = np.where(turn.whether < turn.spread, below(turn.which, len(entries)), -1)
             _carry_out(draft, rows, entries, choice, turn.level, turn)
 
