@@ -31,8 +31,11 @@ Layout: TypeAlias = Literal["NCHW", "NHWC"]
 # The executors by their names.
 Executor: TypeAlias = Literal["cpu", "torch", "gpu"]
 
-# Identities of samples [n]: whole numbers of 64 bits.
-Ids: TypeAlias = Sequence[int] | np.ndarray | torch.Tensor
+# Identities of samples [n]: whole numbers of 64 bits, or names, which are hashed to such numbers.
+Ids: TypeAlias = Sequence[int] | Sequence[str] | Sequence[bytes] | np.ndarray | torch.Tensor
+
+# How often each sample's id [n] has come before in the epoch.
+Occurrences: TypeAlias = Sequence[int] | np.ndarray
 
 # Heights and widths [n, 2] of images, in pixels.
 Sizes: TypeAlias = Sequence[Sequence[int]] | np.ndarray

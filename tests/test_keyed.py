@@ -1,11 +1,13 @@
 """Draws: Philox against its published answers, keys that matter in every part, distributions."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 from scipy import stats
 
+import augengine as ae
 from augengine.policy.keyed import (
     Keyed,
     below,
@@ -43,8 +45,9 @@ def test_philox_broadcasts_over_its_counter():
         assert [int(w[k]) for w in many] == [int(w) for w in alone]
 
 
-def words(seed=3, epoch=4, id=5, look=0, place=2, count=8):
-    return Keyed(seed, epoch, np.array([id]), look).words(place, count)[0]
+def words(seed=3, epoch=4, id=5, look=0, place=2, count=8, occurrence=0):
+    occurrences = np.array([occurrence]) if occurrence else None
+    return Keyed(seed, epoch, np.array([id]), look, occurrences).words(place, count)[0]
 
 
 OTHER_KEYS = [
@@ -54,6 +57,8 @@ OTHER_KEYS = [
     {"seed": 3 - 2**63},
     {"epoch": 5},
     {"epoch": 4 + 2**32},
+    {"occurrence": 1},
+    {"occurrence": 2**31 - 1},
     {"id": 6},
     {"id": -5},
     {"id": 5 + 2**32},
@@ -207,3 +212,54 @@ def test_what_was_worked_out_ahead_is_what_would_be_drawn():
             for rows in (slice(None), slice(-3, None), np.array([4, 1]), np.array([3, 0])):
                 got = forked.uniform(place, count, rows)
                 np.testing.assert_array_equal(got, longer.uniform(place, count, rows))
+
+
+# The same id several times in an epoch
+
+
+def test_a_sample_that_comes_again_is_drawn_anew():
+    """Whatever batch it is in, by the count of its comings and by nothing else."""
+    policy = ae.Policy([ae.RandomResizedCrop(16), ae.RandomHorizontalFlip()])
+    together = policy.sample([7, 3, 7, 7], [(40, 48)] * 4, epoch=2)
+    assert together.occurrence.tolist() == [0, 0, 1, 2]
+    assert len({together.inv_matrix[v].tobytes() for v in range(4)}) == 4
+    for at, (name, count) in enumerate([(7, 0), (3, 0), (7, 1), (7, 2)]):
+        alone = policy.sample([name], [(40, 48)], epoch=2, occurrences=[count])
+        assert alone.inv_matrix[0].tobytes() == together.inv_matrix[at].tobytes()
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_rows_that_occur_again_are_drawn_by_their_own_keys(place):
+    ids, occurrences = np.array([9, 2, 9, 2**40]), np.array([0, 1, 5, 2])
+    rows = np.array([2, 1])
+    many = Keyed(1, 2, ids, 3, occurrences)
+    many.work_out({place: 2})
+    fresh = Keyed(1, 2, ids, 3, occurrences)
+    for words_of in (many.words(place, 8), fresh.words(place, 8)):
+        for i in range(4):
+            alone = Keyed(1, 2, ids[i : i + 1], 3, occurrences[i : i + 1])
+            np.testing.assert_array_equal(words_of[i], alone.words(place, 8)[0])
+    np.testing.assert_array_equal(fresh.words(place, 8, rows), fresh.words(place, 8)[rows])
+
+
+def test_an_epoch_of_its_own_never_meets_a_draw_of_every_epoch():
+    """An occurrence's key and the next one's that holds in every epoch are derived from other counters."""
+    ids = np.array([1])
+    drawn = [
+        Keyed(0, 0, ids, 0, np.array([k])).words(0, 4, timeless=timeless)[0].tolist()
+        for k in range(5)
+        for timeless in (False, True)
+    ]
+    assert len({tuple(row) for row in drawn}) == len(drawn)
+
+
+def test_names_are_ids():
+    """By 64 bits of BLAKE2b, as hashlib has it."""
+    policy = ae.Policy(ae.RandomRotation(30))
+    wanted = 7018458405039215757  # b2sum -l 64, read as a little-endian number
+    assert hashlib.blake2b(b"n01/a.jpg", digest_size=8).digest() == wanted.to_bytes(8, "little")
+    sizes = [(8, 8)] * 2
+    for names in (["n01/a.jpg", "b"], [b"n01/a.jpg", "b"], np.array(["n01/a.jpg", "b"])):
+        plan = policy.sample(names, sizes)
+        assert plan.ids[0] == wanted
+        assert plan == policy.sample(plan.ids, sizes)

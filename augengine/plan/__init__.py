@@ -41,6 +41,7 @@ class Plan:
     finish: Finish
     # The sources
     ids: np.ndarray = array("B", np.int64, "the samples' identities")
+    occurrence: np.ndarray = array("B", np.int64, "how often the id came before in the epoch")
     sizes: np.ndarray = array("B 2", np.int32, "height and width of each source")
     strength: np.ndarray = array("B", np.float32, "share of every magnitude that was used")
     # Views: one look at one source

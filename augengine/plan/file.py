@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .fields import array_fields
 from .finish import Finish
 from .kinds import LOG_ARGS
@@ -23,6 +25,8 @@ def to_bytes(plan: Plan) -> bytes:
     from safetensors.numpy import save
 
     arrays = {field.name: getattr(plan, field.name) for field in array_fields(plan)}
+    if not plan.occurrence.any():  # as in most plans, and in all files of before there were any
+        del arrays["occurrence"]
     return save(arrays, metadata={_KEY: json.dumps(header(plan))})
 
 
@@ -40,6 +44,8 @@ def from_bytes(plan_class: type[Plan], data: bytes, where: str) -> Plan:
     text = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get(_KEY)
     if text is None:
         raise ValueError(f"{where} holds no plan, {fix}")
+    if "ids" in arrays:
+        arrays.setdefault("occurrence", np.zeros(arrays["ids"].shape, np.int64))
     missing = {field.name for field in array_fields(plan_class)} ^ set(arrays)
     if missing:
         raise ValueError(f"{where} lacks or adds {', '.join(sorted(missing))}, {fix}")

@@ -88,8 +88,11 @@ def side_by_side(plans: Iterable[Plan]) -> Plan:
     """
     plans = list(plans)
     for plan in plans[1:]:
-        same = np.array_equal(plan.ids, plans[0].ids) and np.array_equal(plan.sizes, plans[0].sizes)
-        if not same:
+        same = (
+            np.array_equal(getattr(plan, name), getattr(plans[0], name))
+            for name in ("ids", "occurrence", "sizes")
+        )
+        if not all(same):
             raise ValueError(
                 "side_by_side: the plans are for different sources, expected one batch. Use "
                 "concatenate."

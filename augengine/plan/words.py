@@ -31,11 +31,12 @@ def explain(plan: Plan, i: int) -> str:
         if view == PLAIN_COLOUR:
             parts.append(f"{share:.0f} % erased at ({y0}, {x0})")
             continue
-        name, lines = plan.ids[root[view]], log_lines(plan, view)
+        source, lines = root[view], log_lines(plan, view)
+        name = plan.ids[source]
         if k == 0:
-            first, own = name, lines
+            first, own = source, lines
             parts += lines
-        elif name == first:
+        elif source == first:
             # Of the same sample: a chain of AugMix, a tile of a mosaic, noise in an erased box.
             shared = sum(1 for a, b in zip(own, lines, strict=False) if a == b)
             how = ", ".join(lines[shared:]) or "as it was"
@@ -70,10 +71,10 @@ def summary(plan: Plan) -> str:
         f"  {len(plan.source)} views, {plan.step_kind.shape[1]} colour steps, "
         f"{plan.view.shape[1]} layers",
     ]
-    lines += [
-        f"  {plan.ids[_first_source(plan, i)]}: {explain(plan, i)}"
-        for i in range(min(3, len(plan)))
-    ]
+    for i in range(min(3, len(plan))):
+        source = _first_source(plan, i)
+        again = f" (occurrence {plan.occurrence[source]})" if plan.occurrence[source] else ""
+        lines.append(f"  {plan.ids[source]}{again}: {explain(plan, i)}")
     if len(plan) > 3:
         lines.append(f"  … and {len(plan) - 3} more; explain(i) says what happens to output i")
     return "\n".join(lines)

@@ -8,7 +8,6 @@ asked for so far. An op reads `frame`, draws by key, and calls `warp`, `crop`, `
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -149,9 +148,7 @@ class Draft:
         for name in _ROW_FIELDS:
             value = getattr(self, name)
             setattr(self, name, np.concatenate([value, value[rows]]))
-        self.keyed = dataclasses.replace(
-            self.keyed, ids=np.concatenate([self.keyed.ids, self.keyed.ids[rows]])
-        )
+        self.keyed = self.keyed.forked(rows)
         self._steps.append(_Copy(rows, new))
         self._log.append(_Copy(rows, new))
         return new
@@ -394,6 +391,9 @@ class Draft:
         curves = self._curves or [np.zeros((0, 3, 256), np.float32)]
         plan = Plan._trusted(
             ids=self.keyed.ids[: len(self)].astype(np.int64),
+            occurrence=np.zeros(len(self), np.int64)
+            if self.keyed.occurrences is None
+            else self.keyed.occurrences[: len(self)],
             sizes=self.sizes.astype(np.int32),
             strength=self.given_strength.astype(np.float32),
             source=self.source.astype(np.int32),

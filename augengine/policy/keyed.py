@@ -1,16 +1,19 @@
 """Keyed randomness: every draw is a pure function of where it is needed.
 
-    draw = Philox4x32-10(key from (seed, epoch, look), counter (block, place, sample id))
+    draw = Philox4x32-10(key from (seed, epoch, look, occurrence), counter (block, place, sample id))
 
-`place` is the op's number in its policy. No state is kept and no global generator is touched, so
-a sample meets the same draws in any batch, order, process, device or resumed run.
+`place` is the op's number in its policy. `occurrence` counts how often the id has come before in the
+epoch. No state is kept and no global generator is touched, so a sample meets the same draws in any
+batch, order, process, device or resumed run.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -18,13 +21,38 @@ import numpy as np
 from ..random_numbers import PHILOX_ROUNDS, WORD, normal_radius, philox_round
 
 _WORD64 = 0xFFFFFFFFFFFFFFFF
+# Above it the key of a draw that is the same in every epoch would run into the next occurrence's.
+MOST_OCCURRENCES = 2**31 - 1
+
+
+def id_of_name(name: str | bytes) -> int:
+    """A name, such as a file's path or WebDataset's __key__, as an id: 64 bits of its BLAKE2b hash, so
+    the same on every machine and in every run. A str goes by its UTF-8 bytes."""
+    data = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True)
+
+
+def ids_of_names(names: Iterable[object]) -> list[object]:
+    """Ids, of which those that are str or bytes become numbers."""
+    return [id_of_name(name) if isinstance(name, (str, bytes)) else name for name in names]
+
+
+def count_repeats(ids: np.ndarray) -> np.ndarray:
+    """[n] how often each id has come before in ids [n]."""
+    order = np.argsort(ids, kind="stable")
+    in_order = ids[order]
+    at = np.arange(len(ids))
+    first = np.maximum.accumulate(np.where(np.r_[True, in_order[1:] != in_order[:-1]], at, 0))
+    repeats = np.empty(len(ids), np.int64)
+    repeats[order] = at - first
+    return repeats
 
 
 def philox4x32(counter, key):
     """Philox4x32 with 10 rounds (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*).
 
     counter: four 32-bit words, each an int or a uint64 array; arrays broadcast.
-    key: two 32-bit ints.
+    key: two 32-bit words, ints or uint64 arrays as well.
     Returns four 32-bit words as ints or uint64 arrays; equal to the Random123 known answers.
     """
     state = (*counter, *key)
@@ -38,12 +66,14 @@ class Keyed:
     """The draws of some samples, in one epoch, for one look.
 
     seed: any int of 64 bits. epoch: int ≥ 0. ids: [n] int64, the samples' identities. look: int.
+    occurrences: [n] int64, how often each id has come before in the epoch; None: never.
     """
 
     seed: int
     epoch: int
     ids: np.ndarray
     look: int = 0
+    occurrences: np.ndarray | None = None
     # Only for speed: what was asked for all samples, {place: blocks}, and what has been worked out
     # ahead, {place: words [4 · blocks, n]}. Philox costs by the call, not by the number.
     block_counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
@@ -60,17 +90,34 @@ class Keyed:
         self._ahead.update(zip(block_counts, np.split(words, ends[:-1]), strict=True))
 
     @cached_property
-    def _key(self) -> tuple[int, int]:
+    def _key(self) -> tuple:
         epoch = self.epoch & _WORD64
-        return self._keyed((epoch & WORD, epoch >> 32, self.look, 0))
+        return self._keyed(epoch & WORD, epoch >> 32, 0)
 
     @cached_property
-    def _timeless_key(self) -> tuple[int, int]:
-        return self._keyed((0, 0, self.look, 1))
+    def _timeless_key(self) -> tuple:
+        return self._keyed(0, 0, 1)
 
-    def _keyed(self, counter) -> tuple[int, int]:
-        seed = self.seed & _WORD64
-        return philox4x32(counter, (seed & WORD, seed >> 32))[:2]
+    def _keyed(self, low, high, timeless: int) -> tuple:
+        """Two words: ints, or [n] where samples occur again."""
+        seed, last = self.seed & _WORD64, timeless
+        if self.occurrences is not None:
+            last = 2 * self.occurrences.astype(np.uint64) + np.uint64(timeless)
+        return philox4x32((low, high, self.look, last), (seed & WORD, seed >> 32))[:2]
+
+    def forked(self, rows) -> Keyed:
+        """The same with rows repeated at the end."""
+        more = {"ids": np.concatenate([self.ids, self.ids[rows]])}
+        if self.occurrences is not None:
+            more["occurrences"] = np.concatenate([self.occurrences, self.occurrences[rows]])
+        return replace(self, **more)  # type: ignore[arg-type]
+
+    def order(self, rows: slice) -> np.ndarray:
+        """Which of the rows is the first, the second … by id, then by occurrence: an order that does
+        not depend on the batch's."""
+        if self.occurrences is None:
+            return np.argsort(self.ids[rows], kind="stable")
+        return np.lexsort((self.occurrences[rows], self.ids[rows]))
 
     def words(self, place: int, count: int, rows=slice(None), timeless=False) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
@@ -91,6 +138,8 @@ class Keyed:
         ):
             return ahead[:count][:, rows].T
         key = self._timeless_key if timeless else self._key
+        if self.occurrences is not None:
+            key = tuple(word[rows] for word in key)
         return self._blocks(np.arange(blocks), np.full(blocks, place), ids, key)[:count].T
 
     @staticmethod

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ..aliases import Ids, Sizes, Strength
+from ..aliases import Ids, Occurrences, Sizes, Strength
 from ..checks import whole_number
 from ..plan import Finish, Plan
 from ..plan.kinds import DTYPES
 from . import ops, yaml
 from .draft import Draft
-from .keyed import Keyed
+from .keyed import MOST_OCCURRENCES, Keyed, count_repeats, ids_of_names
 from .ops.arguments import PADDING_MODES
 from .ops.choosing import check_order, checked_ops
 from .ops.op import Op
@@ -111,17 +111,19 @@ class Policy:
         look: int = 0,
         channels: int = 3,
         strength: Strength | None = None,
-        partners: tuple[Ids, Sizes] | None = None,
+        occurrences: Occurrences | None = None,
+        partners: tuple[Ids, Sizes] | tuple[Ids, Sizes, Occurrences | None] | None = None,
         dtype: DType = "float32",
         channels_last: bool = False,
     ) -> Plan:
         """Decide what happens to each of n samples.
 
-        A sample's part of the plan depends on (policy, seed, epoch, id, look, size) alone, but for
-        its partners in mixes.
+        A sample's part of the plan depends on (policy, seed, epoch, id, occurrence, look, size)
+        alone, but for its partners in mixes.
 
         Args:
-            ids: Identities [n] of the samples, ints of 64 bits.
+            ids: Identities [n] of the samples, ints of 64 bits, or names (str or bytes), of which a
+                hash of 64 bits is taken.
             sizes: Heights and widths [n, 2] of the images, in pixels, 1 or more.
             seed: Whole number of 64 bits.
             epoch: Whole number, 0 or more.
@@ -129,8 +131,11 @@ class Policy:
                 random numbers of its own.
             channels: Number of channels of the images.
             strength: Share in [0, 1] of every magnitude that is used, one number or [n]; None is 1.
-            partners: Ids and sizes of a second batch, from which mixes then take their partners; its
-                images come after the first's among the plan's sources.
+            occurrences: Number of times [n] that each id has come before in the epoch, 0 … 2³¹ − 1:
+                each time has random numbers of its own. None counts within these ids, from 0.
+            partners: Ids and sizes of a second batch, and its occurrences if it has any, from which
+                mixes then take their partners; its images come after the first's among the plan's
+                sources.
             dtype: Name of the output's dtype: 'float32', 'float16', 'bfloat16' or 'uint8'.
             channels_last: Whether the output lies in memory as NHWC.
 
@@ -142,7 +147,7 @@ class Policy:
             ValueError: A number is outside its range, ids do not go with sizes, images end at
                 different sizes, or an op cannot be applied to them.
         """
-        ids, sizes = _checked_samples(ids, sizes)
+        ids, sizes, occurrences = _checked_samples(ids, sizes, occurrences)
         if dtype not in DTYPES:
             raise ValueError(
                 f"Policy.sample: got dtype {dtype!r}, expected one of {', '.join(DTYPES)}. Pass one."
@@ -159,9 +164,10 @@ class Policy:
             strength = np.broadcast_to(strength, ids.shape).copy()
         pool = 0
         if partners is not None:
-            more_ids, more_sizes = _checked_samples(*partners)
+            more_ids, more_sizes, more_occurrences = _checked_samples(*partners)
             pool = len(more_ids)
             ids, sizes = np.concatenate([ids, more_ids]), np.concatenate([sizes, more_sizes])
+            occurrences = np.concatenate([occurrences, more_occurrences])
             if strength is not None:
                 strength = np.concatenate([strength, np.ones(pool)])
         keyed = Keyed(
@@ -169,6 +175,7 @@ class Policy:
             whole_number("Policy.sample: epoch", epoch, 0, 2**63 - 1),
             ids,
             whole_number("Policy.sample: look", look, 0, 2**32 - 1),
+            occurrences if occurrences.any() else None,
         )
         keyed.work_out(self._block_counts)
         draft = Draft(keyed, sizes, channels, strength, pool)
@@ -267,7 +274,9 @@ class Policy:
         return hash(self.transforms)
 
 
-def _checked_samples(ids: Ids, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
+def _checked_samples(
+    ids: Ids, sizes: Sizes, occurrences: Occurrences | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sizes = np.asarray(sizes)
     if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
         raise ValueError(
@@ -284,10 +293,31 @@ def _checked_samples(ids: Ids, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
             f"Policy.sample: image {at} is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. "
             "Leave it out of the batch."
         )
-    ids = ids.cpu().numpy() if isinstance(ids, torch.Tensor) else np.asarray(ids)
-    if ids.shape != (len(sizes),) or not np.issubdtype(ids.dtype, np.integer):
+    ids = id_numbers("Policy.sample", ids, len(sizes))
+    if occurrences is None:
+        return ids, sizes.astype(np.int64), count_repeats(ids)
+    counts = np.asarray(occurrences)
+    in_range = np.issubdtype(counts.dtype, np.integer) and counts.shape == ids.shape
+    if not in_range or counts.min() < 0 or counts.max() > MOST_OCCURRENCES:
         raise ValueError(
-            f"Policy.sample: got ids of {ids.dtype} {list(ids.shape)}, expected {len(sizes)} ints, one "
-            "for each image. Pass the samples' indices in the dataset."
+            f"Policy.sample: got occurrences of {counts.dtype} {list(counts.shape)}, expected "
+            f"{len(ids)} ints in 0 … {MOST_OCCURRENCES}, one for each id. Leave them out to have "
+            "them counted."
         )
-    return ids.astype(np.int64), sizes.astype(np.int64)
+    return ids, sizes.astype(np.int64), counts.astype(np.int64)
+
+
+def id_numbers(where: str, ids: Ids, count: int) -> np.ndarray:
+    """Ids [count] as int64, names hashed. where: the name that the user called."""
+    if isinstance(ids, torch.Tensor):
+        ids = ids.cpu().numpy()
+    named = isinstance(ids, np.ndarray) and ids.dtype.kind in "USO"
+    numbers = np.asarray(
+        ids_of_names(ids) if named or isinstance(ids, (list, tuple)) else ids  # type: ignore[arg-type]
+    )
+    if numbers.shape != (count,) or not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(
+            f"{where}: got ids of {numbers.dtype} {list(numbers.shape)}, expected {count} ints or "
+            "names (str or bytes), one for each image. Pass the samples' indices in the dataset."
+        )
+    return numbers.astype(np.int64)

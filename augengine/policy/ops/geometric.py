@@ -290,7 +290,8 @@ def _flips(draft, rows, place, p, alternate):
         return draft.uniform(place, 1, rows)[:, 0] < p
     # A walk by p an epoch: it flips as often as the walk passes a whole number.
     start = draft.timeless(place, 1, rows)[:, 0]
-    return np.floor(start + (draft.keyed.epoch + 1) * p) > np.floor(start + draft.keyed.epoch * p)
+    epoch = draft.keyed.epoch % 2**32  # beyond it a float64 would lose the fraction
+    return np.floor(start + (epoch + 1) * p) > np.floor(start + epoch * p)
 
 
 def _expanded(inverse, frame):

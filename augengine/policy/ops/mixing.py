@@ -336,7 +336,7 @@ def _mixing(draft, rows, place, p, count, same_on_batch):
         rows = rows[:0]
     if same_on_batch:
         # Keyed by the batch's smallest id, so that its order does not matter.
-        first = np.array([np.argmin(draft.keyed.ids[:outputs])])
+        first = draft.keyed.order(slice(outputs))[:1]
         uniform = np.repeat(draft.uniform(place, 2 + count, first), len(rows), axis=0)
         before = (rows - 1) % outputs
         partner = outputs + rows % draft.pool if draft.pool else before
@@ -351,9 +351,9 @@ def _partner(draft, rows, uniform):
     """Another sample for each row, uniformly; independent of the batch's order."""
     n = len(draft) - draft.pool
     if draft.pool:
-        order = n + np.argsort(draft.keyed.ids[n : len(draft)], kind="stable")
+        order = n + draft.keyed.order(slice(n, len(draft)))
         return order[below(uniform, draft.pool)]
-    order = np.argsort(draft.keyed.ids[:n], kind="stable")
+    order = draft.keyed.order(slice(n))
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
     return order[(rank[rows] + 1 + below(uniform, n - 1)) % n] if n > 1 else rows

@@ -69,8 +69,9 @@ class Stage(Op):
             plan: The plan, whose ids and key seed the module's generators.
             number: Index of this stage among those of its policy.
         """
-        ids = plan.ids[plan.roots()[np.maximum(plan.view[:, 0], 0)]]
-        words = Keyed(plan.seed, plan.epoch, ids, plan.look).words(_PLACE - number, 2)
+        source = plan.roots()[np.maximum(plan.view[:, 0], 0)]
+        keyed = Keyed(plan.seed, plan.epoch, plan.ids[source], plan.look, plan.occurrence[source])
+        words = keyed.words(_PLACE - number, 2)
         seeds = (words[:, 0] << np.uint64(32)) + words[:, 1]
         if self.each:
             images_each = [
