@@ -9,10 +9,12 @@ batch; `execute` draws it. `Engine` and `Collate` do both at once.
 from .kernels import Sources, execute
 from .kernels.operator import as_tensor, execute_compiled
 from .loading.batch import Batch, BatchOfViews, PackedBatch
-from .loading.collate import Collate, WithIds, pack
+from .loading.collate import Collate, pack
 from .loading.device_loader import DeviceLoader
 from .loading.engine import Engine
+from .loading.keys import Key, Keys, WithIds
 from .loading.labels import soft_labels
+from .loading.sampler import KeyedSampler, keyed
 from .loading.targets import boxes, masks
 from .plan import Finish, Plan, concatenate, side_by_side
 from .policy import ops
@@ -33,6 +35,9 @@ __all__ = [
     "DeviceLoader",
     "Engine",
     "Finish",
+    "Key",
+    "KeyedSampler",
+    "Keys",
     "PackedBatch",
     "Plan",
     "Policy",
@@ -47,6 +52,7 @@ __all__ = [
     "execute_compiled",
     "from_timm",
     "from_torchvision",
+    "keyed",
     "masks",
     "ops",
     "pack",

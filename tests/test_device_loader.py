@@ -52,7 +52,7 @@ def test_what_a_loader_may_yield():
     ragged = [Pictures()[i][0] for i in range(3)]
     engine = ae.Engine(POLICY, **HOW)
     for images in (IMAGES[:3], IMAGES[:3].numpy(), list(IMAGES[:3]), ragged, Sources.of(ragged)):
-        wanted = engine(images, [0, 1, 2], ids=[0, 1, 2])
+        wanted = engine(images, [0, 1, 2], ids=[0, 1, 2], epoch=0)
         for batch in (
             (images, [0, 1, 2], [0, 1, 2]),
             [images, torch.arange(3), torch.arange(3)],

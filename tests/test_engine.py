@@ -23,7 +23,7 @@ RGB = NUMBERS.integers(0, 256, (N, H, W, 3), np.uint8)
 
 
 def pixels(engine, images, **kwargs):
-    return engine(images, ids=IDS[: len(images)], **kwargs).images
+    return engine(images, ids=IDS[: len(images)], **{"epoch": 0} | kwargs).images
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +111,10 @@ def test_images_of_different_sizes():
     sizes = [(30, 40), (25, 25), (60, 20), (1, 7), (33, 41)]
     images = [NUMBERS.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
     engine = ae.Engine(policy, seed=3)
-    together = engine(images, ids=IDS)
+    together = engine(images, ids=IDS, epoch=0)
     assert together.plan.sizes.tolist() == [list(size) for size in sizes]
     for i, image in enumerate(images):
-        alone = engine(image[None], ids=IDS[i : i + 1], layout="NHWC")
+        alone = engine(image[None], ids=IDS[i : i + 1], epoch=0, layout="NHWC")
         assert torch.equal(alone.images[0], together.images[i])
 
 
@@ -151,7 +151,7 @@ def test_out_is_written_and_returned(engine, expected, executor, strided):
     room = torch.full((N, 3, 24, 48) if strided else (N, 3, 24, 24), torch.nan)
     out = room[..., ::2] if strided else room
     engine = ae.Engine(POLICY, seed=3, executor=executor)
-    got = engine(RGB, ids=IDS, out=out).images
+    got = engine(RGB, ids=IDS, epoch=0, out=out).images
     assert got.data_ptr() == out.data_ptr()
     assert got.stride() == out.stride()
     assert (out - expected).abs().max() < 1e-5
@@ -167,7 +167,7 @@ def test_the_input_is_left_alone(engine):
 
 def test_plan_and_execute_are_the_two_halves(engine, expected):
     plan = engine.plan([(H, W)] * N, IDS)
-    assert plan == engine(RGB, ids=IDS).plan
+    assert plan == engine(RGB, ids=IDS, epoch=0).plan
     assert torch.equal(ae.execute(plan, RGB), pixels(engine, RGB))
     later = engine.plan([(H, W)] * N, IDS, 7)
     assert later == engine(RGB, ids=IDS, epoch=7).plan
@@ -188,7 +188,7 @@ def test_epoch_seed_and_view_change_the_draws(engine):
 
 @pytest.mark.parametrize("ids", [IDS, IDS.tolist(), torch.from_numpy(IDS), IDS.astype(np.int32)])
 def test_ids_of_every_kind(engine, ids):
-    assert engine(RGB, ids=ids).plan == engine(RGB, ids=IDS).plan
+    assert engine(RGB, ids=ids, epoch=0).plan == engine(RGB, ids=IDS, epoch=0).plan
 
 
 def test_gradients_choose_the_torch_executor():
@@ -201,7 +201,7 @@ def test_gradients_choose_the_torch_executor():
 
 
 def test_no_labels(engine):
-    assert engine(RGB, ids=IDS).labels is None
+    assert engine(RGB, ids=IDS, epoch=0).labels is None
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3, 6], np.arange(N), torch.arange(N).int()])
@@ -308,7 +308,7 @@ def test_batch_moves_as_a_tensor_does(engine):
     half = batch.to(torch.float16)
     assert half.images.dtype == half.labels.dtype == torch.float16
     assert half.plan is batch.plan
-    assert engine(RGB, ids=IDS).to("cpu").labels is None
+    assert engine(RGB, ids=IDS, epoch=0).to("cpu").labels is None
 
 
 def test_repr_names_the_executor_and_the_settings():

@@ -173,7 +173,8 @@ BAD_IDS = [
     (7, r"got ids of int64 \[\], expected 4 ints, .*\. Pass"),
     ([0.0, 1.0, 2.0, 3.0], r"got ids of float64 \[4\], expected 4 ints, .*\. Pass"),
     (torch.zeros(4), r"got ids of float32 \[4\], expected 4 ints, .*\. Pass"),
-    (["a", "b", "c", "d"], r"got ids of <U1 \[4\], expected 4 ints, .*\. Pass"),
+    (["a", "b", "c"], r"got ids of int64 \[3\], expected 4 ints, .*, or their names\."),
+    (["a", 1.5, "c", 2], r"got ids of float64 \[4\], expected 4 ints, .*\. Pass"),
     ([True] * 4, r"got ids of bool \[4\], expected 4 ints, .*\. Pass"),
 ]
 
@@ -186,7 +187,7 @@ def test_ids(engine, ids, said):
         engine.plan([(20, 20)] * 4, ids)
 
 
-@pytest.mark.parametrize("epoch", [1.5, "1", None, np.float32(1)])
+@pytest.mark.parametrize("epoch", [1.5, "1", np.float32(1)])
 def test_an_epoch_that_is_no_whole_number(engine, epoch):
     with pytest.raises(
         TypeError, match=r"Policy\.sample: epoch: got .*, expected a whole number\. Pass"
@@ -352,7 +353,13 @@ def test_out(plan, out, error, said, executor):
 
 @pytest.mark.parametrize(
     "samples",
-    [[], [BYTES[0]], [(BYTES[0],)], [(BYTES[0], 0, 0, 0)], [(BYTES[0], 0), (BYTES[0], 0, 1)]],
+    [
+        [],
+        [BYTES[0]],
+        [(BYTES[0],)],
+        [(BYTES[0], 0), {"image": 0}],
+        [(BYTES[0], 0), (BYTES[0], 0, 1)],
+    ],
 )
 def test_samples_that_are_no_samples(samples):
     with pytest.raises(
@@ -361,12 +368,40 @@ def test_samples_that_are_no_samples(samples):
         ae.Collate(POLICY)(samples)
 
 
-@pytest.mark.parametrize("name", ["a", 1.5, None])
-def test_a_samples_id_that_is_none(name):
+def test_a_third_element_that_could_be_an_id_among_others():
     with pytest.raises(
-        TypeError, match=r"Collate: id: got .*, expected a whole number\. Pass an int"
+        ValueError, match=r"Collate: got samples \(image, label, 7, …\) of 4 .*Return a dict"
     ):
-        ae.Collate(POLICY)([(BYTES[0], 0, name)])
+        ae.Collate(POLICY)([(BYTES[0], 0, 7, 0.5)])
+
+
+@pytest.mark.parametrize("name", [None, True, 1.5])
+def test_an_id_that_is_none_among_ids(name):
+    with pytest.raises(TypeError, match=r"Collate: id: got .*, expected a whole number or a name"):
+        ae.Collate(POLICY)([(BYTES[0], 0, 3), (BYTES[0], 0, name)])
+
+
+@pytest.mark.parametrize(
+    ("label", "what"),
+    [("cat", "'cat'"), ({"boxes": []}, "dict"), (torch.arange(2), "of which torch says")],
+)
+def test_labels_that_are_none(label, what):
+    with pytest.raises(TypeError, match=rf"Collate: got .*{what}.*, expected a class number"):
+        ae.Collate(POLICY)([(BYTES[0], 0, 3), (BYTES[0], label, 4)])
+    with pytest.raises(TypeError, match=r"Collate: got None for some samples"):
+        ae.Collate(POLICY)([(BYTES[0], None, 3), (BYTES[0], 1, 4)])
+
+
+def test_fields_that_differ_or_do_not_collate():
+    one = {"image": BYTES[0], "label": 0, "id": 1}
+    with pytest.raises(ValueError, match=r"Collate: got samples with the fields .*'extra'.*same"):
+        ae.Collate(POLICY)([one, one | {"extra": 1}])
+    with pytest.raises(
+        ValueError, match=r"Collate: .* expected the same for all, 'img' among them"
+    ):
+        ae.Collate(POLICY, image="img")([one])
+    with pytest.raises(TypeError, match=r"field 'extra' of object, which torch's default_collate"):
+        ae.Collate(POLICY)([one | {"extra": object()}])
 
 
 def test_with_ids_of_a_stream_and_of_odd_samples():
@@ -376,9 +411,14 @@ def test_with_ids_of_a_stream_and_of_odd_samples():
         ae.WithIds(i for i in range(3))
     for dataset in ([1, 2], [(1, 2, 3)], [(1,)]):
         with pytest.raises(
-            ValueError, match=r"WithIds: got a sample .*, expected \(image, label\)\. Return"
+            ValueError,
+            match=r"WithIds: got a sample of .*, expected \(image, label\) or a dict\. Ret",
         ):
             ae.WithIds(dataset)[0]
+    with pytest.raises(
+        ValueError, match=r"a field 'id' already, expected none\. Leave WithIds away"
+    ):
+        ae.WithIds([{"id": 1}])[0]
 
 
 def test_explain_and_select_of_an_output_that_is_not_there(plan):

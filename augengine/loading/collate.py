@@ -1,20 +1,15 @@
-"""Into a DataLoader: `Collate` augments a batch as it is collated, `pack` only decides it, `WithIds`
-names the samples.
-"""
+"""Into a DataLoader: `Collate` augments a batch as it is collated, `pack` only decides it."""
 
 from __future__ import annotations
 
 import math
-import multiprocessing
-import operator
 from collections.abc import Sequence
-from typing import Generic, TypeAlias, Unpack, overload
+from typing import Any, Generic, Unpack, cast, overload
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import get_worker_info
 
-from ..aliases import Image
 from ..checks import number, whole_number
 from ..kernels import Sources, has_triton
 from ..kernels.flat import Flat
@@ -22,54 +17,11 @@ from ..plan import Plan
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
-from .batch import Batch, BatchOfViews, PackedBatch
+from .batch import Batch, BatchOfViews, PackedBatch, draw_launches
 from .engine import BatchType, Engine, EngineOptions, PlansOfViews, as_engine
-
-# A class number, or a soft label [num_classes].
-Label: TypeAlias = int | np.ndarray | torch.Tensor
-Sample: TypeAlias = tuple[Image, Label] | tuple[Image, Label, int]
-
-
-class WithIds(Dataset[tuple]):
-    """A map-style dataset whose samples carry their index: (image, label) becomes (image, label, id).
-
-    The index is what keys a sample's random numbers, so any shuffle, worker count or rank count gives
-    a sample the same plan.
-
-    Args:
-        dataset: Map-style dataset of pairs (image, label), with __getitem__ and __len__.
-
-    Raises:
-        TypeError: It has no __getitem__ or no __len__.
-
-    Example:
-        >>> ae.WithIds([("image", 7), ("another", 8)])[1]
-        ('another', 8, 1)
-    """
-
-    def __init__(self, dataset: Dataset | Sequence) -> None:
-        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-            raise TypeError(
-                f"WithIds: got {type(dataset).__name__}, expected a map-style dataset with "
-                "__getitem__ and __len__. A stream must yield (image, label, id) itself."
-            )
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple:
-        index = operator.index(index)
-        sample = self.dataset[index]
-        if not isinstance(sample, (tuple, list)) or len(sample) != 2:
-            raise ValueError(
-                f"WithIds: got a sample {type(sample).__name__}, expected (image, label). Return such a "
-                "pair from the dataset."
-            )
-        return *sample, index % len(self)
-
-    def __repr__(self) -> str:
-        return f"WithIds({len(self)} samples of {type(self.dataset).__name__})"
+from .keys import id_number, keys_of
+from .passes import Passes
+from .samples import Parts, Sample, split
 
 
 class Collate(Generic[BatchType]):
@@ -78,8 +30,15 @@ class Collate(Generic[BatchType]):
     In a worker process the images are written straight into shared memory, so that they are not copied
     on their way out. `set_epoch(epoch)` reaches workers that already run.
 
+    A sample is drawn by its id, the epoch, and how often the id has come in it. `ae.keyed(loader)` sends
+    all three along with each sample; otherwise they are found out as far as they can be, and what could
+    not be is another draw each time, with one warning.
+
     Args:
         policy: Policy, ops to make one of, Views, or an Engine.
+        image: Name of the image's field, for samples that are dicts.
+        label: Name of the label's field; samples may lack it.
+        id: Name of the id's field; samples may lack it.
         options: Options of the `Engine`: seed, dtype, device, memory_format, num_classes,
             label_smoothing, strength and executor.
 
@@ -90,42 +49,85 @@ class Collate(Generic[BatchType]):
     Example:
         >>> collate = ae.Collate([ae.RandomResizedCrop(32), ae.CutMix()], seed=0, num_classes=10)
         >>> image = torch.zeros(3, 40, 48, dtype=torch.uint8)
-        >>> batch = collate([(image, 3, 0), (image, 4, 1)])  # (image, label, id) each
-        >>> batch.images.shape, batch.labels.shape
+        >>> images, labels = collate([(image, 3, 0), (image, 4, 1)])  # (image, label, id) each
+        >>> images.shape, labels.shape
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 10]))
+        >>> batch = ae.Collate(ae.CenterCrop(32))([{"image": image, "id": "a", "caption": "a cat"}])
+        >>> batch["image"].shape, batch["caption"]
+        (torch.Size([1, 3, 32, 32]), ['a cat'])
     """
 
     name = "Collate"
 
     @overload
     def __init__(
-        self: Collate[Batch], policy: Policy | Op | Sequence[Op], **options: Unpack[EngineOptions]
+        self: Collate[Batch],
+        policy: Policy | Op | Sequence[Op],
+        *,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
+        **options: Unpack[EngineOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: Collate[BatchOfViews], policy: Views, **options: Unpack[EngineOptions]
+        self: Collate[BatchOfViews],
+        policy: Views,
+        *,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
+        **options: Unpack[EngineOptions],
     ) -> None: ...
     @overload
-    def __init__(self, policy: Engine[BatchType]) -> None: ...
+    def __init__(
+        self,
+        policy: Engine[BatchType],
+        *,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
+    ) -> None: ...
     def __init__(
         self,
         policy: Engine | Policy | Op | Sequence[Op] | Views,
+        *,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
         **options: Unpack[EngineOptions],
     ) -> None:
         self.engine: Engine[BatchType] = as_engine(self.name, policy, options)
-        # Shared, so that persistent workers see a new epoch and strength.
-        shared = multiprocessing.get_context("spawn").Value
-        self._epoch = shared("q", 0, lock=False)
-        self._strength = shared("d", math.nan, lock=False)
+        self.image, self.label, self.id = image, label, id
+        # In shared memory, so that persistent workers see a new epoch and strength.
+        self._named = torch.zeros(2, dtype=torch.int64).share_memory_()  # how often, and what last
+        self._strength = torch.full((1,), math.nan, dtype=torch.float64).share_memory_()
+        self._passes = Passes(self.name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for shared in (self._named, self._strength):  # a copy's are its own
+            shared.share_memory_()
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that `set_epoch` named last, or None."""
+        times, epoch = self._named.tolist()
+        return epoch if times else None
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next batches. Call it before iterating the loader: batches that workers
-        have already prepared keep theirs.
+        """Name the epoch of the next pass. Call it before iterating the loader: batches that workers have
+        already prepared keep theirs.
 
         Args:
             epoch: Whole number, 0 or more.
+
+        Raises:
+            TypeError: It is no whole number.
+            ValueError: It is below 0, or has more than 63 bits.
         """
-        self._epoch.value = int(epoch)
+        epoch = whole_number(f"{self.name}: epoch", epoch, 0, 2**63 - 1)
+        self._named[:] = torch.tensor([self._named[0] + 1, epoch])
 
     def set_strength(self, strength: float | None) -> None:
         """Set the strength of the next batches.
@@ -134,7 +136,7 @@ class Collate(Generic[BatchType]):
             strength: Share in [0, 1] of every magnitude that is used; None is the engine's own, which
                 may be a function of the epoch.
         """
-        self._strength.value = (
+        self._strength[0] = (
             math.nan if strength is None else number(f"{self.name}: strength", strength, 0, 1)
         )
 
@@ -142,58 +144,62 @@ class Collate(Generic[BatchType]):
         """Augment a batch.
 
         Args:
-            samples: Pairs (image, label), or triples (image, label, id), as `WithIds` gives them; an
-                image is a PIL image, an array (H, W, C) or a tensor (C, H, W), of any size.
+            samples: Pairs (image, label), or triples (image, label, id), as `WithIds` gives them, or
+                dicts; an image is a PIL image, an array (H, W, C) or a tensor (C, H, W), of any size.
+                Further fields of dicts, and further elements of tuples whose third is no id, are
+                collated by torch's default_collate into the batch's `extra`.
 
         Returns:
             The batch; for Views a BatchOfViews, and of `pack` a PackedBatch.
 
         Raises:
-            TypeError: An id or an image is of another type.
+            TypeError: An id, a label or an image is of another type.
             ValueError: Samples are of another form, or have no ids in a worker process.
         """
-        shapes = {len(s) if isinstance(s, (tuple, list)) else None for s in samples}
-        if shapes not in ({2}, {3}):
-            raise ValueError(
-                f"{self.name}: got no samples, or some that are not (image, label) or (image, label, "
-                "id), expected one of these for all. Return such tuples from the dataset."
-            )
-        images = [sample[0] for sample in samples]
-        labels = torch.stack([torch.as_tensor(sample[1]) for sample in samples])
-        ids = None
-        if shapes == {3}:
-            ids = np.array(
-                [
-                    whole_number(f"{self.name}: id", sample[2], -(2**63), 2**63 - 1)  # type: ignore[misc]
-                    for sample in samples
-                ],
-                np.int64,
-            )
-        for image in images:
+        parts = split(self.name, samples, self.image, self.label, self.id)
+        for image in parts.images:
             if isinstance(image, torch.Tensor) and image.device.type != "cpu":
                 raise ValueError(
                     f"{self.name}: got an image on {image.device}, expected images in main memory, where "
                     "batches are collated. Leave them there, and draw on the GPU with "
                     "ae.DeviceLoader(loader, policy)."
                 )
-        if ids is None and get_worker_info() is not None:
+        if parts.ids is None and get_worker_info() is not None:
             raise ValueError(
                 f"{self.name}: got samples without ids in a worker process, where counting them would "
-                "give every worker the same draws. Wrap the dataset: ae.WithIds(dataset)."
+                "depend on the workers. Give the loader keys: ae.keyed(loader), or wrap the dataset: "
+                "ae.WithIds(dataset)."
             )
-        return self._batch(Sources.of(images), labels, ids)
+        return self._batch(Sources.of(parts.images), parts)
 
-    def _plan(self, sources: Sources, ids: np.ndarray | None) -> Plan | PlansOfViews:
-        strength = None if math.isnan(self._strength.value) else self._strength.value
+    def _plan(self, sources: Sources, ids: list[Any] | None) -> Plan | PlansOfViews:
+        strength = None if math.isnan(self._strength) else float(self._strength)
+        named, version = self.epoch, int(self._named[0])
+        keys = None if ids is None else keys_of(ids)
+        occurrences: np.ndarray
+        if keys is not None:
+            if ids[0].named or named is None:  # type: ignore[index]
+                named = keys.epoch
+            epoch, numbers, occurrences = named, keys.ids.numpy(), keys.occurrences.numpy()
+        else:
+            numbers = (
+                self._passes.numbers(len(sources), named, version)
+                if ids is None
+                else np.array([id_number(f"{self.name}: id", id) for id in ids], np.int64)
+            )
+            epoch, occurrences, is_named = self._passes.keys(numbers, named, version)
+            if not is_named and strength is None:
+                self.engine.check_strength(self.name)
         return self.engine.plan(
             sources.sizes,
-            ids,
-            self._epoch.value,
+            numbers,
+            epoch,
+            occurrences=occurrences,
             channels=sources.channels,
             strength=strength,
         )
 
-    def _batch(self, sources: Sources, labels: torch.Tensor, ids: np.ndarray | None) -> BatchType:
+    def _batch(self, sources: Sources, parts: Parts) -> BatchType:
         engine, in_worker = self.engine, get_worker_info() is not None
         if in_worker and engine.device is not None and engine.device.type != "cpu":
             raise ValueError(
@@ -201,13 +207,21 @@ class Collate(Generic[BatchType]):
                 "workers hand their batches over. Leave device away, and wrap the loader: "
                 "ae.DeviceLoader(loader, policy)."
             )
-        plan = self._plan(sources, ids)
+        plan = self._plan(sources, parts.ids)
         if not in_worker and engine.device is not None:
             sources = sources.to(engine.device)
-        return engine.draw(plan, sources, labels, out=_shared if in_worker else None)
+        batch = draw_launches(
+            engine.launches(plan, parts.labels),
+            sources,
+            executor=engine.executor,
+            out=_shared if in_worker else None,
+            # EXTRA extra=parts.extra,
+            # EXTRA names=parts.names,
+        )
+        return cast(BatchType, batch)
 
     def __repr__(self) -> str:
-        return f"{self.name}({self.engine!r},\n  epoch={self._epoch.value})"
+        return f"{self.name}({self.engine!r},\n  epoch={self.epoch})"
 
 
 class Packing(Collate):
@@ -215,15 +229,20 @@ class Packing(Collate):
 
     name = "pack"
 
-    def _batch(self, sources: Sources, labels: torch.Tensor, ids: np.ndarray | None) -> PackedBatch:
+    def _batch(self, sources: Sources, parts: Parts) -> PackedBatch:
         engine = self.engine
-        launches = engine.launches(self._plan(sources, ids), labels)
+        launches = engine.launches(self._plan(sources, parts.ids), parts.labels)
         images = Flat.of(
             [sources.image(b) for b in range(len(sources))],
             torch.empty if get_worker_info() is None else _shared_values,
         )
         batch = PackedBatch(
-            Sources(None, images, sources.sizes), launches, engine.executor, engine.device
+            Sources(None, images, sources.sizes),
+            launches,
+            engine.executor,
+            engine.device,
+            # EXTRA extra=parts.extra,
+            # EXTRA names=parts.names,
         )
         to_cpu = engine.device is not None and engine.device.type == "cpu"
         draws_in_triton = engine.executor in (None, "gpu") and not to_cpu and has_triton()
@@ -231,7 +250,12 @@ class Packing(Collate):
 
 
 def pack(
-    policy: Engine | Policy | Op | Sequence[Op] | Views, **options: Unpack[EngineOptions]
+    policy: Engine | Policy | Op | Sequence[Op] | Views,
+    *,
+    image: str = "image",
+    label: str = "label",
+    id: str = "id",
+    **options: Unpack[EngineOptions],
 ) -> Packing:
     """A collate_fn that decides in the worker and leaves the drawing to who gets the batch.
 
@@ -242,6 +266,9 @@ def pack(
 
     Args:
         policy: Policy, ops to make one of, Views, or an Engine.
+        image: Name of the image's field, for samples that are dicts.
+        label: Name of the label's field; samples may lack it.
+        id: Name of the id's field; samples may lack it.
         options: Options of the `Engine`: seed, dtype, device (where the batches are to be drawn),
             memory_format, num_classes, label_smoothing, strength and executor.
 
@@ -257,7 +284,7 @@ def pack(
         >>> decide([(torch.zeros(3, 40, 48, dtype=torch.uint8), 7, 0)])
         PackedBatch(1 images uint8 on cpu → images: (1, 3, 32, 32))
     """
-    return Packing(policy, **options)  # type: ignore[arg-type]
+    return Packing(policy, image=image, label=label, id=id, **options)  # type: ignore[arg-type]
 
 
 def _shared_values(count: int, dtype: torch.dtype) -> torch.Tensor:

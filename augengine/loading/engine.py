@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
@@ -11,16 +10,18 @@ import numpy as np
 import torch
 
 from .. import kernels
-from ..aliases import Executor, Ids, Images, Labels, Layout, Sizes, Strength
+from ..aliases import Executor, Ids, Images, Labels, Layout, Occurrences, Sizes, Strength
 from ..checks import number, whole_number
 from ..kernels import Sources
 from ..plan import Plan
 from ..plan.kinds import DTYPES
 from ..policy.ops.op import Op
-from ..policy.policy import DType, Policy
+from ..policy.policy import DType, Policy, checked_samples
 from ..policy.views import Views
 from .batch import Batch, BatchOfViews, Launch, Look, draw_launches, group_looks, put
+from .keys import Keys, keys_of
 from .labels import batch_labels, join_labels
+from .passes import Passes
 
 Device: TypeAlias = torch.device | str | int
 # A number in [0, 1], or a function (epoch, ids [n]) → such a number, or one for each id.
@@ -51,6 +52,9 @@ class EngineOptions(DrawOptions, total=False):
 
 class Engine(Generic[BatchType]):
     """Decide and draw: `engine(images, labels, ids=ids, epoch=epoch)` gives a `Batch`.
+
+    With ids and an epoch the call is a function: it gives the same batch whenever it is made. What is
+    not named is never silently the same: without an epoch, or without ids, each call draws anew.
 
     Args:
         policy: Policy, or ops to make one of, or Views of several (the call gives a `BatchOfViews`).
@@ -113,7 +117,7 @@ class Engine(Generic[BatchType]):
         self.label_smoothing = number("Engine: label_smoothing", label_smoothing, 0, 1)
         self.strength = strength
         self.executor = executor
-        self._counted = 0
+        self._passes = Passes("Engine")
         if _dtype_name(dtype) not in DTYPES:
             raise ValueError(
                 f"Engine: got dtype {dtype}, expected torch.{', torch.'.join(DTYPES)}. Pass one of "
@@ -141,38 +145,58 @@ class Engine(Generic[BatchType]):
     def plan(
         self,
         sizes: Sizes,
-        ids: Ids | None = None,
-        epoch: int = 0,
+        ids: Ids | Keys | None = None,
+        epoch: int | None = None,
         *,
         look: int = 0,
         channels: int = 3,
         strength: Strength | None = None,
-        partners: tuple[Sizes, Ids | None] | None = None,
+        occurrences: Occurrences | None = None,
+        partners: tuple[Sizes, Ids | Keys | None] | None = None,
     ) -> Plan | PlansOfViews:
         """Say what would happen to images of these sizes; no pixel is read.
 
         Args:
             sizes: Heights and widths [n, 2] of the images, in pixels.
-            ids: Identities [n] of the samples, ints; None counts samples, and warns.
-            epoch: Whole number, 0 or more.
+            ids: Identities [n] of the samples, ints or names (str or bytes), or their `Keys`; None
+                numbers samples as they come, and warns.
+            epoch: Whole number, 0 or more. None is that of the Keys. Where nobody names it, an id that
+                comes to this engine again is another draw each time (in a DataLoader's workers, of
+                epochs that its seed names), and one warning says so.
             look: Number of this look among several at the same samples; of Views that of the first.
             channels: Number of channels of the images.
             strength: Share in [0, 1] of every magnitude, one number or [n]; None is the engine's.
+            occurrences: Number of times [n] that each id has come before in the epoch; None is that of
+                the Keys, or counts within these ids.
             partners: Sizes and ids of a second batch, from which mixes take their partners.
 
         Returns:
             The plan; for Views a dict of them by name, a list where a name has several.
 
         Raises:
-            ValueError: As `Policy.sample` does.
+            ValueError: As `Policy.sample` does; or strength is a function of the epoch, which nobody
+                names.
         """
-        ids = self._ids(ids, len(sizes))
+        if occurrences is not None and (
+            ids is None or (epoch is None and not isinstance(ids, Keys))
+        ):
+            raise ValueError(
+                "Engine: got occurrences without ids or without an epoch, expected all three, since they "
+                "count an id in an epoch. Pass ids= and epoch=."
+            )
+        ids, occurrences, epoch, named = self._keys(ids, occurrences, epoch, sizes)
         if strength is None:
             schedule = self.strength
+            if not named:
+                self.check_strength("Engine")
             strength = schedule(epoch, ids) if callable(schedule) else schedule
         others = None
         if partners is not None:
-            others = (self._ids(partners[1], len(partners[0])), partners[0])
+            their_sizes, named_ids = partners
+            their_ids, theirs, _, _ = self._keys(
+                named_ids, None, epoch if named else None, their_sizes
+            )
+            others = (their_ids, their_sizes, theirs)
 
         def sample(policy: Policy, number: int) -> Plan:
             return policy.sample(
@@ -183,6 +207,7 @@ class Engine(Generic[BatchType]):
                 look=look + number,
                 channels=channels,
                 strength=None if np.ndim(strength) == 0 and strength == 1 else strength,
+                occurrences=occurrences,
                 partners=others,
                 dtype=_dtype_name(self.dtype),
                 channels_last=self.memory_format == torch.channels_last,
@@ -200,11 +225,12 @@ class Engine(Generic[BatchType]):
         images: Images | Sources,
         labels: Labels | None = None,
         *,
-        ids: Ids | None = None,
-        epoch: int = 0,
+        ids: Ids | Keys | None = None,
+        epoch: int | None = None,
         strength: Strength | None = None,
+        occurrences: Occurrences | None = None,
         partners: tuple[Images | Sources, Labels | None]
-        | tuple[Images | Sources, Labels | None, Ids | None]
+        | tuple[Images | Sources, Labels | None, Ids | Keys | None]
         | None = None,
         out: torch.Tensor | Callable[[Plan], torch.Tensor] | None = None,
         layout: Layout | None = None,
@@ -215,9 +241,14 @@ class Engine(Generic[BatchType]):
             images: Batch (B, C, H, W) as a tensor, (B, H, W, C) as an array, or a list of images of any
                 sizes, uint8 or floats in [0, 1]; `Sources.of` tells all.
             labels: Class numbers [B], or soft labels [B, num_classes] as floats.
-            ids: Identities [B] of the samples, ints; None counts samples, and warns.
-            epoch: Whole number, 0 or more.
+            ids: Identities [B] of the samples, ints or names (str or bytes), or their `Keys`; None
+                numbers samples as they come, and warns.
+            epoch: Whole number, 0 or more. None is that of the Keys. Where nobody names it, an id that
+                comes to this engine again is another draw each time (in a DataLoader's workers, of
+                epochs that its seed names), and one warning says so.
             strength: Share in [0, 1] of every magnitude, one number or [B]; None is the engine's.
+            occurrences: Number of times [B] that each id has come before in the epoch; None is that of
+                the Keys, or counts within these ids.
             partners: Images and labels of a second batch, labelled or pseudo-labelled, and its ids,
                 which mixes take their partners from.
             out: Tensor to write the images into; for Views a function of a plan that gives one.
@@ -242,6 +273,7 @@ class Engine(Generic[BatchType]):
             epoch,
             channels=sources.channels,
             strength=strength,
+            occurrences=occurrences,
             partners=pool,
         )
         if others is not None:
@@ -321,10 +353,46 @@ class Engine(Generic[BatchType]):
         sources = Sources.of(images, layout)
         return sources if self.device is None else sources.to(self.device)
 
-    def _ids(self, ids: Ids | None, n: int) -> np.ndarray:
-        if ids is None:
-            return self._count(n)
-        return ids.cpu().numpy() if isinstance(ids, torch.Tensor) else np.asarray(ids)
+    def _keys(
+        self,
+        ids: Ids | Keys | None,
+        occurrences: Occurrences | None,
+        epoch: int | None,
+        sizes: Sizes,
+    ) -> tuple[np.ndarray, Occurrences | None, int, bool]:
+        """(ids [n], occurrences [n] or None, epoch, whether the epoch was named)."""
+        if isinstance(ids, (list, tuple)) and not isinstance(ids, Keys):
+            ids = keys_of(ids) or ids
+        if isinstance(ids, Keys):
+            if epoch is None:
+                epoch = ids.epoch
+            if occurrences is None:
+                occurrences = ids.occurrences.cpu().numpy()
+            ids = ids.ids
+        numbers = (
+            self._passes.numbers(len(sizes), epoch)
+            if ids is None
+            else checked_samples(ids, sizes)[0]
+        )
+        if epoch is not None:
+            return numbers, occurrences, epoch, True
+        epoch, counts, _ = self._passes.keys(numbers, None)
+        return numbers, counts, epoch, False
+
+    def check_strength(self, where: str) -> None:
+        """Refuse a strength that is a function of the epoch, for a batch whose epoch nobody has named.
+
+        Args:
+            where: Name of what the user called, for the message.
+
+        Raises:
+            ValueError: Strength is a function.
+        """
+        if callable(self.strength):
+            raise ValueError(
+                f"{where}: got a strength that is a function of the epoch, and no epoch, expected one, "
+                "or strength could not follow it. Name it: epoch=, or set_epoch(epoch) before each pass."
+            )
 
     def _softens(self) -> bool:
         """Whether labels become soft: by the policy and not by one batch's random numbers, so that a
@@ -334,16 +402,6 @@ class Engine(Generic[BatchType]):
         else:
             policies = [policy for _, _, policy in self.policy.each()]
         return self.label_smoothing > 0 or any(policy.mixes for policy in policies)
-
-    def _count(self, n: int) -> np.ndarray:
-        if self._counted == 0:
-            warnings.warn(
-                "augengine: no ids came, so samples are numbered as they arrive. Plans then depend "
-                "on the order and on this engine's past; pass ids= (ae.WithIds supplies them).",
-                stacklevel=5,
-            )
-        first, self._counted = self._counted, self._counted + n
-        return np.arange(first, first + n)
 
     def __repr__(self) -> str:
         device = self.device or "the images' device"

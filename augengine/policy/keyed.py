@@ -100,7 +100,8 @@ class Keyed:
 
     def _keyed(self, low, high, timeless: int) -> tuple:
         """Two words: ints, or [n] where samples occur again."""
-        seed, last = self.seed & _WORD64, timeless
+        seed = self.seed & _WORD64
+        last: int | np.ndarray = timeless
         if self.occurrences is not None:
             last = 2 * self.occurrences.astype(np.uint64) + np.uint64(timeless)
         return philox4x32((low, high, self.look, last), (seed & WORD, seed >> 32))[:2]

@@ -147,7 +147,7 @@ class Policy:
             ValueError: A number is outside its range, ids do not go with sizes, images end at
                 different sizes, or an op cannot be applied to them.
         """
-        ids, sizes, occurrences = _checked_samples(ids, sizes, occurrences)
+        ids, sizes, occurrences = checked_samples(ids, sizes, occurrences)
         if dtype not in DTYPES:
             raise ValueError(
                 f"Policy.sample: got dtype {dtype!r}, expected one of {', '.join(DTYPES)}. Pass one."
@@ -164,7 +164,7 @@ class Policy:
             strength = np.broadcast_to(strength, ids.shape).copy()
         pool = 0
         if partners is not None:
-            more_ids, more_sizes, more_occurrences = _checked_samples(*partners)
+            more_ids, more_sizes, more_occurrences = checked_samples(*partners)
             pool = len(more_ids)
             ids, sizes = np.concatenate([ids, more_ids]), np.concatenate([sizes, more_sizes])
             occurrences = np.concatenate([occurrences, more_occurrences])
@@ -274,9 +274,10 @@ class Policy:
         return hash(self.transforms)
 
 
-def _checked_samples(
+def checked_samples(
     ids: Ids, sizes: Sizes, occurrences: Occurrences | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ids [n], sizes [n, 2], occurrences [n]) as int64, or ValueError; names become numbers."""
     sizes = np.asarray(sizes)
     if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
         raise ValueError(
@@ -293,7 +294,17 @@ def _checked_samples(
             f"Policy.sample: image {at} is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. "
             "Leave it out of the batch."
         )
-    ids = id_numbers("Policy.sample", ids, len(sizes))
+    if isinstance(ids, torch.Tensor):
+        ids = ids.cpu().numpy()
+    if isinstance(ids, (list, tuple)) or (isinstance(ids, np.ndarray) and ids.dtype.kind in "USO"):
+        ids = np.asarray(ids_of_names(ids))
+    ids = np.asarray(ids)
+    if ids.shape != (len(sizes),) or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(
+            f"Policy.sample: got ids of {ids.dtype} {list(ids.shape)}, expected {len(sizes)} ints, one "
+            "for each image. Pass the samples' indices in the dataset, or their names."
+        )
+    ids = ids.astype(np.int64)
     if occurrences is None:
         return ids, sizes.astype(np.int64), count_repeats(ids)
     counts = np.asarray(occurrences)
@@ -305,19 +316,3 @@ def _checked_samples(
             "them counted."
         )
     return ids, sizes.astype(np.int64), counts.astype(np.int64)
-
-
-def id_numbers(where: str, ids: Ids, count: int) -> np.ndarray:
-    """Ids [count] as int64, names hashed. where: the name that the user called."""
-    if isinstance(ids, torch.Tensor):
-        ids = ids.cpu().numpy()
-    named = isinstance(ids, np.ndarray) and ids.dtype.kind in "USO"
-    numbers = np.asarray(
-        ids_of_names(ids) if named or isinstance(ids, (list, tuple)) else ids  # type: ignore[arg-type]
-    )
-    if numbers.shape != (count,) or not np.issubdtype(numbers.dtype, np.integer):
-        raise ValueError(
-            f"{where}: got ids of {numbers.dtype} {list(numbers.shape)}, expected {count} ints or "
-            "names (str or bytes), one for each image. Pass the samples' indices in the dataset."
-        )
-    return numbers.astype(np.int64)
