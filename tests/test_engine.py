@@ -229,11 +229,14 @@ def test_soft_labels_come_soft():
     assert torch.equal(ae.Engine(POLICY, num_classes=7)(RGB, ints[:N], ids=IDS).labels, by_class)
 
 
-def test_labels_without_a_mix_are_exactly_one_hot():
+def test_labels_without_a_mix_stay_ints():
+    """Whether the number of classes is known or not: a loss that goes by dtype is then cross entropy."""
     labels = torch.tensor([4, 0, 1, 1, 2])
-    hot = ae.Engine(POLICY[:-1], num_classes=5)(RGB, labels, ids=IDS).labels
-    assert torch.equal(hot, torch.eye(5)[labels])
-    assert torch.equal(ae.Engine(POLICY[:-1])(RGB, labels, ids=IDS).labels, labels)
+    for classes in (None, 5):
+        batch = ae.Engine(POLICY[:-1], num_classes=classes)(RGB, labels, ids=IDS)
+        assert batch.labels.dtype == torch.int64
+        assert torch.equal(batch.labels, labels)
+    assert torch.equal(ae.soft_labels(batch.plan, labels, 5), torch.eye(5)[labels])
 
 
 def test_labels_are_of_one_kind_over_all_batches():
@@ -264,8 +267,9 @@ def test_labels_follow_the_pixels(mixes):
 
 def test_erasing_leaves_the_label():
     policy = [ae.CenterCrop(20), ae.RandomErasing(1.0)]
-    labels = ae.Engine(policy, num_classes=N)(RGB, range(N), ids=IDS).labels
-    assert torch.equal(labels, torch.eye(N))
+    batch = ae.Engine(policy, num_classes=N)(RGB, range(N), ids=IDS)
+    assert batch.labels.tolist() == [*range(N)]
+    assert torch.equal(ae.soft_labels(batch.plan, range(N), N), torch.eye(N))
 
 
 # Without ids

@@ -133,9 +133,14 @@ BAD_LABELS = [
     ([0, 1, 2, 3, 4], ValueError, r"labels: got shape \(5,\), expected one for each of 4 .*\. Pass"),
     (0, ValueError, r"labels: got shape \(\), expected one for each of 4 images.*\. Pass"),
     (torch.zeros(4, 5, 1), ValueError, r"labels: got shape \(4, 5, 1\), expected .*\. Pass"),
-    ([0.0, 1.0, 2.0, 3.0], TypeError, r"labels: got torch\.float32 \(4,\), expected ints, or .*\. Call labels\.long\(\)"),
-    ([True, False, True, True], TypeError, r"labels: got torch\.bool \(4,\), expected ints, .*\. Call"),
-    (torch.zeros(4, 5).long(), ValueError, r"labels: got torch\.int64 \(4, 5\), expected floats \(4, 5\)\. Pass"),
+    ([0.0, 1.0, 2.0, 3.0], TypeError, r"labels: got torch\.float32 \(4,\), expected ints, or .*\. Pass class numbers as ints, or "),
+    ([True, False, True, True], TypeError, r"labels: got torch\.bool \(4,\), expected ints, .*\. Call labels\.long\(\)"),
+    (torch.zeros(4, 5).long(), ValueError, r"labels: got torch\.int64 \(4, 5\), expected floats \(4, 5\)\. Pass .*labels\.float\(\)"),
+    (torch.eye(5)[:4].bool(), ValueError, r"labels: got torch\.bool \(4, 5\), expected floats \(4, 5\)\. Pass .*labels\.float\(\)"),
+    (torch.zeros(4, 6).long(), ValueError, r"labels: got torch\.int64 \(4, 6\), expected floats \(4, 5\)\. Pass soft"),
+    (np.array([0, 1, 2, 9], np.uint16), ValueError, r"labels: got 9, expected 0 … 4\. Raise"),
+    ([0, 1, 2, None], TypeError, r"labels: got list that torch makes no tensor of .*, expected .*\. Number the classes"),
+    (np.array(["cat", "dog", "cat", "owl"]), TypeError, r"labels: got ndarray that torch makes no tensor of .*\. Number"),
     (torch.zeros(4, 6), ValueError, r"labels: got torch\.float32 \(4, 6\), expected floats \(4, 5\)\. Pass"),
 ]  # fmt: skip
 

@@ -38,6 +38,14 @@ shape: torch.Size = batch.images.shape
 plan: ae.Plan = batch.plan
 print(plan.explain(0), plan.shape)
 moved: ae.Batch = batch.to("cpu", non_blocking=True)
+pixels_and_labels: tuple[torch.Tensor, torch.Tensor | None] = batch
+its_images, its_labels = batch
+mean: torch.Tensor = its_images.mean() + batch[0].mean() + batch["images"].mean()
+if its_labels is not None:
+    classes: int = its_labels.shape[-1]
+fields: dict[str, object] = {**batch}
+again: ae.Batch = ae.Batch(its_images, its_labels, plan, extra={"weight": mean}, names=("x", "y"))
+weight: torch.Tensor = batch.extra["weight"]
 pixels: torch.Tensor = ae.execute(plan, images, executor="torch")
 views = ae.Views(weak=ae.presets.cifar(), strong=policy, crops=[policy] * 2)
 of_views: ae.BatchOfViews = ae.Engine(views, seed=1)(images, ids=range(4))
@@ -45,6 +53,9 @@ weak = of_views["weak"].images
 for drawn in ae.DeviceLoader(loader, policy, device="cpu", seed=3, prefetch=1):
     step: torch.Tensor = drawn.images
 decide = ae.pack(policy, seed=3)
+packed = ae.PackedBatch(ae.Sources.of(images), ())
+there: ae.PackedBatch = packed.to("cpu", non_blocking=True)
+packed_images, packed_labels = packed
 
 ae.RandomRotation("thirty")  # error
 ae.RandomRotation()  # error
@@ -60,3 +71,6 @@ ae.Engine(policy, dtype="float32")  # error
 engine(images, labels="cats")  # error
 ae.execute(plan, images, executor="cuda")  # error
 print(batch.imags)  # error
+its_labels.mean()  # error
+one, two, three = batch  # error
+batch.images = images  # error

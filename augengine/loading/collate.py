@@ -215,8 +215,8 @@ class Collate(Generic[BatchType]):
             sources,
             executor=engine.executor,
             out=_shared if in_worker else None,
-            # EXTRA extra=parts.extra,
-            # EXTRA names=parts.names,
+            extra=parts.extra,
+            names=parts.names,
         )
         return cast(BatchType, batch)
 
@@ -241,8 +241,8 @@ class Packing(Collate):
             launches,
             engine.executor,
             engine.device,
-            # EXTRA extra=parts.extra,
-            # EXTRA names=parts.names,
+            extra=parts.extra,
+            names=parts.names,
         )
         to_cpu = engine.device is not None and engine.device.type == "cpu"
         draws_in_triton = engine.executor in (None, "gpu") and not to_cpu and has_triton()

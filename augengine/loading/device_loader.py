@@ -20,7 +20,7 @@ from ..kernels.flat import Flat
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
-from .batch import Batch, BatchOfViews, PackedBatch
+from .batch import Batch, BatchOfViews, PackedBatch, tensors_of
 from .collate import Collate, Packing
 from .engine import BatchType, Device, DrawOptions, Engine, as_engine
 
@@ -264,8 +264,9 @@ class _Iteration:
         and its memory is not used again before."""
         stream = torch.cuda.current_stream(self._device)
         stream.wait_event(event)
-        for tensor in _tensors(batch):
-            tensor.record_stream(stream)
+        for tensor in tensors_of(batch):
+            if tensor.is_cuda:
+                tensor.record_stream(stream)
         return batch
 
 
@@ -309,37 +310,18 @@ def _pinned(batch: PackedBatch, stream: torch.cuda.Stream) -> PackedBatch:
     Pinned memory comes from torch, which uses a block again once the copies from it are done.
     """
 
-    def awaited(tensor: torch.Tensor) -> torch.Tensor:
+    for tensor in tensors_of(batch):
         if tensor.is_cuda:  # made by the loader, on this thread's current stream
             stream.wait_stream(torch.cuda.current_stream(tensor.device))
             tensor.record_stream(stream)
-        return tensor
-
-    sources = batch.sources.map(awaited)
-    for launch in batch.launches:
-        for look in launch.looks:
-            if look.labels is not None:
-                awaited(look.labels)
+    sources = batch.sources
     if sources.device.type != "cpu":
         return batch
     if sources.dense is None and not isinstance(sources.ragged, Flat):
         empty = partial(torch.empty, pin_memory=True)
-        batch = PackedBatch(
-            Sources(None, Flat.of(sources.ragged, empty), sources.sizes),
-            batch.launches,
-            batch.executor,
-        )
+        flat = Flat.of(sources.ragged, empty)
+        batch = batch._replace(sources=Sources(None, flat, sources.sizes))
     return batch.pin_memory()
-
-
-def _tensors(batch: Batch | BatchOfViews):
-    """All of a batch's tensors on a GPU."""
-    if isinstance(batch, Batch):
-        return [t for t in (batch.images, batch.labels) if t is not None and t.is_cuda]
-    parts = [
-        part for value in batch.values() for part in (value if isinstance(value, list) else [value])
-    ]
-    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 def _checked_device(device: Device | None) -> torch.device:

@@ -63,8 +63,8 @@ class Engine(Generic[BatchType]):
             Normalize).
         device: Device where the batch is wanted; None is where the images are.
         memory_format: Layout of the output, torch.contiguous_format or torch.channels_last.
-        num_classes: Number of classes, 1 or more, for labels that are ints. Without it ints are
-            returned as they are by a policy that mixes nothing.
+        num_classes: Number of classes, 1 or more, for labels that are ints. They are checked against it,
+            and become soft where the policy mixes or labels are smoothed; else they stay ints.
         label_smoothing: Share in [0, 1] of each label that is spread over the classes.
         strength: Share in [0, 1] of every magnitude that is used, or a function (epoch, ids) → such a
             number, or one for each id: a `Ramp`, for one. It is an attribute as well: change it when you

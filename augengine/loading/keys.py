@@ -123,11 +123,12 @@ def _collate_keys(batch: Sequence[Key], *, collate_fn_map: Mapping | None = None
 default_collate_fn_map[Key] = _collate_keys
 
 
-class _OfAnother(Dataset[tuple]):
+class _OfAnother(Dataset[Any]):
     """A map-style dataset that hands on another's samples, changed by `_named`. Other attributes are the
     other's."""
 
     def __init__(self, dataset: Dataset | Sequence, id: str = "id") -> None:
+        self.dataset: Any
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
                 f"{type(self).__name__}: got {type(dataset).__name__}, expected a map-style dataset with "
@@ -136,11 +137,11 @@ class _OfAnother(Dataset[tuple]):
         self.dataset, self.id = dataset, id
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple | dict[str, object]:
+    def __getitem__(self, index: int) -> Any:
         if isinstance(index, (list, tuple, range)):  # of a batch sampler, where batch_size is None
-            return self.__getitems__(index)  # type: ignore[return-value]
+            return self.__getitems__(index)
         return self._named(self.dataset[operator.index(index)], index)
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple | dict[str, object]]:
@@ -210,18 +211,15 @@ class WithIds(_OfAnother):
                 )
             return {**sample, self.id: name}
         # A Key at the end is known for what it is; a number is not, beside other numbers.
-        many = isinstance(sample, (tuple, list)) and len(sample) > 2 and isinstance(name, Key)
-        if not many and (not isinstance(sample, (tuple, list)) or len(sample) != 2):
-            what = (
-                f"{len(sample)} elements"
-                if isinstance(sample, (tuple, list))
-                else f"type {type(sample).__name__}"
-            )
+        elements = len(sample) if isinstance(sample, (tuple, list)) else 0
+        if elements != 2 and (elements < 2 or not isinstance(name, Key)):
+            what = f"{elements} elements" if elements else f"type {type(sample).__name__}"
             raise ValueError(
                 f"WithIds: got a sample of {what}, expected (image, label) or a dict. Return one of "
                 "these from the dataset (further fields have a place in a dict), or give the loader "
                 "keys: ae.keyed(loader)."
             )
+        assert isinstance(sample, (tuple, list))
         return *sample, name
 
 

@@ -27,7 +27,7 @@ def soft_labels(
         The labels [N, num_classes] float32. Where no output mixes sources, rows are exactly one-hot.
 
     Raises:
-        TypeError: Labels are of another dtype.
+        TypeError: Labels are of another type or dtype.
         ValueError: There is not one for each source, or one is out of range.
 
     Example:
@@ -37,7 +37,7 @@ def soft_labels(
         tensor([[0.5998, 0.0000, 0.4002],
                 [0.2690, 0.0000, 0.7310]])
     """
-    labels = torch.as_tensor(labels)
+    labels = label_tensor(labels)
     if labels.shape[:1] != (len(plan.ids),) or labels.ndim > 2:
         raise ValueError(
             f"labels: got shape {tuple(labels.shape)}, expected one for each of {len(plan.ids)} images: "
@@ -46,17 +46,19 @@ def soft_labels(
     if labels.ndim == 1:
         labels = class_numbers(labels, num_classes)
     elif not labels.dtype.is_floating_point or num_classes not in (None, labels.shape[1]):
+        fix = "Pass soft labels as such floats, or class numbers as ints"
+        if not labels.dtype.is_floating_point and num_classes in (None, labels.shape[1]):
+            fix = "Pass rows of 0 and 1 as floats, labels.float()"
         raise ValueError(
             f"labels: got {labels.dtype} {tuple(labels.shape)}, expected floats "
-            f"({len(plan.ids)}, {num_classes or 'num_classes'}). Pass soft labels as such floats, or class "
-            "numbers as ints."
+            f"({len(plan.ids)}, {num_classes or 'num_classes'}). {fix}."
         )
     outputs, layers = np.nonzero(plan.view >= 0)
     source = plan.roots()[plan.view[outputs, layers]]
     weight = plan.weight[outputs, layers]
     if labels.ndim == 1:
         # Not one-hot times weights: with a thousand classes that product costs as much as the pixels.
-        mixed = torch.zeros(len(plan), num_classes or 0, device=labels.device)
+        mixed = torch.zeros(len(plan), num_classes or 0, dtype=torch.float32, device=labels.device)
         places = (torch.from_numpy(outputs).to(labels.device), labels[source])
         mixed.index_put_(places, torch.from_numpy(weight).to(labels.device), accumulate=True)
     else:
@@ -67,12 +69,40 @@ def soft_labels(
     return mixed if smoothing == 0 else mixed * (1 - smoothing) + smoothing / mixed.shape[1]
 
 
+def label_tensor(labels: Labels) -> torch.Tensor:
+    """Labels as a tensor. Arrays that torch does not take are copied, and unsigned ints of 16 bits and
+    more become int64, since torch does little with them.
+
+    Raises:
+        TypeError: There is no tensor of them, such as of names.
+    """
+    if isinstance(labels, np.ndarray):
+        if min(labels.strides, default=0) < 0 or not labels.flags.writeable:
+            labels = labels.copy()
+        if not labels.dtype.isnative:
+            labels = labels.astype(labels.dtype.newbyteorder("="))
+    try:
+        tensor = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"labels: got {type(labels).__name__} that torch makes no tensor of ({error}), expected class "
+            "numbers [B] as ints, or floats (B, num_classes). Number the classes from 0."
+        ) from None
+    return tensor.long() if tensor.dtype in _WIDE_UNSIGNED else tensor
+
+
+_WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+
+
 def class_numbers(labels: torch.Tensor, num_classes: int | None) -> torch.Tensor:
     """[B] int64 in 0 … num_classes − 1, checked."""
-    if labels.dtype.is_floating_point or labels.dtype in (torch.bool, torch.complex64):
+    if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
+        fix = "Pass class numbers as ints, or numbers to be mixed as floats (B, 1) without num_classes"
+        if labels.dtype == torch.bool:
+            fix = "Call labels.long()"
         raise TypeError(
             f"labels: got {labels.dtype} ({len(labels)},), expected ints, or floats of "
-            "(B, num_classes). Call labels.long()."
+            f"(B, num_classes). {fix}."
         )
     if num_classes is None:
         raise ValueError(
@@ -92,22 +122,30 @@ def batch_labels(
 ) -> torch.Tensor:
     """The labels of a batch: those that came, where nothing makes them soft.
 
+    So class numbers stay class numbers, and a loss that goes by the labels' dtype, such as that of
+    transformers, is cross entropy and not that of many yes-or-no questions.
+
     Args:
         plan: Plan of the batch.
         labels: Class numbers [B], or soft labels [B, num_classes].
-        num_classes: Number of classes, or None to leave class numbers as they are.
+        num_classes: Number of classes that class numbers are checked against, or None for no check.
         smoothing: Share in [0, 1] of every label that is spread over the classes.
         softens: Whether the policy mixes or labels are smoothed.
+
+    Returns:
+        Class numbers [N] where nothing softens them, int64 if they were checked; else soft labels
+        [N, num_classes] float32.
     """
-    labels = torch.as_tensor(labels)
-    if num_classes is None and labels.ndim == 1 and not softens:
-        if len(labels) != len(plan.ids):
-            raise ValueError(
-                f"labels: got {len(labels)}, expected one for each of {len(plan.ids)} images. Pass as "
-                "many as images."
-            )
-        return labels[: len(plan)]
-    return soft_labels(plan, labels, num_classes, smoothing)
+    labels = label_tensor(labels)
+    if labels.ndim != 1 or softens:
+        return soft_labels(plan, labels, num_classes, smoothing)
+    if len(labels) != len(plan.ids):
+        raise ValueError(
+            f"labels: got {len(labels)}, expected one for each of {len(plan.ids)} images. Pass as "
+            "many as images."
+        )
+    numbers = labels if num_classes is None else class_numbers(labels, num_classes)
+    return numbers[: len(plan)]
 
 
 def join_labels(mine: Labels, theirs: Labels | None) -> torch.Tensor:
@@ -117,7 +155,7 @@ def join_labels(mine: Labels, theirs: Labels | None) -> torch.Tensor:
             "partners: got no labels, expected them, since the batch has labels. Pass (images, "
             "labels)."
         )
-    both = [torch.as_tensor(mine), torch.as_tensor(theirs)]
+    both = [label_tensor(mine), label_tensor(theirs)]
     if len({labels.ndim for labels in both}) > 1:
         classes = next(labels.shape[1] for labels in both if labels.ndim == 2)
         both = [

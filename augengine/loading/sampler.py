@@ -283,7 +283,7 @@ def _counted(owner: KeyedSampler) -> tuple[Callable[[int], int], Iterator]:
         return _Given(
             (at * world + rank) // len(innermost.dataset) for at in itertools.count()
         ), iter(sampler)
-    if innermost is sampler and world * len(sampler) <= _MOST_LISTED:  # type: ignore[arg-type]
+    if innermost is sampler and world * len(sampler) <= _MOST_LISTED:
         own = list(sampler)
         occurrences = _over_ranks(sampler, rank, world, own)
         if occurrences is not None:

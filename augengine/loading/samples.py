@@ -21,7 +21,7 @@ class Parts(NamedTuple):
     images: list[Any]
     labels: torch.Tensor | None
     ids: list[Any] | None
-    extra: dict[str | int, Any]  # further fields, collated; of tuples by their place
+    extra: dict[str, Any]  # further fields, collated; of tuples by their place
     names: tuple[str, str]  # under which images and labels came
 
 
@@ -56,8 +56,8 @@ def split(where: str, samples: Sequence[Sample], image: str, label: str, id: str
                 "a dict, whose fields have names, or give the loader keys: ae.keyed(loader)."
             )
         ids = columns.pop()
-    extra: dict[str | int, Any] = {
-        place: _collated(where, f"element {place}", values)
+    extra: dict[str, Any] = {
+        str(place): _collated(where, f"element {place}", values)
         for place, values in enumerate(columns[2:], 2)
     }
     return Parts(columns[0], _labels(where, columns[1]), ids, extra, ("images", "labels"))
@@ -78,7 +78,7 @@ def _of_dicts(
     images = columns.pop(image)
     labels = columns.pop(label, None)
     ids = columns.pop(id, None)
-    extra: dict[str | int, Any] = {
+    extra: dict[str, Any] = {
         name: _collated(where, f"field {name!r}", values) for name, values in columns.items()
     }
     return Parts(
@@ -90,7 +90,9 @@ def _labels(where: str, labels: list[Any]) -> torch.Tensor | None:
     """[n] class numbers, or [n, num_classes] soft labels."""
     if all(label is None for label in labels):
         return None
-    wrong = next((label for label in labels if isinstance(label, (str, bytes, Mapping))), None)
+    wrong: object = next(
+        (label for label in labels if isinstance(label, (str, bytes, Mapping))), None
+    )
     if wrong is None and not any(label is None for label in labels):
         try:
             return torch.stack([torch.as_tensor(label) for label in labels])
