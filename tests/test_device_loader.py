@@ -71,8 +71,10 @@ def test_what_a_loader_may_yield():
 
 def test_floats_and_torchs_own_collate():
     data = torch.utils.data.TensorDataset(IMAGES / 255, torch.arange(24), torch.arange(24))
-    (got,) = ae.DeviceLoader(DataLoader(data, batch_size=24), POLICY, device="cpu", **HOW)
-    assert same(got, ae.Engine(POLICY, **HOW)(IMAGES / 255, range(24), ids=range(24)))
+    loader = ae.DeviceLoader(DataLoader(data, batch_size=24), POLICY, device="cpu", **HOW)
+    loader.set_epoch(2)
+    (got,) = loader
+    assert same(got, ae.Engine(POLICY, **HOW)(IMAGES / 255, range(24), ids=range(24), epoch=2))
 
 
 def test_without_ids_samples_are_counted_and_one_warning_says_so():

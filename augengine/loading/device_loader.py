@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Generic, Unpack, cast, overload
+from typing import Any, Generic, Unpack, cast, overload
 
 import numpy as np
 import torch
+from torch.utils.data import IterableDataset
 
 from ..checks import whole_number
 from ..kernels import Sources
 from ..kernels.flat import Flat
 from ..policy.ops.op import Op
-from ..policy.policy import Policy
+from ..policy.policy import Policy, checked_samples
 from ..policy.views import Views
-from .batch import Batch, BatchOfViews, PackedBatch, tensors_of
+from .batch import NAMES, Batch, BatchOfViews, PackedBatch, tensors_of
 from .collate import Collate, Packing
 from .engine import BatchType, Device, DrawOptions, Engine, as_engine
+from .keys import Keys, could_be_id, keys_of
+from .passes import Counter, chain, ranks_of
+from .sampler import KeyedSampler
 
 _PACK = "Collate with ae.pack(policy), or pass a loader of plain images and the policy here."
 
@@ -42,12 +48,22 @@ class DeviceLoader(Generic[BatchType]):
     a `break` say, waits for the batch at hand and ends the thread; what it had taken from a loader
     that cannot begin anew is lost.
 
+    What else a loader has (dataset, sampler, batch_size, num_workers, collate_fn …) is the loader's
+    inside. `state_dict` says how far the consumer is, whatever has been taken ahead. In a run of
+    several ranks, a DataLoader whose sampler gives each rank all samples is refused.
+
     Args:
-        loader: Iterable of images, (images, labels) or (images, labels, ids), images being what an
-            engine takes; or of what `pack` collates, and then without a policy.
+        loader: Iterable of images, (images, labels), (images, labels, ids) or dicts of them, images
+            being what an engine takes, ids also `Keys`; or of what `pack` collates, and then without a
+            policy.
         policy: Policy, ops to make one of, Views, or an Engine.
         device: CUDA device or the CPU; None is the engine's, or else the GPU if there is one.
         prefetch: Number of batches, 1 or more, that are at most taken from the loader and not given yet.
+        sharded: Whether each rank's loader gives a part of the samples, or is meant to give all. None
+            looks at its sampler, where there is one, and refuses one that shares nothing out.
+        image: Name of the images' field, for batches that are dicts.
+        label: Name of the labels' field; batches may lack it.
+        id: Name of the ids' field; batches may lack it.
         options: Further options of the `Engine`: seed, dtype, memory_format, num_classes,
             label_smoothing, strength and executor.
 
@@ -71,6 +87,10 @@ class DeviceLoader(Generic[BatchType]):
         *,
         device: Device | None = None,
         prefetch: int = 2,
+        sharded: bool | None = None,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
         **options: Unpack[DrawOptions],
     ) -> None: ...
     @overload
@@ -81,6 +101,10 @@ class DeviceLoader(Generic[BatchType]):
         *,
         device: Device | None = None,
         prefetch: int = 2,
+        sharded: bool | None = None,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
         **options: Unpack[DrawOptions],
     ) -> None: ...
     def __init__(
@@ -90,6 +114,10 @@ class DeviceLoader(Generic[BatchType]):
         *,
         device: Device | None = None,
         prefetch: int = 2,
+        sharded: bool | None = None,
+        image: str = "image",
+        label: str = "label",
+        id: str = "id",
         **options: Unpack[DrawOptions],
     ) -> None:
         if not hasattr(loader, "__iter__"):
@@ -118,8 +146,13 @@ class DeviceLoader(Generic[BatchType]):
         self.device = _checked_device(device)
         # One for all iterations: memory that a stream has freed is used again on that stream only.
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
-        self._epoch = 0
+        self.sharded, self.image, self.label, self.id = sharded, image, label, id
+        self._named: int | None = None  # the epoch
+        self._passes = 0
         self._running: weakref.ref[_Iteration] | None = None
+        self._last: _Progress | None = None
+        self._resume: dict[str, Any] | None = None
+        self._warned = False
 
     def __len__(self) -> int:
         return len(self.loader)  # type: ignore[arg-type]
@@ -127,11 +160,29 @@ class DeviceLoader(Generic[BatchType]):
     def __iter__(self) -> Iterator[BatchType]:
         if self._running is not None and (before := self._running()) is not None:
             before.supersede()
+        self._refuse_all_samples()
+        state, self._resume = self._resume, None
+        start = _Start.of(self.loader, self._passes) if state is None else _Start(**state["start"])
+        self._passes = start.passes + 1
         # Begun here, since workers are to be forked by the thread that has the consumer's locks.
-        batches = iter(self.loader)
-        iteration = _Iteration(batches, self._drawer(), self.device, self.prefetch)
+        batches = iter(self.loader) if state is None else start.again(self.loader, state["given"])
+        iteration = _Iteration(
+            batches,
+            self._drawer(self._epoch_of(batches, start)),
+            self.device,
+            self.prefetch,
+            start,
+            getattr(self.loader, "state_dict", None),
+            0 if state is None else state["given"],
+        )
         self._running = weakref.ref(iteration)
+        self._last = iteration.progress
         return cast(Iterator[BatchType], iteration)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "loader" not in self.__dict__:  # while it is unpickled, say
+            raise AttributeError(f"DeviceLoader has no attribute {name!r}")
+        return getattr(self.loader, name)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the iterations to come, here and in the loader's collate_fn and samplers, as
@@ -140,34 +191,132 @@ class DeviceLoader(Generic[BatchType]):
         Args:
             epoch: Whole number, 0 or more.
         """
-        self._epoch = whole_number("DeviceLoader: epoch", epoch, 0, 2**63 - 1)
-        parts: list = [self.loader]
-        for name in ("collate_fn", "sampler", "batch_sampler"):
-            parts.append(getattr(self.loader, name, None))
-        parts.append(getattr(parts[-1], "sampler", None))
+        self._named = whole_number("DeviceLoader: epoch", epoch, 0, 2**63 - 1)
+        parts: list = [self.loader, getattr(self.loader, "collate_fn", None)]
+        for name in ("sampler", "batch_sampler"):
+            parts += chain(getattr(self.loader, name, None))
         for part in {id(part): part for part in parts}.values():
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
 
-    def _drawer(self) -> Callable:
+    def state_dict(self) -> dict[str, Any]:
+        """How far the consumer is: the epoch, how many batches of the iteration it has been given, and
+        what the loader inside takes to begin that iteration again.
+
+        Batches that were taken ahead are not counted. A loader inside that has a `state_dict`, such as
+        torchdata's StatefulDataLoader, is saved as it was at the batch that was given last.
+
+        Returns:
+            The state, of numbers, tensors and the inner loader's state.
+
+        Example:
+            >>> loader = ae.DeviceLoader([torch.zeros(1, 3, 9, 9)] * 3, ae.CenterCrop(8), device="cpu")
+            >>> loader.set_epoch(4)
+            >>> iterator = iter(loader)
+            >>> _ = next(iterator), next(iterator)
+            >>> state = loader.state_dict()
+            >>> state["epoch"], state["given"]
+            (4, 2)
+        """
+        progress = self._last
+        state: dict[str, Any] = {"epoch": self._named, "passes": self._passes}
+        if progress is None or progress.ended:
+            inner = getattr(self.loader, "state_dict", None)
+            return {
+                **state,
+                "given": 0,
+                "start": None,
+                "loader": None if inner is None else inner(),
+            }
+        state["start"] = dataclasses.asdict(progress.start)
+        return {**state, "given": progress.given, "loader": progress.inner}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on as the loader did whose state it is, with the next iteration: within its pass, if it was
+        within one.
+
+        A loader inside that has a `load_state_dict` goes on by itself. Another is begun again from the
+        random state that it began with, and the batches that were given are passed over: they are read
+        once more, but not drawn.
+
+        Args:
+            state: What `state_dict` gave.
+
+        Raises:
+            ValueError: It is no such state.
+        """
+        if not isinstance(state, Mapping) or not {"epoch", "passes", "given", "start"} <= set(
+            state
+        ):
+            raise ValueError(
+                f"DeviceLoader.load_state_dict: got {type(state).__name__}, expected what state_dict "
+                "gave. Pass that."
+            )
+        self._passes = state["passes"]
+        if state["epoch"] is not None:
+            self.set_epoch(state["epoch"])
+        if state["loader"] is not None:
+            self.loader.load_state_dict(state["loader"])  # type: ignore[attr-defined]
+        self._resume = None if state["start"] is None else dict(state)
+
+    def _refuse_all_samples(self) -> None:
+        """In a run of several ranks: a frameworks's `prepare` may have passed this loader by."""
+        distributed = torch.distributed
+        if self.sharded is not None or not (
+            distributed.is_available() and distributed.is_initialized()
+        ):
+            return
+        index_sampler = getattr(self.loader, "_index_sampler", None)
+        world = distributed.get_world_size()
+        if world == 1 or index_sampler is None:
+            return
+        if isinstance(getattr(self.loader, "dataset", None), IterableDataset):
+            return  # what it yields to each rank is its own doing
+        if type(self.loader).__name__ == "DataLoaderDispatcher":
+            return  # accelerate's, whose first rank reads for all
+        for sampler in chain(index_sampler):
+            if ranks_of(sampler) is not None or getattr(sampler, "sharded", None) is not None:
+                return
+        raise ValueError(
+            f"DeviceLoader: got a loader that gives each of {world} ranks all samples, expected a part "
+            "for each. Shard the loader inside: a DistributedSampler, or "
+            "ae.DeviceLoader(accelerator.prepare(loader)); or pass sharded=False if each rank is to "
+            "have them all."
+        )
+
+    def _epoch_of(self, batches: Any, start: _Start) -> int | None:
+        """The epoch of an iteration, where batches do not say theirs; None: that of ids' Keys only."""
+        if self._named is not None or self.engine is None:
+            return self._named
+        # A DataLoader's own seed for the pass, which torch.manual_seed repeats.
+        seed = getattr(batches, "_base_seed", None)
+        if seed is None:
+            return start.passes
+        if getattr(self.loader, "persistent_workers", False):  # which keep the first pass's
+            return int(torch.empty((), dtype=torch.int64).random_())
+        return seed
+
+    def _drawer(self, epoch: int | None) -> Callable:
         """A function of what the loader gave, which gives the batch and the event after which it is
         drawn."""
-        epoch, device, stream = self._epoch, self.device, self._stream
+        device, stream, counter = self.device, self._stream, Counter()
+        named = self._named is not None
         if stream is None:
-            return lambda batch: (self._packed(batch, epoch).draw(device), None)
+            return lambda batch: (self._packed(batch, epoch, named, counter).draw(device), None)
 
         def draw(batch):
             with torch.cuda.device(device):
-                packed = _pinned(self._packed(batch, epoch), stream)
+                packed = _pinned(self._packed(batch, epoch, named, counter), stream)
                 with torch.cuda.stream(stream):
                     return packed.draw(device), stream.record_event()
 
         return draw
 
-    def _packed(self, batch, epoch: int) -> PackedBatch:
-        """What the loader gave, decided in full."""
+    def _packed(self, batch: Any, epoch: int | None, named: bool, counter: Counter) -> PackedBatch:
+        """What the loader gave, decided in full. counter: of the ids that this pass has brought."""
         if isinstance(batch, PackedBatch):
             self._refuse_two_policies()
+            self._compare_epochs(batch, epoch)
             return batch
         if isinstance(batch, (Batch, BatchOfViews)):
             _refuse_drawn()
@@ -176,10 +325,50 @@ class DeviceLoader(Generic[BatchType]):
                 f"DeviceLoader: got no policy and a batch of {type(batch).__name__}, expected a policy "
                 f"or batches of ae.pack. {_PACK}"
             )
-        images, labels, ids = _parts(batch)
+        images, labels, ids, extra, names = _parts(batch, self.image, self.label, self.id)
         sources = Sources.of(images)
-        plan = self.engine.plan(sources.sizes, ids, epoch, channels=sources.channels)
-        return PackedBatch(sources, self.engine.launches(plan, labels), self.engine.executor)
+        assert epoch is not None
+        if isinstance(ids, (list, tuple)) and not isinstance(ids, Keys):
+            ids = keys_of(ids) or ids
+        occurrences = None
+        if isinstance(ids, Keys):
+            epoch = epoch if named else ids.epoch
+        else:
+            if ids is not None:
+                ids = checked_samples(ids, sources.sizes)[0]
+                occurrences = counter.count(ids)
+            if not named:
+                if ids is not None and epoch:  # not in the first pass of one that is counted
+                    self._warn_of_no_epoch()
+                self.engine.check_strength("DeviceLoader")
+        plan = self.engine.plan(
+            sources.sizes, ids, epoch, occurrences=occurrences, channels=sources.channels
+        )
+        launches = self.engine.launches(plan, labels)
+        return PackedBatch(
+            sources, launches, self.engine.executor, extra=extra, names=names or NAMES
+        )
+
+    def _warn_of_no_epoch(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                "augengine: DeviceLoader: No epoch was named, so each pass draws by the seed that its "
+                "loader took from torch, or by its number: no two passes are alike. Name it before "
+                "each pass: set_epoch(epoch), or call ae.keyed(loader), which counts passes.",
+                stacklevel=2,
+            )
+
+    def _compare_epochs(self, batch: PackedBatch, epoch: int | None) -> None:
+        decided = batch.launches[0].plan.epoch
+        if epoch is not None and decided != epoch and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"augengine: DeviceLoader: set_epoch({epoch}) has not reached the collate function, "
+                f"which decided this batch for epoch {decided}. Call set_epoch of the ae.pack itself, "
+                "before the loader is iterated.",
+                stacklevel=2,
+            )
 
     def _refuse_two_policies(self) -> None:
         if self.engine is not None:
@@ -193,6 +382,70 @@ class DeviceLoader(Generic[BatchType]):
             f"DeviceLoader({self.loader!r},\n  {self.engine!r},\n  device={self.device}, "
             f"prefetch={self.prefetch})"
         )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What an iteration began with."""
+
+    passes: int  # before it
+    random: torch.Tensor  # the state of torch's generator
+    sampler: dict[str, Any] | None  # the state of a sampler that has one
+    generators: list[torch.Tensor]  # the states of generators that the loader and its samplers have
+
+    @staticmethod
+    def of(loader: Any, passes: int) -> _Start:
+        sampler = _stateful_sampler(loader)
+        return _Start(
+            passes,
+            torch.get_rng_state(),
+            None if sampler is None else sampler.state_dict(),
+            [generator.get_state() for generator in _generators(loader)],
+        )
+
+    def again(self, loader: Any, given: int) -> Iterator:
+        """The same iteration once more, after the batches that were given."""
+        if hasattr(loader, "load_state_dict"):
+            return iter(loader)
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.random)
+        for generator, state in zip(_generators(loader), self.generators, strict=True):
+            generator.set_state(state)
+        sampler = _stateful_sampler(loader)
+        if sampler is not None and self.sampler is not None:
+            sampler.load_state_dict(self.sampler)
+        batches = iter(loader)
+        for at in range(given):
+            if next(batches, None) is None:
+                raise RuntimeError(
+                    f"DeviceLoader: the loader ended after {at} batches, expected the {given} that were "
+                    "given before the state was saved, and more. Resume with the same data and batch "
+                    "size."
+                )
+        if given:  # a sampler draws its order with the first index
+            torch.set_rng_state(before)
+        return batches
+
+
+def _stateful_sampler(loader: Any) -> KeyedSampler | None:
+    samplers = chain(getattr(loader, "_index_sampler", None))
+    return next((sampler for sampler in samplers if isinstance(sampler, KeyedSampler)), None)
+
+
+def _generators(loader: Any) -> list[torch.Generator]:
+    parts = (loader, *chain(getattr(loader, "_index_sampler", None)))
+    found = (getattr(part, "generator", None) for part in parts)
+    return [*{id(g): g for g in found if isinstance(g, torch.Generator)}.values()]
+
+
+@dataclass
+class _Progress:
+    """How far the consumer is."""
+
+    start: _Start
+    given: int = 0
+    inner: Any = None  # the loader's state at the batch that was given last
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,14 +464,27 @@ class _End:
 class _Iteration:
     """The batches of one iteration. The thread does not know it, so that dropping it ends both."""
 
-    def __init__(self, batches, draw, device: torch.device, prefetch: int):
+    def __init__(
+        self,
+        batches,
+        draw,
+        device: torch.device,
+        prefetch: int,
+        start: _Start,
+        inner_state: Callable | None,
+        given: int,
+    ):
+        self.progress = _Progress(start, given, None if inner_state is None else inner_state())
         self._device, self._prefetch = device, prefetch
         self._line = _Line(threading.Semaphore(prefetch))
         # An event for each batch taken: what the consumer had asked of the GPU by then.
         self._events: deque[torch.cuda.Event] = deque()
         self._superseded = False
         thread = threading.Thread(
-            target=_produce, args=(batches, draw, self._line), name="augengine-draw", daemon=True
+            target=_produce,
+            args=(batches, draw, inner_state, self._line),
+            name="augengine-draw",
+            daemon=True,
         )
         self._end = weakref.finalize(self, _end, self._line, thread)
         thread.start()
@@ -239,9 +505,11 @@ class _Iteration:
         item = self._line.ready.get()
         if isinstance(item, tuple):
             self._line.free.release()
-            batch, event = item
+            batch, event, self.progress.inner = item
+            self.progress.given += 1
             return batch if event is None else self._handed_over(batch, event)
         self._end()
+        self.progress.ended = item is _End
         if isinstance(item, BaseException):
             try:
                 raise item
@@ -270,7 +538,7 @@ class _Iteration:
         return batch
 
 
-def _produce(batches, draw, line: _Line) -> None:
+def _produce(batches, draw, inner_state: Callable | None, line: _Line) -> None:
     try:
         while True:
             line.free.acquire()
@@ -281,7 +549,8 @@ def _produce(batches, draw, line: _Line) -> None:
             except StopIteration:
                 line.ready.put(_End)
                 return
-            line.ready.put(draw(batch))
+            state = None if inner_state is None else inner_state()
+            line.ready.put((*draw(batch), state))
             del batch
     except BaseException as error:
         line.ready.put(error)
@@ -294,14 +563,43 @@ def _end(line: _Line, thread: threading.Thread) -> None:
         thread.join()
 
 
-def _parts(batch):
-    """(images, labels or None, ids or None) of what a loader gave."""
-    if isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 3:
+def _parts(batch: Any, image: str, label: str, id: str) -> tuple:
+    """(images, labels or None, ids or None, further fields, names or None) of what a loader gave."""
+    if isinstance(batch, Mapping):
+        fields = dict(batch)
+        if image not in fields:
+            raise ValueError(
+                f"DeviceLoader: got a batch with the fields {', '.join(map(repr, fields))}, expected "
+                f"{image!r} among them. Name the fields: image=, label=, id=."
+            )
+        images, labels, ids = (fields.pop(name, None) for name in (image, label, id))
+        return images, labels, ids, fields, (image, label)
+    if isinstance(batch, (tuple, list)) and len(batch):
         first = batch[0]
         several = isinstance(first, (list, tuple, Sources))
         if several or (isinstance(first, (torch.Tensor, np.ndarray)) and first.ndim == 4):
-            return (*batch, None, None)[:3]
-    return batch, None, None
+            images, labels, *rest = (*batch, None)[: max(2, len(batch))]
+            ids = None
+            if rest and (isinstance(rest[-1], Keys) or (len(rest) == 1 and _could_be_ids(rest[0]))):
+                ids = rest.pop()
+            elif rest and _could_be_ids(rest[0]):
+                raise ValueError(
+                    f"DeviceLoader: got batches of {len(batch)} elements, whose third could be ids or "
+                    "values, expected (images, labels, ids), or a dict. Return a dict, whose fields "
+                    "have names, or give the loader keys: ae.keyed(loader)."
+                )
+            return images, labels, ids, {str(at): part for at, part in enumerate(rest, 2)}, None
+    return batch, None, None, {}, None
+
+
+def _could_be_ids(values: Any) -> bool:
+    if isinstance(values, np.ndarray):
+        return values.ndim == 1 and values.dtype.kind in "iuUSO"
+    if isinstance(values, torch.Tensor):
+        return values.ndim == 1 and "int" in str(values.dtype)
+    return values is None or (
+        isinstance(values, (list, tuple, range)) and all(map(could_be_id, values))
+    )
 
 
 def _pinned(batch: PackedBatch, stream: torch.cuda.Stream) -> PackedBatch:
