@@ -1,14 +1,20 @@
-"""The first call compiles and says so; later processes take the kernel from numba's cache."""
+"""The first call compiles and says so; later processes take the kernel from numba's cache, and forked
+ones from their parent. numba is imported safely whoever has replaced a builtin.
+"""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import torch
 
 import augengine as ae
+from augengine.kernels import forks
 from augengine.kernels.cpu import cache
 
 FIRST_CALL = """
@@ -64,8 +70,7 @@ def draw(dtype):
 
 
 def restart(monkeypatch):
-    """What this process has said and noted is forgotten, as in a new one."""
-    monkeypatch.setattr(cache, "_announced", set())
+    """What this process has noted is forgotten, as in a new one."""
     monkeypatch.setattr(cache, "_noted", set())
 
 
@@ -136,3 +141,307 @@ def test_a_cold_start_is_announced_and_fills_the_cache(tmp_path):
     counts, *_, said = first_call(XDG_CACHE_HOME=str(tmp_path))
     assert counts == [0, 1]
     assert said == ""
+
+
+def draw_at_the_same_time(barrier):
+    barrier.wait()
+    draw("uint8")
+
+
+def test_of_several_processes_one_compiles(monkeypatch, empty_cache, capfd):
+    """Here what is compiled takes half a second; nobody draws before it is there."""
+    compiled = cache.load_kernels().draw
+
+    def slow(*arguments):
+        if not (empty_cache / "done").exists():
+            time.sleep(0.5)
+            (empty_cache / "done").touch()
+        compiled(*arguments)
+
+    monkeypatch.setattr(cache.load_kernels(), "draw", slow)
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(3)
+    workers = [context.Process(target=draw_at_the_same_time, args=(barrier,)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert capfd.readouterr().err.count("compiling the CPU kernel") == 1
+
+
+# Programs that replace builtins, each in a process that has imported torch only.
+REPLACED = """
+import builtins, functools, os, sys, types
+import numpy as np, torch
+
+own = {name: getattr(builtins, name) for name in ("print", "len", "max", "zip")}
+utils = types.ModuleType("utils")
+sys.modules["utils"] = utils
+exec('''
+import builtins
+builtin_print = builtins.print
+
+def silent(*args, force=False, **kwargs):
+    if force:
+        builtin_print(*args, **kwargs)
+''', vars(utils))
+
+class Printer:
+    def __call__(self, *args, **kwargs):
+        own["print"](*args, **kwargs)
+
+def lengthened(*args):
+    return own["len"](*args)
+
+def zipped(*args, **kwargs):
+    return own["zip"](*args, **kwargs)
+
+def largest(*args, **kwargs):
+    return own["max"](*args, **kwargs)
+
+REPLACEMENTS = {
+    "named": {"print": utils.silent},
+    "lambda": {"print": lambda *args, **kwargs: own["print"](*args, **kwargs)},
+    "instance": {"print": Printer()},
+    "partial": {"print": functools.partial(own["print"], flush=True)},
+    "builtin": {"print": sys.stderr.write},
+    "several": {"print": utils.silent, "len": lengthened, "max": largest, "zip": zipped},
+}
+
+def run(theirs, augengine_first):
+    if augengine_first:
+        import augengine
+    for name, value in theirs.items():
+        setattr(builtins, name, value)
+    import augengine as ae
+    engine = ae.Engine(ae.Policy(ae.RandomResizedCrop(32)))
+    batch = engine([np.zeros((40, 40, 3), np.uint8)], ids=[0])
+    assert tuple(batch.images.shape) == (1, 3, 32, 32)
+    for name, value in own.items():
+        assert getattr(builtins, name) is theirs.get(name, value), name
+        setattr(builtins, name, value)
+
+def own_numba_code():
+    import numba
+
+    @numba.njit
+    def tell(values):
+        for value, other in zip(values, values):
+            print("numba says", value, len(values), max(value, other))
+
+    tell(np.arange(1))
+
+for kind, theirs in REPLACEMENTS.items():
+    for augengine_first in (False, True):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                run(theirs, augengine_first)
+                if kind == "several" and not augengine_first:
+                    own_numba_code()
+                status = 0
+            except BaseException as error:
+                sys.stderr.write(f"{kind}, augengine first: {augengine_first}: {error!r}")
+            sys.stdout.flush()
+            os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0, kind
+"""
+
+
+def test_replaced_builtins_stay_and_numba_gets_the_originals():
+    """As in programs that print on the first rank only: DETR, DeiT, MAE and DINO name such a function
+    `print`. numba's own code, compiled afterwards, knows the original builtins."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", REPLACED], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[-2] == "numba says 0 1 0"
+
+
+def test_what_another_thread_replaces_meanwhile_stays(monkeypatch):
+    import builtins
+
+    from augengine.kernels.cpu.originals import original_builtins
+
+    own = builtins.print
+
+    def first(*arguments):
+        own(*arguments)
+
+    def second(*arguments):
+        own(*arguments)
+
+    monkeypatch.setattr(builtins, "print", first)
+    with original_builtins():
+        assert builtins.print is own
+    assert builtins.print is first
+    with original_builtins():
+        builtins.print = second
+    assert builtins.print is second
+    with pytest.raises(KeyError), original_builtins():
+        raise KeyError
+    assert builtins.print is second
+
+
+FORKS = """
+import gc, json, os, sys, torch, augengine as ae
+from torch.utils.data import DataLoader
+
+def loaded():
+    draw = sys.modules.get("augengine.kernels.cpu.draw")
+    return 0 if draw is None else len(draw.draw.overloads)
+
+def numba_after_a_fork():
+    child = os.fork()
+    if not child:
+        os._exit("numba" in sys.modules)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+class Told:
+    def __init__(self, collate):
+        self.collate = collate
+
+    def __call__(self, samples):
+        before = loaded()
+        self.collate(samples)
+        from augengine.kernels.cpu.draw import draw
+        return before, loaded(), sum(draw.stats.cache_misses.values())
+
+policy = [ae.RandomResizedCrop(32), ae.RandomHorizontalFlip()]
+seen = {"no collate": numba_after_a_fork()}
+others = [ae.pack(policy), ae.Collate(policy, executor="torch")]
+seen["none that draws with numba"] = numba_after_a_fork()
+collate = ae.Collate(policy)
+del collate
+gc.collect()
+seen["one that is gone"] = numba_after_a_fork()
+
+data = [(torch.zeros(3, 40, 48, dtype=torch.uint8), 0)] * 8
+collate = ae.Collate(policy)
+collate.set_epoch(0)
+seen["construction"] = int("numba" in sys.modules)
+loader = DataLoader(ae.WithIds(data), batch_size=2, num_workers=2, collate_fn=Told(collate))
+seen["batches"] = [batch for epoch in range(2) for batch in loader]
+seen["parent"] = loaded()
+print(json.dumps(seen))
+"""
+
+
+def test_forked_workers_have_the_kernel_of_their_parent():
+    first_call()  # fills the cache if nobody has
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, check=True
+    )
+    seen = json.loads(done.stdout)
+    batches, parent = seen.pop("batches"), seen.pop("parent")
+    assert seen == {
+        "no collate": 0,
+        "none that draws with numba": 0,
+        "one that is gone": 0,
+        "construction": 0,
+    }
+    assert parent >= 1
+    # Before a worker's first draw it has all, and that draw neither loads nor compiles.
+    assert batches == [[parent, parent, 0]] * 8
+
+
+class Owner:
+    """Somebody who draws in children."""
+
+
+def status_of_a_fork(child):
+    """What child(), run in a forked process, returns: a number."""
+    number = os.fork()
+    if not number:
+        status = 99
+        try:
+            status = child()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+
+def lock_is_free():
+    return int(cache.loading.acquire(timeout=1))
+
+
+def test_a_fork_does_not_fail_with_the_kernel(monkeypatch, capfd):
+    """A damaged cache, say. Who draws meets the error; who forks does not."""
+    owner, calls = Owner(), []
+    forks.load_before_forks(owner)
+
+    def damaged():
+        calls.append(owner)
+        raise RuntimeError("damaged")
+
+    monkeypatch.setattr(cache, "load_cached", damaged)
+    assert status_of_a_fork(lock_is_free) == 1
+    assert calls
+    assert capfd.readouterr().err == ""
+    assert lock_is_free() == 1
+    cache.loading.release()
+
+
+def test_a_fork_waits_for_a_thread_that_compiles():
+    """Otherwise the child would wait for a thread that it does not have."""
+    owner, compiling, finished = Owner(), threading.Event(), []
+    forks.load_before_forks(owner)
+
+    def compile_for_a_while():
+        with cache.loading:
+            compiling.set()
+            time.sleep(0.3)
+            finished.append(True)
+
+    thread = threading.Thread(target=compile_for_a_while)
+    thread.start()
+    assert compiling.wait(60)
+    assert status_of_a_fork(lambda: lock_is_free() + 2 * len(finished)) == 3
+    thread.join()
+
+
+def test_a_fork_does_not_wait_for_ever(monkeypatch):
+    owner, compiling, stop = Owner(), threading.Event(), threading.Event()
+    forks.load_before_forks(owner)
+    monkeypatch.setattr(forks, "MOST_WAIT", 0.1)
+
+    def compile_until_told():
+        with cache.loading:
+            compiling.set()
+            stop.wait(60)
+
+    thread = threading.Thread(target=compile_until_told)
+    thread.start()
+    assert compiling.wait(60)
+    try:
+        assert status_of_a_fork(lambda: 5) == 5
+    finally:
+        stop.set()
+        thread.join()
+
+
+COLD_WORKERS = """
+import torch, augengine as ae
+from torch.utils.data import DataLoader
+data = [(torch.zeros(3, 40, 48, dtype=torch.uint8), 0)] * 8
+collate = ae.Collate([ae.RandomResizedCrop(32)])
+collate.set_epoch(0)
+for batch in DataLoader(ae.WithIds(data), batch_size=2, num_workers=2, collate_fn=collate):
+    pass
+"""
+
+
+@pytest.mark.thorough
+def test_workers_compile_once_on_a_cold_cache(tmp_path):
+    inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COLD_WORKERS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=inherited | {"XDG_CACHE_HOME": str(tmp_path)},
+    )
+    assert done.stderr.count("augengine: compiling") == 1
+    assert len(list((tmp_path / "augengine").rglob("*draw*.nbc"))) == 1

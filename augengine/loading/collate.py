@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 from ..checks import number, whole_number
 from ..kernels import Sources, has_triton
 from ..kernels.flat import Flat
+from ..kernels.forks import load_before_forks
 from ..plan import Plan
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
@@ -103,11 +104,19 @@ class Collate(Generic[BatchType]):
         self._named = torch.zeros(2, dtype=torch.int64).share_memory_()  # how often, and what last
         self._strength = torch.full((1,), math.nan, dtype=torch.float64).share_memory_()
         self._passes = Passes(self.name)
+        self._load_before_forks()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for shared in (self._named, self._strength):  # a copy's are its own
             shared.share_memory_()
+        self._load_before_forks()
+
+    def _load_before_forks(self) -> None:
+        """Workers that are forked have the CPU kernels loaded already, if they may draw with them."""
+        device = self.engine.device
+        if self.engine.executor in (None, "cpu") and (device is None or device.type == "cpu"):
+            load_before_forks(self)
 
     @property
     def epoch(self) -> int | None:
@@ -228,6 +237,9 @@ class Packing(Collate):
     """What `pack` gives: a `Collate` that decides and does not draw."""
 
     name = "pack"
+
+    def _load_before_forks(self) -> None:
+        """Nothing: its workers do not draw."""
 
     def _batch(self, sources: Sources, parts: Parts) -> PackedBatch:
         engine = self.engine

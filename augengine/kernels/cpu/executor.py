@@ -16,7 +16,7 @@ import torch
 from ...plan import Plan
 from ..passes import with_filtered
 from ..sources import Sources
-from .cache import announce, load_kernels, note_compiled
+from .cache import first_call, load_kernels
 from .tables import images_of, tables_of
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
@@ -30,16 +30,17 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     byte = sources.dtype == torch.uint8
     sample_value = np.uint8(0) if byte else np.float32(0)
     to_unit = np.float32(1 / 255 if byte else 1)
-    kernels = load_kernels()
-    announce(sample_value.dtype.name)
+    kernels, dtype = load_kernels(), sample_value.dtype.name
     plan, sources = with_filtered(
         plan,
         sources,
         execute,
-        lambda pictures, filters: kernels.filtered(pictures, filters, _spread),
+        lambda pictures, filters: kernels.filtered(
+            pictures, filters, _spread_first("filter", dtype)
+        ),
     )
     images = images_of(sources)
-    plan = kernels.measured(plan, sample_value, to_unit, images, _spread)
+    plan = kernels.measured(plan, sample_value, to_unit, images, _spread_first("measure", dtype))
     arguments = (
         sample_value, sample_value.itemsize, to_unit, images, *tables_of(plan),
         plan.fill, plan.colour, plan.step_kind, plan.step_arg, plan.curves,
@@ -50,9 +51,19 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
         ),
         *plan.finish.size,
     )  # fmt: skip
-    _spread(lambda begin, end: kernels.draw(begin, end, *arguments), len(plan))
-    note_compiled(sample_value.dtype.name)
+    spread = _spread_first("draw", dtype)
+    spread(lambda begin, end: kernels.draw(begin, end, *arguments), len(plan))
     return out
+
+
+def _spread_first(part: str, dtype: str):
+    """`_spread` for one of the compiled parts, whose first call loads or compiles it."""
+
+    def spread(work, count: int) -> None:
+        with first_call(part, dtype):
+            _spread(work, count)
+
+    return spread
 
 
 def _spread(work, count: int) -> None:
