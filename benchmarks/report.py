@@ -2,8 +2,8 @@
 
 A run is {"heap", "rows"}. A row has "name", "seconds" (of each round) and "spread" (of its race). A row
 of a policy also has "policy", "images" and "floor" (seconds), and a peer's row "ours", our rounds among
-its own. The sampler's row has "engine", the whole engine's rounds among its own. A row whose spread is
-too large has no numbers.
+its own. The sampler's row has "engine", the whole engine's rounds among its own; that of workers has
+"peer", torchvision's. A row whose spread is too large has no numbers.
 """
 
 from __future__ import annotations
@@ -135,4 +135,7 @@ def _single_row(row: dict) -> str:
         text += (
             f", {100 * median(row['seconds']) / median(row['engine']):.1f} % of the engine's time"
         )
+    if "peer" in row:
+        ours, peer = median(row["seconds"]), median(row["peer"])
+        text += f", torchvision's {1e3 * peer:.2f} ms: {ours / peer:.2f}× the time"
     return text
