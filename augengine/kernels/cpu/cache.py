@@ -28,9 +28,8 @@ PARTS = {
 loading = threading.RLock()
 _kernels: list[SimpleNamespace] = []
 _noted: set[tuple[str, str]] = set()
-_indices: dict[
-    str, int
-] = {}  # when numba's index of a part was last changed, as `load_cached` saw it
+# When numba's index of each part was last changed, as `load_cached` saw it.
+_indices: dict[str, int] = {}
 
 
 def load_kernels() -> SimpleNamespace:
