@@ -40,7 +40,8 @@ print(plan.explain(0), plan.shape)
 moved: ae.Batch = batch.to("cpu", non_blocking=True)
 pixels_and_labels: tuple[torch.Tensor, torch.Tensor | None] = batch
 its_images, its_labels = batch
-mean: torch.Tensor = its_images.mean() + batch[0].mean() + batch["images"].mean()
+mean: torch.Tensor = its_images.mean() + batch[0].mean()
+by_name: torch.Tensor | None = batch["images"]
 if its_labels is not None:
     classes: int = its_labels.shape[-1]
 fields: dict[str, object] = {**batch}

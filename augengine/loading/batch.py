@@ -58,8 +58,9 @@ class Batch(_Immutable, tuple[torch.Tensor, torch.Tensor | None]):
     `batch["labels"]`, and each field of `extra`; `model(**batch)` passes all of them, labels only where
     there are some. To torch's pytrees it is a node of images, labels and extra.
 
-    Code that takes a tuple apart and builds another of its elements, as accelerate's `concatenate`
-    does, makes a Batch without plan and extra; its `plan` raises an AttributeError that says so. A
+    Code that takes a tuple apart and builds another of its elements makes a Batch without plan and
+    extra, whose `plan` raises an AttributeError that says so. accelerate's `concatenate` does that, and a
+    DataLoader with batch_size=None, unless it is given a collate_fn that returns what it gets. A
     pytree's map keeps both, but for a plan of another number of outputs than there are images now.
 
     Args:
@@ -146,7 +147,8 @@ class Batch(_Immutable, tuple[torch.Tensor, torch.Tensor | None]):
         if self._plan is None:
             raise AttributeError(
                 "Batch: got no plan, since this batch was rebuilt of its images and labels, expected one "
-                "as an engine or a collate_fn gives it. Read batch.plan before the batch is rebuilt."
+                "as an engine or a collate_fn gives it. Read batch.plan before that; a DataLoader with "
+                "batch_size=None needs a collate_fn that returns what it gets."
             )
         return self._plan
 
@@ -177,7 +179,7 @@ class Batch(_Immutable, tuple[torch.Tensor, torch.Tensor | None]):
             return self[NAMES.index(key)]
         raise KeyError(
             f"Batch: got {key!r}, expected one of {', '.join(map(repr, self.keys()))}. Further fields come "
-            "from samples that are dicts."
+            "from samples that are dicts; a batch that was rebuilt of its images and labels has none."
         )
 
     def __contains__(self, key: object) -> bool:
