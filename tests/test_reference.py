@@ -49,7 +49,7 @@ def parameters(thing):
     function = constructor(thing) if inspect.isclass(thing) else thing
     listed = []
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.name not in ("self", "cls", "stratify"):
+        if parameter.name not in ("self", "cls", "_cls", "stratify"):
             listed.append(parameter.name)
     return listed
 
@@ -201,7 +201,7 @@ def test_public_signatures_are_typed_and_hide_nothing_in_any():
         signature = inspect.signature(function)
         for parameter in [*signature.parameters.values()]:
             annotation = str(parameter.annotation)
-            if parameter.name not in ("self", "cls") and (
+            if parameter.name not in ("self", "cls", "_cls") and (
                 parameter.annotation is parameter.empty or re.search(r"\bAny\b", annotation)
             ):
                 bare.append(f"{name}({parameter.name}: {annotation})")
