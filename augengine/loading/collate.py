@@ -185,11 +185,11 @@ class Collate(Generic[BatchType]):
         strength = None if math.isnan(self._strength) else float(self._strength)
         named, version = self.epoch, int(self._named[0])
         keys = None if ids is None else keys_of(ids)
-        occurrences: np.ndarray
-        if keys is not None:
-            if ids[0].named or named is None:  # type: ignore[index]
-                named = keys.epoch
-            epoch, numbers, occurrences = named, keys.ids.numpy(), keys.occurrences.numpy()
+        if keys is not None and (ids[0].named or named is None):  # type: ignore[index]
+            named = version = keys.epoch
+        if keys is not None and all(key.counted for key in ids or ()):
+            assert named is not None
+            numbers, epoch, occurrences = keys.ids.numpy(), named, keys.occurrences.numpy()
         else:
             numbers = (
                 self._passes.numbers(len(sources), named, version)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
 from ..checks import whole_number
@@ -28,6 +28,7 @@ class Key(int):
         epoch: Whole number, 0 or more.
         occurrence: Number of times that the id has come before in the epoch.
         named: Whether somebody has named the epoch, and it was not only counted.
+        counted: Whether the occurrence counts this id, and not an index from which it comes.
 
     Example:
         >>> key = ae.Key(7, epoch=3, occurrence=1)
@@ -38,17 +39,26 @@ class Key(int):
     epoch: int
     occurrence: int
     named: bool
+    counted: bool
 
-    def __new__(cls, number: int, epoch: int, occurrence: int = 0, named: bool = True) -> Key:
+    def __new__(
+        cls,
+        number: int,
+        epoch: int,
+        occurrence: int = 0,
+        named: bool = True,
+        counted: bool = True,
+    ) -> Key:
         self = super().__new__(cls, number)
-        self.epoch, self.occurrence, self.named = epoch, occurrence, named
+        self.epoch, self.occurrence, self.named, self.counted = epoch, occurrence, named, counted
         return self
 
-    def of(self, number: int) -> Key:
+    def of(self, number: int, counted: bool = True) -> Key:
         """The same epoch and occurrence, with another number.
 
         Args:
             number: Id of the sample that the index leads to.
+            counted: Whether the occurrence counts that id.
 
         Returns:
             The key.
@@ -57,10 +67,10 @@ class Key(int):
             >>> ae.Key(7, epoch=3, occurrence=1).of(4007)
             Key(4007, epoch=3, occurrence=1)
         """
-        return Key(number, self.epoch, self.occurrence, self.named)
+        return Key(number, self.epoch, self.occurrence, self.named, counted)
 
     def __reduce__(self) -> tuple:
-        return Key, (int(self), self.epoch, self.occurrence, self.named)
+        return Key, (int(self), self.epoch, self.occurrence, self.named, self.counted)
 
     def __repr__(self) -> str:
         return f"Key({int(self)}, epoch={self.epoch}, occurrence={self.occurrence})"
@@ -223,24 +233,50 @@ class WithIds(_OfAnother):
         return *sample, name
 
 
+def ids_of_indices(dataset: Any) -> np.ndarray | None:
+    """The id [n] that each index leads to, where a dataset's making says it: WithIds, and Subsets of it."""
+    if isinstance(dataset, WithIds):
+        return np.arange(len(dataset))
+    if isinstance(dataset, Subset):
+        inside = ids_of_indices(dataset.dataset)
+        return None if inside is None else inside[np.asarray(dataset.indices, np.int64)]
+    return None
+
+
+def ids_overlap(dataset: Any) -> bool:
+    """Whether a dataset is of parts that may each name their samples from 0 on."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return isinstance(dataset, ConcatDataset)
+
+
 class Carrier(_OfAnother):
     """A dataset under a sampler of keys. Samples that have an id keep it, with the epoch and occurrence of
     their index, which datasets on the way (a Subset, say) lose; others get their index."""
+
+    def __init__(self, dataset: Dataset | Sequence, id: str = "id") -> None:
+        super().__init__(dataset, id)
+        # The sampler then counts the ids themselves.
+        self.ids = ids_of_indices(dataset)
+        self._own = not ids_overlap(dataset)
 
     def _named(self, sample: object, index: int) -> tuple | dict[str, object]:
         if not isinstance(index, Key):
             return sample  # type: ignore[return-value]
         if isinstance(sample, Mapping):
-            own = sample.get(self.id)
-            return {**sample, self.id: index if own is None else index.of(id_number("id", own))}
+            own = sample.get(self.id) if self._own else None
+            return {**sample, self.id: self._key(own, index)}
         if not isinstance(sample, (tuple, list)) or len(sample) < 2:
             raise ValueError(
                 f"keyed: got a sample of type {type(sample).__name__}, expected (image, label), "
                 "(image, label, id) or a dict. Return one of these from the dataset."
             )
         if len(sample) == 3 and could_be_id(sample[2]):
-            return *sample[:2], index.of(id_number("id", sample[2]))
+            return *sample[:2], self._key(sample[2] if self._own else None, index)
         return *sample, index
+
+    def _key(self, own: object, index: Key) -> Key:
+        return index if own is None else index.of(id_number("id", own), self.ids is not None)
 
 
 def could_be_id(value: object) -> bool:

@@ -23,7 +23,6 @@ from torch.utils.data import (
     DistributedSampler,
     RandomSampler,
     SequentialSampler,
-    Subset,
     SubsetRandomSampler,
     get_worker_info,
 )
@@ -31,7 +30,7 @@ from torch.utils.data._utils.fetch import _BaseDatasetFetcher
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _DatasetKind
 
 from ..policy.keyed import count_repeats
-from .keys import WithIds
+from .keys import ids_of_indices, ids_overlap
 
 
 class Spread(NamedTuple):
@@ -216,15 +215,8 @@ def draws_once(sampler: Any) -> bool:
 def _ids_differ(dataset: Any) -> bool:
     """Whether different indices lead to different ids. A dataset that names its samples itself is
     believed."""
-    while not isinstance(dataset, WithIds):
-        if isinstance(dataset, Subset):
-            if not _differ(dataset.indices):
-                return False
-            dataset = dataset.dataset
-        else:
-            # Each part of it may name its samples from 0 on.
-            return not isinstance(dataset, torch.utils.data.ConcatDataset)
-    return True
+    ids = ids_of_indices(dataset)
+    return not ids_overlap(dataset) if ids is None else _differ(ids)
 
 
 def _differ(indices: Any) -> bool:
@@ -335,7 +327,7 @@ class Passes:
         if not self._said[which]:
             self._said[which] = 1
             warnings.warn(
-                f"augengine: {self.owner}: {text} {_FIXES[which]}", stacklevel=_outside_level()
+                f"augengine: {self.owner}: {text} {_FIXES[which]}", stacklevel=outside_level()
             )
 
 
@@ -350,7 +342,7 @@ _FIXES = (
 )
 
 
-def _outside_level() -> int:
+def outside_level() -> int:
     """The stack level of the first caller that is neither this package nor torch's loader."""
     level, frame = 1, sys._getframe(1)
     inside = (__name__.partition(".")[0], "torch.utils.data")

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch.utils.data import (
     BatchSampler,
@@ -23,7 +24,7 @@ from torch.utils.data import (
 from ..checks import whole_number
 from .collate import Collate
 from .keys import Carrier, Key, WithIds
-from .passes import HAND_ON, Counter, chain, ranks_of
+from .passes import HAND_ON, Counter, chain, outside_level, ranks_of
 
 _Loader = TypeVar("_Loader")
 
@@ -78,6 +79,7 @@ class KeyedSampler(Sampler):
         self._inner_epoch = self._epoch_inside()
         self._follows = bool(self._inner_epoch)
         self._collate: Collate | None = None
+        self._ids: np.ndarray | None = None  # that indices lead to; None: themselves
         self._warned = False
 
     def set_epoch(self, epoch: int) -> None:
@@ -103,7 +105,7 @@ class KeyedSampler(Sampler):
         self._named, self._passes = state["epoch"], state["passes"] or 0
 
     def __iter__(self) -> Iterator:
-        return _KeyedPass(self, *self._next_epoch())
+        return _KeyedPass(self)
 
     def __len__(self) -> int:
         return len(self.sampler)  # type: ignore[arg-type]
@@ -137,7 +139,7 @@ class KeyedSampler(Sampler):
                 "augengine: KeyedSampler: no epoch was named, so passes are counted: this one is epoch "
                 "1. A run that is resumed would begin with epoch 0 again; name each: "
                 "loader.sampler.set_epoch(epoch).",
-                stacklevel=4,
+                stacklevel=outside_level(),
             )
         return counted, False
 
@@ -148,25 +150,31 @@ class KeyedSampler(Sampler):
                 f"augengine: KeyedSampler: {type(self.sampler).__name__} {what}, so each rank draws by "
                 "occurrences of its own: no two draws are alike, but which they are depends on the "
                 "number of ranks. If ranks are given parts of what it yields, say so: sharded=True.",
-                stacklevel=2,
+                stacklevel=outside_level(),
             )
 
 
 class _KeyedPass:
     """The keys of one pass. It can be saved and resumed.
 
-    It begins with the first index, since samplers take their randomness then, or later than when the
-    pass is made.
+    It begins with the first index: samplers take their randomness then, and a DataLoader makes passes
+    that it does not use.
     """
 
-    def __init__(self, owner: KeyedSampler, epoch: int, named: bool) -> None:
-        self._owner, self._epoch, self._named = owner, epoch, named
+    def __init__(self, owner: KeyedSampler) -> None:
+        self._owner = owner
         self._indices: Iterator | None = None
+        self._epoch, self._named = 0, False
         self._yielded = self._digest = 0
         self._random: torch.Tensor | None = None
         self._inside = owner._epoch_inside()
 
     def _begin(self) -> Iterator:
+        self._epoch, self._named = self._owner._next_epoch()
+        return self._begin_indices()
+
+    def _begin_indices(self) -> Iterator:
+        self._inside = self._owner._epoch_inside()
         self._random = _random_state(self._owner.sampler)
         self._yielded = self._digest = 0
         self._count, self._indices = _counted(self._owner)
@@ -191,7 +199,9 @@ class _KeyedPass:
                 "expected an int, or a list of ints. Let the dataset make what else it needs of an int."
             ) from None
         self._digest = (self._digest * 0x100000001B3 + number) % 2**61
-        return Key(number, self._epoch, self._count(number), self._named)
+        ids = self._owner._ids
+        id = number if ids is None else int(ids[number])
+        return Key(number, self._epoch, self._count(id), self._named)
 
     def state_dict(self) -> dict[str, object]:
         """Where the pass stands."""
@@ -209,16 +219,15 @@ class _KeyedPass:
         """Go on where the pass stood. The sampler inside begins again as it began then, and what it
         yielded is passed over, and counted."""
         sampler = self._owner.sampler
-        self._owner._passes = state["passes"]
-        self._epoch, self._named = state["epoch"], state["named"]
-        if state["epoch_inside"] not in (None, self._inside):
-            _tell(sampler, state["epoch_inside"])
-            self._inside = state["epoch_inside"]
-        self._indices = None
+        self._owner._passes, self._indices = state["passes"], None
         if state["random"] is None:  # it had not begun
             return
+        if state["epoch_inside"] not in (None, self._owner._epoch_inside()):
+            _tell(sampler, state["epoch_inside"])
+        self._epoch, self._named = state["epoch"], state["named"]
         before = torch.get_rng_state()
         _set_random_state(sampler, state["random"])
+        self._begin_indices()
         for _ in range(state["yielded"]):
             if next(self, None) is None:
                 break
@@ -278,14 +287,15 @@ def _counted(owner: KeyedSampler) -> tuple[Callable[[int], int], Iterator]:
         return _Counted(0, 1), iter(sampler)
     innermost = [*chain(sampler)][-1]
     in_order = all(type(inner) in (BatchSampler, type(innermost)) for inner in chain(sampler))
-    if in_order and type(innermost).__iter__ is DistributedSampler.__iter__:
+    distinct = owner._ids is None or len(np.unique(owner._ids)) == len(owner._ids)
+    if in_order and distinct and type(innermost).__iter__ is DistributedSampler.__iter__:
         # Its list goes round the ranks, and begins again to make them even.
         return _Given(
             (at * world + rank) // len(innermost.dataset) for at in itertools.count()
         ), iter(sampler)
     if innermost is sampler and world * len(sampler) <= _MOST_LISTED:
         own = list(sampler)
-        occurrences = _over_ranks(sampler, rank, world, own)
+        occurrences = _over_ranks(sampler, rank, world, own, owner._ids)
         if occurrences is not None:
             return _Given(occurrences), iter(own)
         owner._warn_of_ranks("cannot be listed for the other ranks")
@@ -294,7 +304,9 @@ def _counted(owner: KeyedSampler) -> tuple[Callable[[int], int], Iterator]:
     return _Counted(rank, world), iter(sampler)
 
 
-def _over_ranks(sampler: Any, rank: int, world: int, own: list) -> list[int] | None:
+def _over_ranks(
+    sampler: Any, rank: int, world: int, own: list, ids: np.ndarray | None
+) -> list[int] | None:
     """The occurrences of a rank's own indices, counted over all ranks' lists as they go in turn: what
     one rank alone would count. None if the sampler does not give the same list twice."""
     lists = []
@@ -312,7 +324,7 @@ def _over_ranks(sampler: Any, rank: int, world: int, own: list) -> list[int] | N
     for turn in in_turn:
         for other, index in enumerate(turn):
             if index is not None:
-                count = counter.count_one(index)
+                count = counter.count_one(index if ids is None else int(ids[index]))
                 if other == rank:
                     occurrences.append(count)
     return occurrences
@@ -384,6 +396,10 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
     while _hands_on(sampler := getattr(above, name)):
         sharded = True if "Shard" in type(sampler).__name__ else sharded
         above, name = sampler, "batch_sampler" if hasattr(sampler, "batch_sampler") else "sampler"
+    if not isinstance(inner.dataset, (WithIds, Carrier)):
+        field = inner.collate_fn.id if isinstance(inner.collate_fn, Collate) else "id"
+        # DataLoader refuses it by its own __setattr__; its attributes are read for each pass.
+        object.__setattr__(inner, "dataset", Carrier(inner.dataset, field))
     if not isinstance(sampler, KeyedSampler):
         keys = KeyedSampler(sampler, sharded=sharded)
         object.__setattr__(above, name, keys)
@@ -391,10 +407,7 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
             object.__setattr__(inner, "sampler", keys)
         if isinstance(inner.collate_fn, Collate):
             keys._collate = inner.collate_fn
-    if not isinstance(inner.dataset, (WithIds, Carrier)):
-        field = inner.collate_fn.id if isinstance(inner.collate_fn, Collate) else "id"
-        # DataLoader refuses it by its own __setattr__; its attributes are read for each pass.
-        object.__setattr__(inner, "dataset", Carrier(inner.dataset, field))
+        keys._ids = getattr(inner.dataset, "ids", None) if type(inner.dataset) is Carrier else None
     return loader
 
 
