@@ -20,13 +20,13 @@ from urllib.parse import quote
 import numpy as np
 import torch
 
-from ..aliases import Executor, Layout
+from ..aliases import Executor, Layout, Strength
 from ..checks import whole_number
 from ..kernels import Sources
 from ..loading.engine import Device, Engine, StrengthSchedule
 from ..plan import Plan
 from ..policy.ops.op import Op
-from ..policy.policy import Policy, id_numbers
+from ..policy.policy import Policy, checked_samples
 from ..policy.views import Views
 
 if TYPE_CHECKING:
@@ -178,16 +178,21 @@ class Augment:
         if len(images) == 0:
             return {}
         ids = batch[self.id]
-        numbers = id_numbers("Augment", ids, len(ids))
+        sources = Sources.of(images, self.layout)
+        numbers = checked_samples(ids, sources.sizes)[0]
         firsts = self._first_occurrences(batch, numbers)
         if self.occurrence is None:
             self._check_new(numbers, ids)
         if self.mixes:
             self._check_group(batch, numbers)
         labels = None if self.label is None else _labels(batch[self.label])
-        sources = Sources.of(images, self.layout)
         if self.engine.device is not None:
             sources = sources.to(self.engine.device)
+
+        schedule = self.engine.strength
+        strength: Strength = (
+            np.asarray(schedule(self.epoch, numbers), float) if callable(schedule) else schedule
+        )
 
         pictures, targets, keys = [], [], []
         for copy in range(self.copies):
@@ -196,6 +201,7 @@ class Augment:
                 numbers,
                 self.epoch,
                 channels=sources.channels,
+                strength=strength,
                 occurrences=firsts + copy,
             )
             assert isinstance(plan, Plan)
@@ -205,7 +211,7 @@ class Augment:
                 pixels = pixels.movedim(1, -1)
             pictures.append(pixels.contiguous().cpu().numpy())
             targets.append(None if drawn.labels is None else drawn.labels.cpu().numpy())
-            keys.append(self._keys(plan, ids, firsts + copy))
+            keys.append(self._keys(plan, ids, firsts + copy, strength))
         columns = {
             name: column if self.copies == 1 else np.repeat(column, self.copies, axis=0)
             for name, column in batch.items()
@@ -311,17 +317,21 @@ class Augment:
                 f"dataset.groupby({self.group!r}).map_groups(Augment, …)."
             )
 
-    def _keys(self, plan: Plan, ids: np.ndarray, occurrences: np.ndarray) -> np.ndarray:
-        """[n] dicts. Seeds that are equal modulo 2⁶⁴ are one seed; tables hold signed ones."""
+    def _keys(
+        self, plan: Plan, ids: np.ndarray, occurrences: np.ndarray, strength: Strength
+    ) -> np.ndarray:
+        """[n] dicts. Seeds that are equal modulo 2⁶⁴ are one seed; tables hold signed ones. The strength
+        is the float64 that came, which the plan has rounded."""
         keys = np.empty(len(ids), object)
-        columns = zip(ids.tolist(), occurrences.tolist(), plan.strength.tolist(), strict=True)
-        for row, (name, occurrence, strength) in enumerate(columns):
+        strengths = np.broadcast_to(np.asarray(strength, float), len(ids))
+        columns = zip(ids.tolist(), occurrences.tolist(), strengths.tolist(), strict=True)
+        for row, (name, occurrence, share) in enumerate(columns):
             keys[row] = {
                 "seed": (plan.seed + 2**63) % 2**64 - 2**63,
                 "epoch": plan.epoch,
                 "id": name,
                 "occurrence": occurrence,
-                "strength": strength,
+                "strength": share,
                 "policy": plan.policy,
             }
             if self.mixes:
