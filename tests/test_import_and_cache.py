@@ -22,8 +22,8 @@ import json, sys, torch, augengine as ae
 images = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
 engine = ae.Engine([ae.RandomResizedCrop(32), ae.RandomRotation(20)], executor=sys.argv[1])
 before = "numba" in sys.modules
-total = engine(images, ids=[0, 1]).images.sum().item()
-again = engine(images, ids=[0, 1]).images.sum().item()
+total = engine(images, ids=[0, 1], epoch=0).images.sum().item()
+again = engine(images, ids=[0, 1], epoch=0).images.sum().item()
 compiled = cached = 0
 if sys.argv[1] == "cpu":
     from augengine.kernels.cpu.draw import draw

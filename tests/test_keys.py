@@ -952,3 +952,82 @@ def test_counter_counts():
             assert counter.count_one(int(ids[0])) == expected[0]
         else:
             assert counter.count(ids).tolist() == expected
+
+
+# Where nothing is left to chance
+
+
+def test_a_policy_that_draws_nothing_asks_for_no_keys():
+    """An evaluation's: no ids, no epoch, no warnings, in workers too."""
+    policies = [
+        [ae.Resize((12, 12)), ae.CenterCrop(8), ae.Normalize(0.5, 0.5)],
+        [],
+        [ae.Resize(8), ae.CenterCrop(8)],
+    ]
+    for policy in policies:
+        for workers in (0, 2):
+            loader = DataLoader(
+                Pictures(), 8, num_workers=workers, collate_fn=ae.Collate(policy, num_classes=COUNT)
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                first, second = ([batch.images for batch in loader] for _ in range(2))
+            assert all(map(torch.equal, first, second))
+        engine = ae.Engine(policy)
+        images = torch.zeros(2, 3, 10, 10, dtype=torch.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert torch.equal(engine(images).images, engine(images).images)
+
+
+@pytest.mark.parametrize(
+    ("op", "draws"),
+    [
+        (ae.RandomCrop(8), True),
+        (ae.RandomHorizontalFlip(), True),
+        (ae.RandomHorizontalFlip(stratify=True), True),
+        (ae.RandAugment(), True),
+        (ae.CutMix(), True),
+        (ae.RandomErasing(), True),
+        (ae.Stage(torch.nn.Identity()), True),
+        (ae.CenterCrop(8), False),
+        (ae.Resize(8), False),
+        (ae.Normalize(0.5, 0.5), False),
+    ],
+)
+def test_what_leaves_something_to_chance(op, draws):
+    assert ae.Policy(op).draws is draws
+    assert ae.Engine(ae.Views(a=ae.CenterCrop(8), b=op)).draws() is draws
+
+
+# What frameworks do to samplers
+
+
+def test_a_keyed_sampler_is_of_the_class_of_the_one_inside():
+    """By which frameworks see whether ranks get parts, and whether to shuffle."""
+    for inner in (DistributedSampler(Pictures(), 2, 1), RandomSampler(Pictures())):
+        sampler = ae.KeyedSampler(inner)
+        assert isinstance(sampler, type(inner))
+        assert isinstance(sampler, ae.KeyedSampler)
+        for again in (copy.copy(sampler), pickle.loads(pickle.dumps(sampler))):
+            assert type(again) is ae.KeyedSampler
+            assert len(again) == len(inner)
+    sampler.generator = torch.Generator().manual_seed(3)  # as accelerate does
+    assert inner.generator is sampler.generator
+
+
+def test_a_loader_whose_sampler_was_taken_away_draws_as_without():
+    loader = ae.keyed(build(None, False, batch_size=8))
+    plain = DataLoader(loader.dataset, 8, shuffle=True, collate_fn=loader.collate_fn)
+    pairs = DataLoader(ae.keyed(DataLoader(Pictures(), 8)).dataset, 8, collate_fn=loader.collate_fn)
+    for other in (plain, pairs):
+        assert_all_differ(epochs_of(other, named=False))
+
+
+def test_samples_without_ids_on_several_ranks_are_numbered_apart(monkeypatch):
+    numbered = []
+    for rank in range(2):
+        monkeypatch.setattr("augengine.loading.passes._rank_and_world", lambda here, r=rank: (r, 2))
+        with pytest.warns(UserWarning, match="no ids came"):
+            numbered += ae.Engine(POLICY).plan([(10, 10)] * 5).ids.tolist()
+    assert sorted(numbered) == list(range(10))

@@ -79,11 +79,13 @@ def test_strength_0_leaves_every_pixel(executor, op):
 
 def test_strength_scales_what_is_drawn():
     engine = ae.Engine(ae.RandomRotation(30))
-    whole = rotations(engine.plan([(32, 32)] * 6, IDS))
+    whole = rotations(engine.plan([(32, 32)] * 6, IDS, 0))
     engine.strength = 0.3
-    np.testing.assert_allclose(rotations(engine.plan([(32, 32)] * 6, IDS)), 0.3 * whole, rtol=1e-5)
+    np.testing.assert_allclose(
+        rotations(engine.plan([(32, 32)] * 6, IDS, 0)), 0.3 * whole, rtol=1e-5
+    )
     each = [0, 0.2, 0.4, 0.6, 0.8, 1]
-    plan = engine.plan([(32, 32)] * 6, IDS, strength=each)
+    plan = engine.plan([(32, 32)] * 6, IDS, 0, strength=each)
     np.testing.assert_allclose(rotations(plan), each * whole, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(plan.strength, each, rtol=1e-6)
 
@@ -100,7 +102,7 @@ def test_schedules():
     engine = ae.Engine(ae.RandomRotation(30), strength=ramp)
     assert (engine.plan([(32, 32)] * 6, IDS, 4).strength == 0.5).all()
     engine.strength = lambda epoch, ids: np.where(ids < 3, 0.1, 0.9)
-    np.testing.assert_allclose(engine.plan([(32, 32)] * 6, IDS).strength, [0.1] * 3 + [0.9] * 3)
+    np.testing.assert_allclose(engine.plan([(32, 32)] * 6, IDS, 0).strength, [0.1] * 3 + [0.9] * 3)
 
 
 class Squares(Dataset):

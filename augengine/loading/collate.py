@@ -173,7 +173,7 @@ class Collate(Generic[BatchType]):
                     "batches are collated. Leave them there, and draw on the GPU with "
                     "ae.DeviceLoader(loader, policy)."
                 )
-        if parts.ids is None and get_worker_info() is not None:
+        if parts.ids is None and get_worker_info() is not None and self.engine.draws():
             raise ValueError(
                 f"{self.name}: got samples without ids in a worker process, where counting them would "
                 "depend on the workers. Give the loader keys: ae.keyed(loader), or wrap the dataset: "
@@ -187,14 +187,17 @@ class Collate(Generic[BatchType]):
         keys = None if ids is None else keys_of(ids)
         if keys is not None and (ids[0].named or named is None):  # type: ignore[index]
             named = version = keys.epoch
-        if keys is not None and all(key.counted for key in ids or ()):
+        if not self.engine.draws():  # nothing depends on them
+            numbers = np.arange(len(sources)) if ids is None else _numbers(self.name, ids)
+            epoch, occurrences = named or 0, np.zeros(len(sources), np.int64)
+        elif keys is not None and all(key.counted for key in ids or ()):
             assert named is not None
             numbers, epoch, occurrences = keys.ids.numpy(), named, keys.occurrences.numpy()
         else:
             numbers = (
                 self._passes.numbers(len(sources), named, version)
                 if ids is None
-                else np.array([id_number(f"{self.name}: id", id) for id in ids], np.int64)
+                else _numbers(self.name, ids)
             )
             epoch, occurrences, is_named = self._passes.keys(numbers, named, version)
             if not is_named and strength is None:
@@ -297,6 +300,11 @@ def pack(
         PackedBatch(1 images uint8 on cpu → images: (1, 3, 32, 32))
     """
     return Packing(policy, image=image, label=label, id=id, **options)  # type: ignore[arg-type]
+
+
+def _numbers(where: str, ids: Sequence[Any]) -> np.ndarray:
+    """Ids [n] as numbers."""
+    return np.array([id_number(f"{where}: id", id) for id in ids], np.int64)
 
 
 def _shared_values(count: int, dtype: torch.dtype) -> torch.Tensor:

@@ -27,7 +27,7 @@ from .batch import NAMES, Batch, BatchOfViews, PackedBatch, tensors_of
 from .collate import Collate, Packing
 from .engine import BatchType, Device, DrawOptions, Engine, as_engine
 from .keys import Keys, could_be_id, keys_of
-from .passes import Counter, chain, ranks_of
+from .passes import Counter, chain, draws_from_all, ranks_of
 from .sampler import KeyedSampler
 
 _PACK = "Collate with ae.pack(policy), or pass a loader of plain images and the policy here."
@@ -161,23 +161,23 @@ class DeviceLoader(Generic[BatchType]):
         if self._running is not None and (before := self._running()) is not None:
             before.supersede()
         self._refuse_all_samples()
+        iteration = _Iteration(self)
+        self._running = weakref.ref(iteration)
+        return cast(Iterator[BatchType], iteration)
+
+    def _begin(self) -> tuple[Iterator, Callable, _Progress]:
+        """The batches of an iteration, the function that draws them, and how far they have got."""
         state, self._resume = self._resume, None
         start = _Start.of(self.loader, self._passes) if state is None else _Start(**state["start"])
         self._passes = start.passes + 1
-        # Begun here, since workers are to be forked by the thread that has the consumer's locks.
         batches = iter(self.loader) if state is None else start.again(self.loader, state["given"])
-        iteration = _Iteration(
-            batches,
-            self._drawer(self._epoch_of(batches, start)),
-            self.device,
-            self.prefetch,
+        inner_state = getattr(self.loader, "state_dict", None)
+        self._last = _Progress(
             start,
-            getattr(self.loader, "state_dict", None),
             0 if state is None else state["given"],
+            None if inner_state is None else inner_state(),
         )
-        self._running = weakref.ref(iteration)
-        self._last = iteration.progress
-        return cast(Iterator[BatchType], iteration)
+        return batches, self._drawer(self._epoch_of(batches, start)), self._last
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "loader" not in self.__dict__:  # while it is unpickled, say
@@ -199,7 +199,7 @@ class DeviceLoader(Generic[BatchType]):
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """How far the consumer is: the epoch, how many batches of the iteration it has been given, and
         what the loader inside takes to begin that iteration again.
 
@@ -231,7 +231,7 @@ class DeviceLoader(Generic[BatchType]):
         state["start"] = dataclasses.asdict(progress.start)
         return {**state, "given": progress.given, "loader": progress.inner}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Go on as the loader did whose state it is, with the next iteration: within its pass, if it was
         within one.
 
@@ -252,12 +252,13 @@ class DeviceLoader(Generic[BatchType]):
                 f"DeviceLoader.load_state_dict: got {type(state).__name__}, expected what state_dict "
                 "gave. Pass that."
             )
-        self._passes = state["passes"]
-        if state["epoch"] is not None:
-            self.set_epoch(state["epoch"])
-        if state["loader"] is not None:
-            self.loader.load_state_dict(state["loader"])  # type: ignore[attr-defined]
-        self._resume = None if state["start"] is None else dict(state)
+        parts: dict[str, Any] = dict(state)
+        self._passes = parts["passes"]
+        if parts["epoch"] is not None:
+            self.set_epoch(parts["epoch"])
+        if parts["loader"] is not None:
+            self.loader.load_state_dict(parts["loader"])  # type: ignore[attr-defined]
+        self._resume = None if parts["start"] is None else parts
 
     def _refuse_all_samples(self) -> None:
         """In a run of several ranks: a frameworks's `prepare` may have passed this loader by."""
@@ -274,9 +275,12 @@ class DeviceLoader(Generic[BatchType]):
             return  # what it yields to each rank is its own doing
         if type(self.loader).__name__ == "DataLoaderDispatcher":
             return  # accelerate's, whose first rank reads for all
-        for sampler in chain(index_sampler):
+        samplers = [*chain(index_sampler)]
+        for sampler in samplers:
             if ranks_of(sampler) is not None or getattr(sampler, "sharded", None) is not None:
                 return
+        if not draws_from_all(samplers[-1]):
+            return  # somebody's own, which may know its rank
         raise ValueError(
             f"DeviceLoader: got a loader that gives each of {world} ranks all samples, expected a part "
             "for each. Shard the loader inside: a DistributedSampler, or "
@@ -464,22 +468,22 @@ class _End:
 class _Iteration:
     """The batches of one iteration. The thread does not know it, so that dropping it ends both."""
 
-    def __init__(
-        self,
-        batches,
-        draw,
-        device: torch.device,
-        prefetch: int,
-        start: _Start,
-        inner_state: Callable | None,
-        given: int,
-    ):
-        self.progress = _Progress(start, given, None if inner_state is None else inner_state())
-        self._device, self._prefetch = device, prefetch
-        self._line = _Line(threading.Semaphore(prefetch))
+    def __init__(self, loader: DeviceLoader):
+        self._loader: DeviceLoader | None = loader  # until it begins
+        self._device, self._prefetch = loader.device, loader.prefetch
+        self._line = _Line(threading.Semaphore(loader.prefetch))
         # An event for each batch taken: what the consumer had asked of the GPU by then.
         self._events: deque[torch.cuda.Event] = deque()
         self._superseded = False
+        self._end: weakref.finalize | None = None
+
+    def _begin(self) -> None:
+        """With the first batch, since loops name the epoch after iter() too, and call iter() to look
+        only; and here, since workers are to be forked by the thread that has the consumer's locks."""
+        loader, self._loader = self._loader, None
+        assert loader is not None
+        batches, draw, self._progress = loader._begin()
+        inner_state = getattr(loader.loader, "state_dict", None)
         thread = threading.Thread(
             target=_produce,
             args=(batches, draw, inner_state, self._line),
@@ -498,18 +502,20 @@ class _Iteration:
                 "DeviceLoader: a later iteration has ended this one, expected one at a time. Finish the "
                 "first before the next begins, or make a second DeviceLoader."
             )
-        if not self._end.alive:
+        if self._loader is not None:
+            self._begin()
+        if self._end is None or not self._end.alive:
             raise StopIteration
         if self._device.type == "cuda":
             self._keep_pace()
         item = self._line.ready.get()
         if isinstance(item, tuple):
             self._line.free.release()
-            batch, event, self.progress.inner = item
-            self.progress.given += 1
+            batch, event, self._progress.inner = item
+            self._progress.given += 1
             return batch if event is None else self._handed_over(batch, event)
         self._end()
-        self.progress.ended = item is _End
+        self._progress.ended = item is _End
         if isinstance(item, BaseException):
             try:
                 raise item
@@ -518,8 +524,9 @@ class _Iteration:
         raise StopIteration
 
     def supersede(self) -> None:
-        self._superseded = True
-        self._end()
+        self._superseded, self._loader = True, None
+        if self._end is not None:
+            self._end()
 
     def _keep_pace(self) -> None:
         """Wait until the GPU is done with all but the last few batches: their memory is in use."""

@@ -369,6 +369,9 @@ class Engine(Generic[BatchType]):
             if occurrences is None:
                 occurrences = ids.occurrences.cpu().numpy()
             ids = ids.ids
+        if not self.draws():
+            numbers = np.arange(len(sizes)) if ids is None else checked_samples(ids, sizes)[0]
+            return numbers, occurrences, epoch or 0, True
         numbers = (
             self._passes.numbers(len(sizes), epoch)
             if ids is None
@@ -394,14 +397,19 @@ class Engine(Generic[BatchType]):
                 "or strength could not follow it. Name it: epoch=, or set_epoch(epoch) before each pass."
             )
 
+    def draws(self) -> bool:
+        """Whether its policies leave anything to chance: if not, batches depend on no id and no epoch."""
+        return any(policy.draws for policy in self._policies())
+
+    def _policies(self) -> list[Policy]:
+        if isinstance(self.policy, Policy):
+            return [self.policy]
+        return [policy for _, _, policy in self.policy.each()]
+
     def _softens(self) -> bool:
         """Whether labels become soft: by the policy and not by one batch's random numbers, so that a
         loader's batches are all of one kind."""
-        if isinstance(self.policy, Policy):
-            policies = [self.policy]
-        else:
-            policies = [policy for _, _, policy in self.policy.each()]
-        return self.label_smoothing > 0 or any(policy.mixes for policy in policies)
+        return self.label_smoothing > 0 or any(policy.mixes for policy in self._policies())
 
     def __repr__(self) -> str:
         device = self.device or "the images' device"

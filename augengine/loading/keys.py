@@ -261,8 +261,11 @@ class Carrier(_OfAnother):
         self._own = not ids_overlap(dataset)
 
     def _named(self, sample: object, index: int) -> tuple | dict[str, object]:
-        if not isinstance(index, Key):
-            return sample  # type: ignore[return-value]
+        if not isinstance(index, Key):  # another sampler has taken the place of the one with keys
+            if isinstance(sample, Mapping):
+                return {self.id: index, **sample}
+            pair = isinstance(sample, (tuple, list)) and len(sample) == 2
+            return (*sample, index) if pair else sample  # type: ignore[misc, return-value]
         if isinstance(sample, Mapping):
             own = sample.get(self.id) if self._own else None
             return {**sample, self.id: self._key(own, index)}

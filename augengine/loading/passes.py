@@ -24,6 +24,7 @@ from torch.utils.data import (
     RandomSampler,
     SequentialSampler,
     SubsetRandomSampler,
+    WeightedRandomSampler,
     get_worker_info,
 )
 from torch.utils.data._utils.fetch import _BaseDatasetFetcher
@@ -41,6 +42,7 @@ class Spread(NamedTuple):
     rank: int
     world: int
     lasting: bool  # whether workers live longer than the pass
+    stream: bool = False  # whether samples come without indices
 
 
 class Counter:
@@ -152,8 +154,11 @@ def spread_of(iterator: Any) -> Spread:
     lasting = iterator._persistent_workers
     world, rank = iterator._world_size, iterator._rank
     if iterator._dataset_kind == _DatasetKind.Iterable:
-        # A stream: what it yields to each worker and rank is its own doing.
-        return Spread(False, False, rank, world, lasting)
+        # A stream: what it yields to each worker and rank is its own doing, but where it is known to
+        # draw the same for several.
+        stages = [iterator._dataset, *getattr(iterator._dataset, "pipeline", ())]
+        repeats = any(_name(stage) in _RESAMPLE for stage in stages)
+        return Spread(repeats, repeats and world > 1, rank, world, lasting, stream=True)
     repeats = sharded = False
     for sampler in chain(iterator._index_sampler):
         if (ranks := ranks_of(sampler)) is not None:
@@ -197,11 +202,19 @@ _DRAW_ONCE = {
 }
 
 
+# Parts of streams that draw with replacement, in each worker.
+_RESAMPLE = {"webdataset.shardlists.ResampledShards"}
+
+
+def _name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
 def draws_once(sampler: Any) -> bool:
     """Whether a sampler is known to yield no index twice in a pass (but for DistributedSampler's few at
     the end, which make ranks even)."""
     kind = type(sampler)
-    named = f"{kind.__module__}.{kind.__qualname__}"
+    named = _name(sampler)
     if isinstance(sampler, RandomSampler) or named.endswith(".RandomSampler"):
         known = kind.__iter__ is RandomSampler.__iter__ or named in _DRAW_ONCE
         return known and not sampler.replacement and sampler.num_samples <= len(sampler.data_source)
@@ -217,6 +230,12 @@ def _ids_differ(dataset: Any) -> bool:
     believed."""
     ids = ids_of_indices(dataset)
     return not ids_overlap(dataset) if ids is None else _differ(ids)
+
+
+def draws_from_all(sampler: Any) -> bool:
+    """Whether it is one of torch's samplers that draw from all samples, whatever the rank."""
+    plain = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+    return any(type(sampler).__iter__ is kind.__iter__ for kind in plain)
 
 
 def _differ(indices: Any) -> bool:
@@ -290,7 +309,10 @@ class Passes:
         spread = here.spread
         if spread is None:  # where an epoch was named, ids are believed to come once in it
             spread = Spread(not named, False, 0, 1, True)
-        across_workers = here.workers > 1 and (spread.workers or (spread.lasting and not named))
+        # Where no epoch was named nothing is the same bits elsewhere anyway; and workers that stay may
+        # have missed a pass.
+        apart = not named and (spread.lasting or spread.stream)
+        across_workers = here.workers > 1 and (spread.workers or apart)
         if (here.workers > 1 and spread.workers) or spread.ranks:
             self._warn(
                 1,
@@ -298,7 +320,8 @@ class Passes:
                 "count together. No two draws are alike, but which they are depends on the number of "
                 "workers and ranks.",
             )
-        rank, world = (spread.rank, spread.world) if spread.ranks else (0, 1)
+        across_ranks = spread.ranks or (not named and spread.stream)
+        rank, world = (spread.rank, spread.world) if across_ranks else (0, 1)
         slots = world * here.workers
         slot = rank * here.workers + here.worker
         first = slot if across_workers else rank
@@ -321,7 +344,10 @@ class Passes:
             )
         first, scope.numbered = scope.numbered, scope.numbered + count
         numbers = np.arange(first, first + count)
-        return numbers if here is None else numbers * here.workers + here.worker
+        rank, world = _rank_and_world(here)
+        if here is None:
+            return numbers * world + rank
+        return (numbers * world + rank) * here.workers + here.worker
 
     def _warn(self, which: int, text: str) -> None:
         if not self._said[which]:
@@ -329,6 +355,15 @@ class Passes:
             warnings.warn(
                 f"augengine: {self.owner}: {text} {_FIXES[which]}", stacklevel=outside_level()
             )
+
+
+def _rank_and_world(here: Pass | None) -> tuple[int, int]:
+    if here is not None and here.spread is not None:
+        return here.spread.rank, here.spread.world
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 # Odd, so that passes of workers that stay have epochs of their own.

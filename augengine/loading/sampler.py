@@ -110,6 +110,24 @@ class KeyedSampler(Sampler):
     def __len__(self) -> int:
         return len(self.sampler)  # type: ignore[arg-type]
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        # Frameworks ask isinstance(sampler, DistributedSampler) to see whether ranks get parts, and
+        # RandomSampler to see whether they have to shuffle.
+        return type(self.sampler)
+
+    def __reduce__(self) -> tuple:
+        return _rebuilt, (dict(self.__dict__),)
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """The generator of the sampler inside. accelerate sets it, so that ranks draw alike."""
+        return self.sampler.generator  # type: ignore[attr-defined]
+
+    @generator.setter
+    def generator(self, generator: torch.Generator | None) -> None:
+        self.sampler.generator = generator  # type: ignore[attr-defined]
+
     def __getattr__(self, name: str) -> Any:
         # Not while it is unpickled, and not what would lead past the sampler inside.
         if name.startswith("__") or name == "batch_sampler" or "sampler" not in self.__dict__:
@@ -152,6 +170,13 @@ class KeyedSampler(Sampler):
                 "number of ranks. If ranks are given parts of what it yields, say so: sharded=True.",
                 stacklevel=outside_level(),
             )
+
+
+def _rebuilt(state: dict[str, Any]) -> KeyedSampler:
+    """A copy: pickle would ask for its class, which it gives as another's."""
+    sampler = object.__new__(KeyedSampler)
+    sampler.__dict__.update(state)
+    return sampler
 
 
 class _KeyedPass:

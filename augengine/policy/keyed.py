@@ -78,6 +78,8 @@ class Keyed:
     # ahead, {place: words [4 · blocks, n]}. Philox costs by the call, not by the number.
     block_counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
     _ahead: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    # The places of ops that have asked for random words.
+    places: set[int] = field(default_factory=set, repr=False, compare=False)
 
     def work_out(self, block_counts: dict[int, int]) -> None:
         """Work out in one go what a draft of the same policy asked for."""
@@ -124,6 +126,8 @@ class Keyed:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
         in every epoch."""
         ids, blocks = self.ids[rows], -(-count // 4)
+        if len(ids):
+            self.places.add(place)
         ahead = self._ahead.get(place)
         if not timeless and 2 * len(ids) > len(self.ids):
             self.block_counts[place] = max(blocks, self.block_counts.get(place, 0))

@@ -213,6 +213,22 @@ class Policy:
         return any(isinstance(op, mixes) for op in self._every())
 
     @cached_property
+    def draws(self) -> bool:
+        """Whether anything is left to chance. Where nothing is, as in evaluation, a plan does not depend
+        on ids or epochs."""
+        if self.after:  # a module that is not ours
+            return True
+        keyed, place = Keyed(0, 0, np.arange(2)), 0
+        draft = Draft(keyed, np.full((2, 2), 1024))
+        try:
+            for op in self.transforms:
+                op.decide(draft, draft.rows, place)
+                place += op.places
+        except ValueError:  # it is for other images
+            return True
+        return bool(keyed.places)
+
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that name the policy: equal exactly for equal ops and arguments. A Stage's
         module goes by its repr."""
