@@ -1,4 +1,4 @@
-"""The command line: `augengine demo`, `augengine gallery`, `augengine train`."""
+"""The command line: `augengine demo`, `augengine gallery`, `augengine doctor`, `augengine train`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,53 @@ def gallery(
         typer.secho(f"augengine gallery: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
     typer.echo(f"written to {output}")
+
+
+@app.command()
+def doctor(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of pictures, searched with its subfolders. Default: our photographs."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model that timm or torchvision knows.  [default: resnet18]"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 64,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="A policy's YAML file, or a preset's name.  [default: imagenet]"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Workers of the loader.  [default: as many as is advised]"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="The model's device.  [default: the GPU, if there is one]")
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=1, help="Seconds that the measuring takes, in about.")
+    ] = 20.0,
+    out: Annotated[Path, typer.Option(help="The PNG file that the picture is written to.")] = Path(
+        "augengine-doctor.png"
+    ),
+    json: Annotated[
+        Path | None, typer.Option(help="A file that all figures are written to, as JSON.")
+    ] = None,
+) -> None:
+    """Measure a training's input pipeline, and say where augmentation should run."""
+    try:
+        from .doctor.command import run
+
+        run(
+            folder=data, model=model, batch_size=batch_size, policy=policy, workers=workers,
+            device=device, budget=budget, output=out, json=json,
+        )  # fmt: skip
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        typer.secho(f"augengine doctor: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
 
 
 app.add_typer(

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSE = (
     {"__main__"},
     {"cli"},
+    {"doctor"},
     {"pipelines", "demo"},
     {"sheet", "__init__"},
     {"recipes"},
@@ -154,7 +155,7 @@ import augengine
 print(*set(sys.modules) - before)
 """
 # Of ours, what only some programs need. The executors come with the first batch.
-LATER = ("pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
+LATER = ("doctor", "pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
 
 
 def test_import_loads_little():
