@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..checks import number, whole_number
-from ..loading.collate import Collate, Packing, WithIds, pack
+from ..loading.collate import Collate, Packing, pack
 from ..loading.device_loader import DeviceLoader
 from ..loading.engine import Engine
+from ..loading.keys import WithIds
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
@@ -191,7 +193,8 @@ def _subject(loader: Any, dataset: Any, policy: Any, batch_size: int | None) -> 
         batch_size = getattr(inner, "batch_size", None)
         if batch_size is None:
             batch_size = getattr(getattr(inner, "batch_sampler", None), "batch_size", None)
-    size = whole_number("examine: batch_size", batch_size or BATCH_SIZE, 1, 2**20)
+    batch_size = BATCH_SIZE if batch_size is None else batch_size
+    size = whole_number("examine: batch_size", batch_size, 1, 2**20)
     names = measure.Names(getattr(collate, "image", "image"), getattr(collate, "label", "label"))
     return _Subject(dataset, words, engine, policy_words, size, names, place)
 
@@ -262,10 +265,12 @@ def _with_loader(
     count = best.workers if workers is None else workers
     place = "collate" if best.place == "main" and count else best.place
     collate = pack(subject.engine) if place == "pack" else Collate(subject.engine)
-    built: Any = DataLoader(
-        WithIds(subject.dataset), subject.batch_size, num_workers=count, collate_fn=collate
-    )
-    if place == "pack" and figures.trains_on_gpu:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # more workers than cores, where reading waits
+        built: Any = DataLoader(
+            WithIds(subject.dataset), subject.batch_size, num_workers=count, collate_fn=collate
+        )
+    if place == "pack":
         built = DeviceLoader(built, device=figures.device)
     indices = measure.spread_indices(len(subject.dataset), read)
     cost, _ = measure.whole(built, indices, seconds)

@@ -160,11 +160,10 @@ def _first_sample(loader: _Loader) -> Any:
 
 def _no_epoch(loader: _Loader) -> Iterator[Problem]:
     """Whether nobody has named an epoch so far."""
-    if not loader.augments:
-        return
     keys = loader.keys
-    named = getattr(loader.collate, "epoch", None) is not None
-    named |= getattr(loader.outer, "epoch", None) is not None
+    if loader.ours is None and not (loader.augments and keys is not None):
+        return  # nobody augments, or it cannot be seen
+    named = loader.ours is not None and loader.ours.epoch is not None
     if keys is not None:
         named |= keys.state_dict()["epoch"] is not None
     if named:
@@ -208,7 +207,7 @@ def _draws_again(sampler: Any) -> bool:
     if getattr(sampler, "replacement", False) is True or type(sampler).__name__ in REPEATING:
         return True
     if isinstance(sampler, RandomSampler):
-        return sampler.num_samples > len(sampler.data_source)  # type: ignore[arg-type]
+        return sampler.num_samples > len(sampler.data_source)
     indices = sampler if isinstance(sampler, (list, tuple)) else getattr(sampler, "indices", None)
     if not isinstance(indices, (list, tuple, np.ndarray, torch.Tensor)):
         return False

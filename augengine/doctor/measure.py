@@ -75,7 +75,7 @@ def read(dataset: Any, count: int, seconds: float) -> tuple[list, float]:
         if time.perf_counter() - started > seconds or len(samples) == count:
             break
     if not samples:
-        raise ValueError("dataset: got none samples, expected at least one. Pass another dataset.")
+        raise ValueError("dataset: got no samples, expected at least one. Pass another dataset.")
     return samples, time.perf_counter() - started
 
 
@@ -401,7 +401,7 @@ def _twin(loader: Any, indices: Sequence[int] | None) -> tuple[Any, int | None]:
         return loader, size
     if size is None:
         size = 64
-    indices = spread_indices(len(dataset), MOST_SAMPLES) if indices is None else indices  # type: ignore[arg-type]
+    indices = spread_indices(len(dataset), MOST_SAMPLES) if indices is None else indices
     collate = loader.collate_fn
     if isinstance(collate, Collate):
         collate = copy.deepcopy(collate)

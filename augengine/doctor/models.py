@@ -89,12 +89,25 @@ def step_of(
         )
     weights = [parameter for parameter in own.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(weights, lr=1e-4, momentum=0.9) if weights else None
-    criterion = loss or nn.functional.cross_entropy
+    images = _as_weights(images, own)
+    try:
+        with torch.no_grad():
+            output = own(images)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"model: got images {tuple(images.shape)} of the policy, expected such as the model takes "
+            f"({reason}). Take another size in the policy, or another model."
+        ) from error
+    criterion, targets = loss or nn.functional.cross_entropy, labels
+    if loss is None:
+        targets = _targets(output, labels)
+    del output
 
     def step() -> None:
         with _computing(how, images.device.type):
             output = own(images)
-            error = criterion(output, labels)
+            error = criterion(output, targets)
         if optimiser is None:
             return
         optimiser.zero_grad(set_to_none=True)
@@ -102,6 +115,31 @@ def step_of(
         optimiser.step()
 
     return step
+
+
+def _as_weights(images: torch.Tensor, model: nn.Module) -> torch.Tensor:
+    """Images in the dtype of a model's weights; bytes become [0, 1], as a loop that sends bytes does."""
+    weight = next((p for p in model.parameters() if p.is_floating_point()), None)
+    dtype = torch.float32 if weight is None else weight.dtype
+    return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
+
+
+def _targets(logits: Any, labels: torch.Tensor) -> torch.Tensor:
+    """Labels for cross-entropy: those that came if they fit the logits, or else class 0 for all, which
+    costs the same."""
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        came = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(
+            f"model: got an output {came}, expected logits (N, classes), for cross-entropy. Pass loss=, a "
+            "function of (output, labels)."
+        )
+    classes = logits.shape[1]
+    if labels.ndim == 2 and labels.shape == logits.shape:
+        return labels.to(logits.dtype)
+    fits = labels.ndim == 1 and not labels.is_floating_point()
+    if fits and 0 <= int(labels.min()) and int(labels.max()) < classes:
+        return labels.long()
+    return torch.zeros(len(logits), dtype=torch.long, device=logits.device)
 
 
 def variants(device: torch.device) -> tuple[str, ...]:
