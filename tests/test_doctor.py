@@ -108,8 +108,8 @@ def test_workers_draw_where_cores_are_many():
         "952 images/s; in the main process (num_workers=0): 164 images/s."
     )
     assert said(given, "The bottleneck") == (
-        "The bottleneck is the model's step: it takes 1,000 images/s, and 7 workers could give 1.2 times "
-        "as many."
+        "The bottleneck is the model's step: the model's side can take 1,000 images/s, and 7 workers give "
+        "1.2 times as many."
     )
     assert advise(given)[0].rests_on == (
         "an image takes: decoding 5 ms, deciding (plan) 0.05 ms, drawing 0.5 ms, transport to the main "
@@ -149,8 +149,8 @@ def test_decoding_is_the_bottleneck():
     given = figures(cores=4, decode=10)
     assert best_way(given).bottleneck == "decode"
     assert said(given, "The bottleneck") == (
-        "The bottleneck is decoding: 3 workers give 293 images/s, the device would take 952 images/s, so "
-        "it waits 69 % of the time."
+        "The bottleneck is decoding: 3 workers can give 293 images/s, and the model's side take 952 images/s, "
+        "3.3 times as many."
     )
     # 10 of 10.25 ms
     assert said(given, "Decoding is").startswith("Decoding is 98 % of the input's work")
@@ -179,10 +179,14 @@ def test_a_model_on_the_cpu_shares_the_cores():
         given, place="collate", workers=1, given=True, loader=cost("whole loader", 1.95)
     )
     assert said(given, "The bottleneck") == (
-        "The bottleneck is the model's step: it takes 333 images/s, and 1 worker could give 1.5 times as "
-        "many. Model and workers share 2 cores, which leaves 252 images/s."
+        "The bottleneck is the model's step: the model's side can take 333 images/s, and 1 worker gives 1.5 "
+        "times as many. Both share 2 cores, which leaves 252 images/s."
     )
-    assert said(given, "There is no CUDA GPU here")
+    # A worker that packs: 1 + 0.05 + 0.2 = 1.25 ms.
+    assert said(given, "There is no CUDA GPU here").endswith(
+        "For a model on a GPU elsewhere: a worker with Collate feeds 513 images/s, one that packs 800 "
+        "images/s."
+    )
 
 
 def test_waiting_for_a_disk_takes_more_workers_than_cores():
@@ -242,7 +246,7 @@ def test_a_loader_is_compared_with_the_best_way():
         "This loader gives 336 images/s to a loop without a model, as its parts let expect (336 images/s)."
     )
     # The bottleneck is that of the loader, not that of the advised one.
-    assert said(given, "The bottleneck is decoding: 2 workers give 336 images/s")
+    assert said(given, "The bottleneck is decoding: 2 workers can give 336 images/s")
     assert said(with_loader("collate", 12, 0.5), "This loader has 12 workers; 7 would do")
     assert said(with_loader("collate", 7, 0.85), "This loader is within 10 %")
 
@@ -675,14 +679,29 @@ def test_other_loaders(kind, nothing_is_left_running):
             pictures, 4, collate_fn=ae.Collate(ae.Views(a=POLICY, b=[ae.Policy(POLICY)] * 2))
         ),
         "dicts": lambda: DataLoader(Records("image", "label", "id"), 4, collate_fn=collate()),
-        "keyed": lambda: ae.keyed(DataLoader(Slow(), 4, shuffle=True, collate_fn=collate())),
+        "keyed": lambda: ae.keyed(
+            DataLoader(Slow(), 4, shuffle=True, num_workers=1, collate_fn=collate(epoch=None))
+        ),
     }[kind]()
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 12))
     report = examine(own, model, budget=0.5, device="cpu")
-    assert report.figures.loader.rate > 0
+    assert report.figures.loader.rate > 0, report.problems
     assert report.figures.place == (
         "pack" if kind in ("pack", "DeviceLoader of a policy") else "collate"
     )
+
+
+def test_a_loader_that_fails_is_a_problem(nothing_is_left_running):
+    """Its parts are measured nevertheless."""
+    own = DataLoader(Slow(), 4, num_workers=1, collate_fn=collate())
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 12))
+    report = examine(own, model, budget=0.5, device="cpu")
+    assert report.figures.loader is None
+    what = [one.what for one in report.problems]
+    assert what[0].startswith(
+        "The loader fails as it is iterated: ValueError: Collate: got samples"
+    )
+    assert what[1].startswith("The dataset gives pairs (image, label) without an id")
 
 
 def test_a_report_is_written_in_full(tmp_path):

@@ -140,23 +140,21 @@ def _bottleneck(figures: Figures, one: Way) -> Advice:
             figure,
         )
     workers = f"{one.workers} worker{'s' * (one.workers > 1)}"
+    shared = ""
+    if one.rate < 0.999 * min(one.feed, one.take):
+        cores = f"{figures.machine.cores} core{'s' * (figures.machine.cores > 1)}"
+        shared = f" Both share {cores}, which leaves {images_per_second(one.rate)}."
     if one.bottleneck in one.in_worker:
         return Advice(
-            f"The bottleneck is {name}: {workers} give {images_per_second(one.feed)}, the device would "
-            f"take {images_per_second(one.take)}, so it waits {100 * (1 - one.feed / one.take):.0f} % of "
-            "the time.",
+            f"The bottleneck is {name}: {workers} can give {images_per_second(one.feed)}, and the model's "
+            f"side take {images_per_second(one.take)}, {one.take / one.feed:.2g} times as many.{shared}",
             figure,
         )
-    text = (
-        f"The bottleneck is {name}: it takes {images_per_second(one.take)}, and {workers} could give "
-        f"{one.feed / one.take:.2g} times as many."
+    return Advice(
+        f"The bottleneck is {name}: the model's side can take {images_per_second(one.take)}, and {workers} "
+        f"give{'s' * (one.workers == 1)} {one.feed / one.take:.2g} times as many.{shared}",
+        figure,
     )
-    if one.rate < min(one.feed, one.take):
-        text += (
-            f" Model and workers share {figures.machine.cores} "
-            f"core{'s' * (figures.machine.cores > 1)}, which leaves {images_per_second(one.rate)}."
-        )
-    return Advice(text, figure)
 
 
 def _decoding(figures: Figures, one: Way) -> Iterator[Advice]:
@@ -235,7 +233,9 @@ def _hardware(figures: Figures) -> Iterator[Advice]:
     if machine.gpu is None:
         yield Advice(
             "There is no CUDA GPU here: drawing on one, channels_last, TF32 and AMP are not measured, and "
-            "the advice holds for training on this CPU.",
+            "the advice holds for training on this CPU. For a model on a GPU elsewhere: a worker with Collate "
+            f"feeds {images_per_second(way(figures, 'collate', 1).feed)}, one that packs "
+            f"{images_per_second(way(figures, 'pack', 1).feed)}.",
             f"{machine.cores} cores, torch computes with {machine.threads} threads",
         )
     elif not figures.trains_on_gpu:

@@ -17,6 +17,8 @@ MOST_FILES = 10_000
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"}
 CLASSES = 1000
 QUALITY = 90  # of the JPEG that our photographs become
+# Times that each of ours is there, so that a batch decodes into memory of its own.
+REPEATS = 16
 
 
 class Pictures(Dataset[tuple]):
@@ -92,7 +94,7 @@ def photographs() -> Pictures:
         encoded = io.BytesIO()
         Image.fromarray(picture).save(encoded, "JPEG", quality=QUALITY)
         files.append(encoded.getvalue())
-    return Pictures(files, f"{words}, as JPEG in memory")
+    return Pictures(files * REPEATS, f"{words}, as JPEG in memory")
 
 
 def _drawn_picture(seed: int, height: int, width: int) -> np.ndarray:

@@ -144,8 +144,12 @@ def examine(
             send_drawn, send_uint8, send_packed, step, on_gpu, variants, start,
         )  # fmt: skip
         say("the whole loader …")
-        figures = _with_loader(figures, subject, loader, workers, len(samples), shares["whole"])
-        problems = () if loader is None else loaders.find_problems(loader, figures)
+        problems: tuple[loaders.Problem, ...] = ()
+        if loader is None:
+            figures = _with_advised(figures, subject, workers, len(samples), shares["whole"])
+        else:
+            figures, failure = _with_own(figures, subject, loader, shares["whole"])
+            problems = (*failure, *loaders.find_problems(loader, figures))
     return Report(figures, advise(figures), problems)
 
 
@@ -229,7 +233,9 @@ def _drawing(subject: _Subject, samples: list) -> measure.Drawing:
     """A batch of the samples, which repeat if reading them took too long."""
     names, size = subject.names, subject.batch_size
     try:
-        images = [names.image_of(samples[b % len(samples)]) for b in range(size)]
+        images = [names.image_of(sample) for sample in samples]
+        # Copies lie in memory of their own: a cache then holds no more of them than of other images.
+        images += [copy.deepcopy(images[b % len(samples)]) for b in range(len(samples), size)]
         labels = [names.label_of(samples[b % len(samples)]) for b in range(size)]
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
@@ -238,27 +244,32 @@ def _drawing(subject: _Subject, samples: list) -> measure.Drawing:
         ) from error
     known = all(isinstance(label, (int, np.integer, np.ndarray, torch.Tensor)) for label in labels)
     stacked = torch.stack([torch.as_tensor(label) for label in labels]) if known else None
-    return measure.Drawing(subject.engine, images, stacked)
+    return measure.Drawing(subject.engine, images[:size], stacked)
 
 
-def _with_loader(
-    figures: Figures, subject: _Subject, loader: Any, workers: int | None, read: int, seconds: float
-) -> Figures:
-    """The figures with those of the whole loader: the user's, or one built as is advised."""
-    if loader is not None:
+def _with_own(
+    figures: Figures, subject: _Subject, loader: Any, seconds: float
+) -> tuple[Figures, tuple[loaders.Problem, ...]]:
+    """The figures with those of the user's whole loader, or the problem that it fails."""
+    inner = loader.loader if isinstance(loader, DeviceLoader) else loader
+    count = int(getattr(inner, "num_workers", 0) or 0)
+    figures = replace(figures, place=subject.place, workers=count, given=True)
+    try:
         cost, start = measure.whole(loader, None, seconds)
-        count = int(getattr(loader, "num_workers", 0) or 0)
-        if isinstance(loader, DeviceLoader):
-            count = int(getattr(loader.loader, "num_workers", 0) or 0)
-        place = subject.place
-        return replace(
-            figures,
-            loader=cost,
-            place=place,
-            workers=count,
-            given=True,
-            start=start if count else 0.0,
+    except Exception as error:  # whatever the user's code, or a worker, raises
+        last = str(error).strip().rpartition("\n")[2]
+        problem = loaders.Problem(
+            f"The loader fails as it is iterated: {last}",
+            "mend that first; the parts above were measured one by one",
         )
+        return figures, (problem,)
+    return replace(figures, loader=cost, start=start if count else 0.0), ()
+
+
+def _with_advised(
+    figures: Figures, subject: _Subject, workers: int | None, read: int, seconds: float
+) -> Figures:
+    """The figures with those of a loader that is built as is advised."""
     if isinstance(subject.dataset, IterableDataset):
         return figures
     best = best_way(figures)

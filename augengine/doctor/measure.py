@@ -21,6 +21,7 @@ from ..loading.batch import Batch, BatchOfViews, PackedBatch
 from ..loading.collate import Collate
 from ..loading.device_loader import DeviceLoader
 from ..loading.engine import Engine
+from ..loading.keys import Carrier, Key
 from ..plan import Plan
 from . import models, timing
 from .figures import Cost
@@ -309,13 +310,17 @@ def step(
 
 
 class _Batches:
-    """Lists of indices without an end: those of some samples, by turns."""
+    """Lists of indices without an end: those of some samples, by turns; as keys if they are to be."""
 
-    def __init__(self, indices: Sequence[int], size: int) -> None:
-        self.indices, self.size = list(indices), size
+    def __init__(self, indices: Sequence[int], size: int, keyed: bool) -> None:
+        self.indices, self.size, self.keyed = list(indices), size, keyed
 
     def __iter__(self) -> Iterator[list[int]]:
-        endless = itertools.cycle(self.indices)
+        endless = (
+            Key(index, 0, turn) if self.keyed else index
+            for turn in itertools.count()
+            for index in self.indices
+        )
         while True:
             yield list(itertools.islice(endless, self.size))
 
@@ -415,7 +420,7 @@ def _twin(loader: Any, indices: Sequence[int] | None) -> tuple[Any, int | None]:
     return (
         DataLoader(
             dataset,
-            batch_sampler=_Batches(indices, size),
+            batch_sampler=_Batches(indices, size, isinstance(dataset, Carrier)),
             num_workers=loader.num_workers,
             collate_fn=collate,
             pin_memory=loader.pin_memory,

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ..sheet import INK, PAPER, SOFT
-from .advice import images_per_second, in_words
-from .figures import Cost, Figures
-from .ways import best_way, way_now
+from .advice import images_per_second
+from .figures import Figures
+from .ways import Way, best_way, cost_of, way_now
 
 CALM, FAINT, MARKED = "#4c78a8", "#c9d7e6", "#d1495b"
 LABELS = {
@@ -34,7 +34,6 @@ def draw(figures: Figures, file: Path) -> None:
 
     one = way_now(figures) or best_way(figures)
     rates, running = one.rates, max(1.0, min(one.workers, one.at_once))
-    spreads = _spreads(figures)
     figure = Figure(figsize=(9, 1.9 + 0.55 * len(rates)), layout="constrained", facecolor=PAPER)
     axes = figure.subplots()
     axes.set_facecolor(PAPER)
@@ -44,7 +43,7 @@ def draw(figures: Figures, file: Path) -> None:
         if alone < rate:
             axes.barh(row, rate, 0.62, color=colour, alpha=0.3)
         axes.barh(row, alone, 0.62, color=colour)
-        spread = spreads[part]
+        spread = cost_of(figures, one, part).spread
         axes.plot([rate * (1 - spread), rate * (1 + spread)], [row, row], color=INK, lw=1.2)
         text = images_per_second(rate) + ("  ◀ bottleneck" if part == one.bottleneck else "")
         weight = "bold" if part == one.bottleneck else "normal"
@@ -66,9 +65,7 @@ def draw(figures: Figures, file: Path) -> None:
     axes.set_axisbelow(True)
     cores = f"dark: one core; light: {one.workers} workers" if one.workers > 1 else "of one core"
     axes.set_xlabel(f"images/s, logarithmic; {cores}; lines: spread", color=SOFT)
-    figure.suptitle(
-        f"Augmentation {in_words(one)}", x=0.012, ha="left", weight="bold", color=INK, fontsize=13
-    )
+    figure.suptitle(_title(one), x=0.012, ha="left", weight="bold", color=INK, fontsize=13)
     axes.set_title(
         f"{figures.data}; {figures.model} on {figures.device}", loc="left", color=SOFT, fontsize=9.5
     )
@@ -77,9 +74,10 @@ def draw(figures: Figures, file: Path) -> None:
     os.replace(partial, file)
 
 
-def _spreads(figures: Figures) -> dict[str, float]:
-    costs: dict[str, Cost] = {
-        "decode": figures.decode, "plan": figures.plan, "draw": figures.draw,
-        "send": figures.send_drawn, "step": figures.step,
-    }  # fmt: skip
-    return {part: cost.spread for part, cost in costs.items()}
+def _title(one: Way) -> str:
+    if one.workers == 0:
+        return "Augmentation in the main process"
+    workers = f"{one.workers} worker{'s' * (one.workers > 1)}"
+    if one.place == "collate":
+        return f"Augmentation in {workers} (Collate)"
+    return f"Augmentation on the device, decided in {workers} (pack)"

@@ -13,7 +13,7 @@ from . import advice, plot
 from .advice import Advice
 from .figures import Cost, Figures
 from .loaders import Problem
-from .ways import best_way, way_now
+from .ways import best_way, cost_of, way_now
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,13 +68,8 @@ class Report:
 
         console = console or Console(highlight=False)
         figures = self.figures
-        bottleneck = (way_now(figures) or best_way(figures)).bottleneck
-        marked = {
-            "decode": figures.decode, "plan": figures.plan, "draw": figures.draw_on_gpu or figures.draw,
-            "send": figures.send_drawn, "step": figures.step,
-        }[bottleneck]  # fmt: skip
-        if bottleneck == "draw" and figures.draw_on_gpu and "draw" in best_way(figures).in_worker:
-            marked = figures.draw
+        one = way_now(figures) or best_way(figures)
+        marked = cost_of(figures, one, one.bottleneck)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("part", no_wrap=True)
         for heading in ("images/s", "ms/image", "spread", "rounds", "MB/image"):

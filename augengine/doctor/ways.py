@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from .figures import Figures
+from .figures import Cost, Figures
 
 Place = Literal["collate", "pack", "main"]
 
@@ -72,6 +72,24 @@ class Way:
         """The part that holds the others up: the slowest one of the side that is slower."""
         side = self.on_device if self.workers == 0 or self.take <= self.feed else self.in_worker
         return max(side, key=lambda part: side[part])
+
+
+def cost_of(figures: Figures, one: Way, part: str) -> Cost:
+    """The cost that a part of a way was taken from.
+
+    Args:
+        figures: Figures that the way was made of.
+        one: Way.
+        part: Name of one of its parts.
+    """
+    if part == "draw" and part not in one.in_worker:
+        on_gpu = figures.trains_on_gpu and figures.draw_on_gpu is not None
+        drawn_there = figures.draw_on_gpu if on_gpu and one.place != "collate" else None
+        return drawn_there or figures.draw_on_all
+    if part == "send" and one.place == "pack":
+        return figures.send_packed
+    found = {"decode": figures.decode, "plan": figures.plan, "draw": figures.draw}
+    return (found | {"send": figures.send_drawn, "step": figures.step})[part]
 
 
 def way(figures: Figures, place: Place, workers: int | None = None) -> Way:
