@@ -282,6 +282,12 @@ def test_no_claim_is_firm_when_rounds_differ():
     )
 
 
+def test_a_busy_machine_is_said():
+    busy = dataclasses.replace(figures(), machine=Machine("a processor", 16, 8, "a GPU", load=0.8))
+    assert said(busy, "Other processes were running when this began")
+    assert not [text for text in texts(figures()) if text.startswith("Other processes")]
+
+
 def test_a_model_on_the_cpu_beside_a_gpu():
     given = dataclasses.replace(
         figures(device="cpu"), machine=Machine("a processor", 16, 8, "a GPU")
@@ -405,6 +411,10 @@ def test_no_ids():
     assert the_problem(loader(Records("image", "label"))).what.startswith(
         "The dataset gives dicts without 'id'"
     )
+    weighed = [(*sample, 0.5) for sample in PICTURES]  # a weight is no id
+    assert "without an id" in the_problem(loader(weighed)).what
+    in_workers = the_problem(loader(PICTURES, num_workers=1)).what
+    assert in_workers.endswith("Collate and pack refuse its samples in a worker.")
     # Each fix mends it.
     assert problems(ae.keyed(loader(PICTURES))) == ()
     assert problems(loader(ae.WithIds(Records("image", "label")))) == ()

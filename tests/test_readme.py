@@ -82,8 +82,16 @@ def test_compile_and_graphs(names):
     assert 0 < names["loss"] < 1
 
 
+def test_doctor(names, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run("docs/doctor.md", names)
+    assert (tmp_path / "doctor.png").exists()
+    assert "The dataset gives pairs (image, label) without an id" in capsys.readouterr().out
+
+
 def test_every_page_with_python_has_a_test():
     tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/compile-and-graphs.md"}
+    tested |= {"docs/doctor.md"}
     assert {page for page, blocks in BLOCKS.items() if blocks} == tested
 
 

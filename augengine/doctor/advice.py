@@ -17,6 +17,7 @@ MOST_OF_IT = 0.5
 SLOW_FIRST_READ = 2.0
 WAITS = 0.5  # core-seconds a second, below which decoding mostly waits
 SLOW_START = 0.5  # seconds
+BUSY = 0.5  # processes a core
 
 
 @dataclass(frozen=True)
@@ -294,6 +295,13 @@ def _trust(figures: Figures) -> Iterator[Advice]:
             f"fewer than three: {', '.join(c.part for c in rough)}. A longer budget on a quiet machine "
             "makes them firm.",
             f"spread and rounds: {named}",
+        )
+    load = figures.machine.load
+    if load >= BUSY:
+        yield Advice(
+            "Other processes were running when this began, so every figure may be too low, and those of "
+            "several threads by far. Measure on a quiet machine.",
+            f"{load:.2g} processes a core wanted to run in the minute before",
         )
     short = figures.step
     if short.images < figures.batch_size:

@@ -79,12 +79,14 @@ class Machine:
         cores: Number of cores that this process may use.
         threads: Number of threads that torch computes with.
         gpu: Name of the CUDA device, or None.
+        load: Number of other processes that wanted to run, as a share of all its cores.
     """
 
     name: str
     cores: int
     threads: int
     gpu: str | None = None
+    load: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def this_machine() -> Machine:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     name = measure.machine().rpartition(",")[0]
-    return Machine(name, usable_cores(), torch.get_num_threads(), gpu)
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return Machine(name, usable_cores(), torch.get_num_threads(), gpu, load)
 
 
 def usable_cores() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from ..loading.collate import Collate, Packing
 from ..loading.device_loader import DeviceLoader
-from ..loading.keys import Carrier, WithIds
+from ..loading.keys import Carrier, WithIds, could_be_id
 from ..loading.sampler import KeyedSampler
 from .advice import WORTH_SENDING_LESS, megabytes
 from .figures import Figures, usable_cores
@@ -135,16 +135,19 @@ def _no_ids(loader: _Loader) -> Iterator[Problem]:
     if not loader.augments or isinstance(loader.inner.dataset, (WithIds, Carrier)):
         return
     sample = _first_sample(loader)
-    if isinstance(sample, dict):
+    if isinstance(sample, Mapping):
         name = getattr(loader.collate, "id", "id")
-        lacks = name not in sample
-        form = f"dicts without {name!r}"
+        lacks, form = name not in sample, f"dicts without {name!r}"
     else:
-        lacks = isinstance(sample, (tuple, list)) and len(sample) < 3
+        lacks = isinstance(sample, (tuple, list)) and not any(map(could_be_id, sample[2:3]))
         form = "pairs (image, label) without an id"
     if not lacks:
         return
-    what = f"The dataset gives {form}, so draws depend on the order of samples, and no run repeats another."
+    what = f"The dataset gives {form}, so " + (
+        "Collate and pack refuse its samples in a worker."
+        if loader.workers and loader.ours is not None
+        else "draws depend on the order of samples, and a run that is resumed differs."
+    )
     if loader.is_stream:
         yield Problem(what, "yield (image, label, id) from the stream, such as a file's name")
     else:
@@ -251,8 +254,8 @@ def _as_it_is(sample: Any) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two samples are equal in every part."""
-    if isinstance(one, dict):
-        return isinstance(other, dict) and _same(list(one.items()), list(other.items()))
+    if isinstance(one, Mapping):
+        return isinstance(other, Mapping) and _same(list(one.items()), list(other.items()))
     if isinstance(one, (tuple, list)):
         same_kind = isinstance(other, (tuple, list)) and len(one) == len(other)
         return same_kind and all(map(_same, one, other))

@@ -6,7 +6,7 @@ import copy
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,10 +42,10 @@ class Names:
     label: str = "label"
 
     def image_of(self, sample: Any) -> Any:
-        return sample[self.image] if isinstance(sample, dict) else sample[0]
+        return sample[self.image] if isinstance(sample, Mapping) else sample[0]
 
     def label_of(self, sample: Any) -> Any:
-        if isinstance(sample, dict):
+        if isinstance(sample, Mapping):
             return sample.get(self.label)
         return sample[1] if len(sample) > 1 else None
 
