@@ -2,6 +2,7 @@
 planted costs are found; the command from the outside."""
 
 import dataclasses
+import doctest
 import itertools
 import json
 import re
@@ -619,7 +620,7 @@ def test_every_part_is_measured(nothing_is_left_running):
 def test_a_slow_dataset_is_the_bottleneck():
     report = examine(model=small_model(), dataset=Slow(0.02), **QUICK)
     found = report.figures.decode
-    assert 0.02 <= found.each < 0.04
+    assert 0.02 <= found.each < 0.1
     assert found.busy < 0.5
     assert best_way(report.figures).bottleneck == "decode"
     sentences = [one.text for one in report.advice]
@@ -635,7 +636,7 @@ def test_a_slow_model_is_the_bottleneck():
 
     report = examine(model=step, dataset=Slow(), **QUICK)
     assert report.figures.model == "a function"
-    assert report.figures.step.median == pytest.approx(0.05, rel=0.5)
+    assert 0.05 <= report.figures.step.median < 0.2
     assert best_way(report.figures).bottleneck == "step"
     assert any(one.text.startswith("The bottleneck is the model's step") for one in report.advice)
 
@@ -745,7 +746,7 @@ def test_rounds_are_warmed_up_and_taken_again():
     found = timing.cost("work", 4, lambda: calls.append(time.sleep(0.02)), 0.2)
     assert len(found.seconds) >= 3
     assert found.first >= 0.02
-    assert found.rate == pytest.approx(4 / 0.02, rel=0.3)
+    assert 4 / 0.1 < found.rate <= 4 / 0.02
     ticks = itertools.cycle([1.0, 2.0, 9.0])
     uneven = timing.cost("uneven", 1, lambda: None, 20.0, clock=lambda work: next(ticks))
     assert uneven.rough
@@ -764,6 +765,16 @@ def test_what_only_a_gpu_has():
     ]  # fmt: skip
     assert all(one.images == 8 and one.rate > 0 for one in (found.step, *found.variants))
     assert sum("alone" in one.text for one in report.advice) == 4
+
+
+@pytest.mark.parametrize("of", [Cost, examine, find_problems])
+def test_examples_in_docstrings(of):
+    names = {"ae": ae, "np": np, "torch": torch}
+    (case,) = doctest.DocTestFinder(recurse=False).find(of, of.__name__, globs=names)
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(case)
+    assert runner.tries > 2
+    assert not runner.failures
 
 
 # --- The command.

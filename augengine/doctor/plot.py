@@ -63,8 +63,8 @@ def draw(figures: Figures, file: Path) -> None:
     axes.spines["bottom"].set_color(SOFT)
     axes.grid(axis="x", color=SOFT, alpha=0.15)
     axes.set_axisbelow(True)
-    cores = f"dark: one core; light: {one.workers} workers" if one.workers > 1 else "of one core"
-    axes.set_xlabel(f"images/s, logarithmic; {cores}; lines: spread", color=SOFT)
+    bars = f"dark: one core, light: {one.workers} workers; " if one.workers > 1 else ""
+    axes.set_xlabel(f"images/s, logarithmic; {bars}lines: spread", color=SOFT)
     figure.suptitle(_title(one), x=0.012, ha="left", weight="bold", color=INK, fontsize=13)
     axes.set_title(
         f"{figures.data}; {figures.model} on {figures.device}", loc="left", color=SOFT, fontsize=9.5
