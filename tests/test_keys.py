@@ -797,6 +797,33 @@ def test_what_cannot_be_keyed():
         list(ae.KeyedSampler([[("a", 1)]]))
 
 
+def test_keyed_after_somebody_asked_for_the_state():
+    """accelerate asks a StatefulDataLoader for its state, which makes an iterator that nobody iterates."""
+    loader = DataLoader(Pictures(), 8, num_workers=0, collate_fn=ae.Collate(POLICY))
+    loader._iterator = loader._get_iterator()
+    ae.keyed(loader)
+    assert loader._iterator is None
+    assert_all_differ(epochs_of(loader, named=True))
+
+
+def test_a_device_loader_over_a_loader_whose_state_does_not_work():
+    """As accelerate's are: the method is there, and asks a DataLoader, which has none."""
+
+    class Prepared:
+        def __init__(self, loader):
+            self.base_dataloader = loader
+
+        def __iter__(self):
+            return iter(self.base_dataloader)
+
+        def state_dict(self):
+            return self.dl_state_dict
+
+    loader = ae.DeviceLoader(Prepared(build("random", True, ae.pack(POLICY))), device="cpu")
+    assert sum(len(batch.plan) for batch in loader) == COUNT
+    assert loader.state_dict()["loader"] is None
+
+
 def test_keys_through_torchs_own_collate():
     """A DeviceLoader or an Engine then decides, as a collate function would have."""
     loader = ae.keyed(DataLoader(Pictures(), 8, sampler=[*range(COUNT), *range(8)]))

@@ -171,7 +171,7 @@ class DeviceLoader(Generic[BatchType]):
         start = _Start.of(self.loader, self._passes) if state is None else _Start(**state["start"])
         self._passes = start.passes + 1
         batches = iter(self.loader) if state is None else start.again(self.loader, state["given"])
-        inner_state = getattr(self.loader, "state_dict", None)
+        inner_state = _state_of(self.loader)
         self._last = _Progress(
             start,
             0 if state is None else state["given"],
@@ -221,7 +221,7 @@ class DeviceLoader(Generic[BatchType]):
         progress = self._last
         state: dict[str, Any] = {"epoch": self._named, "passes": self._passes}
         if progress is None or progress.ended:
-            inner = getattr(self.loader, "state_dict", None)
+            inner = _state_of(self.loader)
             return {
                 **state,
                 "given": 0,
@@ -409,7 +409,7 @@ class _Start:
 
     def again(self, loader: Any, given: int) -> Iterator:
         """The same iteration once more, after the batches that were given."""
-        if hasattr(loader, "load_state_dict"):
+        if _state_of(loader) is not None:
             return iter(loader)
         before = torch.get_rng_state()
         torch.set_rng_state(self.random)
@@ -429,6 +429,14 @@ class _Start:
         if given:  # a sampler draws its order with the first index
             torch.set_rng_state(before)
         return batches
+
+
+def _state_of(loader: Any) -> Callable[[], Any] | None:
+    """The loader's own state_dict, if it has one that works: accelerate's loaders have one always, which
+    asks the loader that they hold."""
+    if hasattr(loader, "base_dataloader") and not hasattr(loader.base_dataloader, "state_dict"):
+        return None
+    return getattr(loader, "state_dict", None)
 
 
 def _stateful_sampler(loader: Any) -> KeyedSampler | None:
@@ -483,7 +491,7 @@ class _Iteration:
         loader, self._loader = self._loader, None
         assert loader is not None
         batches, draw, self._progress = loader._begin()
-        inner_state = getattr(loader.loader, "state_dict", None)
+        inner_state = _state_of(loader.loader)
         thread = threading.Thread(
             target=_produce,
             args=(batches, draw, inner_state, self._line),

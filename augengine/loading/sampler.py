@@ -411,7 +411,11 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
             "expected a map-style dataset. Yield (image, label, id) from the stream, an id being an "
             "int, a str or an ae.Key(id, epoch=…)."
         )
-    if getattr(inner, "_iterator", None) is not None:
+    running = getattr(inner, "_iterator", None)
+    if running is not None and getattr(running, "_num_yielded", 1) == 0:
+        # Made by who asked for the loader's state, and never iterated.
+        inner._iterator = None
+    elif running is not None:
         raise ValueError(
             "keyed: got a loader whose workers run already, expected one that was not iterated yet. "
             "Call ae.keyed where the loader is made."
