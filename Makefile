@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench results lint clean
+.PHONY: help demo test test-all test-loops bench results lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -23,6 +23,11 @@ test: $(VENV)/ready-test  ## install, then run the quick tests: some 4 minutes o
 
 test-all: $(VENV)/ready-test  ## run every test, with every generated example
 	$(PYTEST) --thorough $(ARGS)
+
+# pytest and not python -m pytest, which would put the root on the path: transformers would then import
+# the link `kernels` there for another project's package of that name.
+test-loops: $(VENV)/ready-test-loops  ## run the pages of docs/frameworks with the frameworks themselves
+	$(BIN)/pytest tests/loops $(ARGS)
 
 bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -25,7 +25,7 @@ HOUSE = (
     {"doctor"},
     {"pipelines", "demo"},
     {"sheet", "__init__"},
-    {"recipes"},
+    {"recipes", "frameworks"},
     {"loading"},
     {"policy", "kernels"},
     {"plan"},
