@@ -411,6 +411,33 @@ class Unsteady(Repeated):
         return iter(order.tolist())
 
 
+@pytest.mark.parametrize("count", [COUNT, 21, 13, 40])
+@pytest.mark.parametrize("split", [False, True])
+def test_what_accelerate_repeats_to_make_ranks_even(count, split):
+    """Its sampler fills the last batches up with the epoch's first samples."""
+    from accelerate.data_loader import BatchSamplerShard
+
+    drawn, filled = {}, 0
+    for world in (1, 2, 3):
+        of_world = []
+        for rank in range(world):
+            data = Pictures(count)
+            order = torch.Generator().manual_seed(1)
+            batches = BatchSampler(RandomSampler(data, generator=order), 6, drop_last=False)
+            share = BatchSamplerShard(batches, world, rank, split_batches=split)
+            loader = DataLoader(data, batch_sampler=share, collate_fn=ae.Collate(POLICY))
+            assert len(ae.keyed(loader)) == len(share)
+            assert loader.batch_sampler.batch_size == 6
+            batches.sampler.set_epoch(2)
+            of_world += [draw for batch in loader for draw in draws(batch.plan)]
+        assert_all_differ([of_world])
+        filled += len(of_world) - count
+        drawn[world] = {draw for draw in of_world if draw[1] == 0}
+    assert filled or (split and count == COUNT)
+    assert drawn[1] == drawn[2] == drawn[3]
+    assert len(drawn[1]) == count
+
+
 def test_ranks_that_cannot_be_listed():
     drawn = []
     for rank in range(2):

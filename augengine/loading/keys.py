@@ -40,6 +40,8 @@ class Key(int):
     occurrence: int
     named: bool
     counted: bool
+    # The number of the index in its pass; it does not leave the process.
+    place = -1
 
     def __new__(
         cls,

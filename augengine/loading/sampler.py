@@ -80,6 +80,7 @@ class KeyedSampler(Sampler):
         self._follows = bool(self._inner_epoch)
         self._collate: Collate | None = None
         self._ids: np.ndarray | None = None  # that indices lead to; None: themselves
+        self._count: Callable[[int], int] | None = None  # of the pass that was begun last
         self._warned = False
 
     def set_epoch(self, epoch: int) -> None:
@@ -203,6 +204,8 @@ class _KeyedPass:
         self._random = _random_state(self._owner.sampler)
         self._yielded = self._digest = 0
         self._count, self._indices = _counted(self._owner)
+        self._owner._count = self._count
+        self._place = 0
         return self._indices
 
     def __iter__(self) -> _KeyedPass:
@@ -226,7 +229,9 @@ class _KeyedPass:
         self._digest = (self._digest * 0x100000001B3 + number) % 2**61
         ids = self._owner._ids
         id = number if ids is None else int(ids[number])
-        return Key(number, self._epoch, self._count(id), self._named)
+        key = Key(number, self._epoch, self._count(id), self._named)
+        key.place, self._place = self._place, self._place + 1
+        return key
 
     def state_dict(self) -> dict[str, object]:
         """Where the pass stands."""
@@ -264,6 +269,40 @@ class _KeyedPass:
                 "one that was saved, expected the same, of torch's generator or its own `generator`. "
                 "Let it draw its order from these, or by its epoch."
             )
+
+
+class _Evened(Sampler):
+    """The batches of a rank, of a sampler that gives each rank its share and repeats the first keys at
+    the end, so that all have as many: what is repeated is another draw. Other attributes are that
+    sampler's."""
+
+    def __init__(self, sampler: Any, keys: KeyedSampler) -> None:
+        self.batch_sampler, self._keys = sampler, keys
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        rank, world = ranks_of(self.batch_sampler) or (0, 1)
+        last = -1
+        for batch in self.batch_sampler:
+            keys = []
+            for key in batch:
+                if key.place > last:
+                    last = key.place
+                else:
+                    count, ids = self._keys._count, self._keys._ids
+                    assert count is not None
+                    # By then every rank has counted the whole pass.
+                    times = count(int(key) if ids is None else int(ids[key]))
+                    key = Key(int(key), key.epoch, times * world + rank, key.named)
+                keys.append(key)
+            yield keys
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "batch_sampler" not in self.__dict__:
+            raise AttributeError(f"_Evened has no attribute {name!r}")
+        return getattr(self.batch_sampler, name)
 
 
 def _tell(sampler: Any, epoch: int) -> None:
@@ -422,8 +461,10 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
         )
     above: Any = inner
     name = "sampler" if inner.batch_sampler is None else "batch_sampler"
+    shard = None
     while _hands_on(sampler := getattr(above, name)):
-        sharded = True if "Shard" in type(sampler).__name__ else sharded
+        if ranks_of(sampler) is not None:
+            shard, sharded = (above, name, sampler), True
         above, name = sampler, "batch_sampler" if hasattr(sampler, "batch_sampler") else "sampler"
     if not isinstance(inner.dataset, (WithIds, Carrier)):
         field = inner.collate_fn.id if isinstance(inner.collate_fn, Collate) else "id"
@@ -437,6 +478,9 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
         if isinstance(inner.collate_fn, Collate):
             keys._collate = inner.collate_fn
         keys._ids = getattr(inner.dataset, "ids", None) if type(inner.dataset) is Carrier else None
+        if shard is not None:
+            above, name, sampler = shard
+            object.__setattr__(above, name, _Evened(sampler, keys))
     return loader
 
 
