@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 import augengine as ae
 
-COUNT = 480
+COUNT = 1080
 HERE = Path(__file__).resolve().parent
 
 # A turn is a real number, so two draws that are alike to the bit are one draw. No flips: these are digits.
@@ -62,7 +62,7 @@ def loss_that_notes(losses):
 
     def criterion(logits, labels):
         loss = torch.nn.functional.cross_entropy(logits, labels)
-        losses.append(float(loss))
+        losses.append(loss.item())
         return loss
 
     return criterion

@@ -35,7 +35,7 @@ def train(block, draws, workers=0, world=1, checkpoint=None, **options):
             task.note(batch.plan, draws)
             images, labels = batch
             loss = torch.nn.functional.cross_entropy(self.net(images), labels)
-            self.losses.append(float(loss))
+            self.losses.append(loss.item())
             return loss
 
         def configure_optimizers(self):
@@ -148,7 +148,7 @@ def test_a_resumed_run_draws_what_the_uninterrupted_one_draws(tmp_path, block):
     """Workers read ahead of the moment at which Lightning names the epoch."""
     workers = 2 if block == IN_WORKERS else 0
     train(block, tmp_path / "whole", workers)
-    _, trainer = train(block, tmp_path / "parts", workers, limit_train_batches=8, max_epochs=1)
+    _, trainer = train(block, tmp_path / "parts", workers, max_epochs=1)
     trainer.save_checkpoint(tmp_path / "one.ckpt")
     assert {draw.epoch for draw in task.read(tmp_path / "parts")} == {0}
     train(block, tmp_path / "parts", workers, checkpoint=tmp_path / "one.ckpt")

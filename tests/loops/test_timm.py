@@ -139,7 +139,7 @@ def test_timms_mixup_after_ours(tmp_path):
 
     def criterion(logits, labels):
         loss = soft(logits, labels)
-        losses.append(float(loss))
+        losses.append(loss.item())
         return loss
 
     # The page's loop, with mixup where its loss is.
@@ -174,7 +174,7 @@ def test_ours_with_timms_loss(tmp_path):
         assert labels.shape == (60, 10)
         torch.testing.assert_close(labels.sum(1), torch.ones(60))
         loss = soft(logits, labels)
-        losses.append(float(loss))
+        losses.append(loss.item())
         return loss
 
     with pytest.MonkeyPatch.context() as patch:
