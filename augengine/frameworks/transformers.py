@@ -1,0 +1,138 @@
+"""Hugging Face's Trainer: a data collator, a callback that augments what is trained on, a loss for soft
+labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import IterableDataset
+from transformers import TrainerCallback
+
+from ..loading.collate import Collate
+from ..loading.sampler import _data_loader, keyed
+from ..loading.samples import Sample
+
+
+class DataCollator(Collate):
+    """A `Collate` whose batches are dicts of pixel_values, labels and further fields, as models take them.
+
+    Trainer collates with one data_collator for training and evaluation. So pass what evaluation needs as
+    data_collator, and what is trained on by an `AugmentCallback`.
+
+    Args:
+        policy: Policy, ops to make one of, or an Engine.
+        image: Name of the image's field.
+        label: Name of the label's field; samples may lack it.
+        id: Name of the id's field; samples may lack it.
+        options: Options of the `Engine`.
+
+    Example:
+        >>> from augengine.frameworks.transformers import DataCollator
+        >>> image = torch.zeros(3, 40, 48, dtype=torch.uint8)
+        >>> batch = DataCollator(ae.CenterCrop(32))([{"image": image, "label": 7, "id": 0}])
+        >>> batch["pixel_values"].shape, batch["labels"]
+        (torch.Size([1, 3, 32, 32]), tensor([7]))
+    """
+
+    name = "DataCollator"
+
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:  # type: ignore[override]
+        first = samples[0]
+        if isinstance(first, Mapping) and self.image not in first:
+            raise ValueError(
+                f"DataCollator: got samples with the fields {', '.join(map(repr, first))}, expected "
+                f"{self.image!r} among them. Trainer removes columns that the model does not name: pass "
+                "TrainingArguments(remove_unused_columns=False). Or name the field: image=."
+            )
+        batch = super().__call__(samples)
+        labels = {} if batch.labels is None else {"labels": batch.labels}
+        return {"pixel_values": batch.images, **labels, **batch.extra}
+
+
+class AugmentCallback(TrainerCallback):
+    """A callback by which Trainer trains on batches of another collator than it evaluates on.
+
+    As training begins, it puts the collator into the training loader and gives the loader keys, as
+    `keyed` does: samples are drawn by their index in the dataset, the epoch, and how often they have
+    come in it. Before each epoch it names the epoch. What Trainer resumes in the middle of an epoch goes
+    on with the same bits.
+
+    Args:
+        collator: Collator of the training batches.
+
+    Example:
+        >>> from augengine.frameworks.transformers import AugmentCallback, DataCollator
+        >>> augment = AugmentCallback(DataCollator([ae.RandomResizedCrop(32)], seed=0))
+    """
+
+    def __init__(self, collator: Collate) -> None:
+        self.collator = collator
+        self._epoch = 0
+
+    def on_train_begin(self, args, state, control, model=None, train_dataloader=None, **others):
+        loader = _data_loader(train_dataloader)
+        loader.collate_fn = self.collator
+        if not isinstance(loader.dataset, IterableDataset):
+            keyed(train_dataloader)
+        # Trainer counts from the whole epochs of the state that it has loaded.
+        self._epoch = int(state.epoch or 0)
+        if hasattr(model, "loss_function") and not isinstance(model.loss_function, _Refusing):
+            model.loss_function = _Refusing(model.loss_function)
+
+    def on_epoch_begin(self, args, state, control, **others):
+        self.collator.set_epoch(self._epoch)
+        self._epoch += 1
+
+    def on_train_end(self, args, state, control, model=None, **others):
+        if isinstance(getattr(model, "loss_function", None), _Refusing):
+            model.loss_function = model.loss_function.loss
+
+
+class _Refusing:
+    """A model's own loss, which takes soft labels for those of several classes at once unless it is told
+    what they are."""
+
+    def __init__(self, loss) -> None:
+        self.loss = loss
+
+    def __call__(self, labels, logits, config, **options):
+        if labels.is_floating_point() and config.problem_type is None and config.num_labels > 1:
+            raise ValueError(
+                f"AugmentCallback: got soft labels {list(labels.shape)} and a model that would take them "
+                "for several labels of each image, by binary cross entropy, expected a loss for soft "
+                "labels. Pass Trainer(compute_loss_func=soft_cross_entropy), or, where images have "
+                "several labels, set config.problem_type='multi_label_classification'."
+            )
+        return self.loss(labels, logits, config, **options)
+
+
+def soft_cross_entropy(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """Cross entropy for class numbers and for soft labels alike: Trainer's compute_loss_func.
+
+    Args:
+        outputs: Output of a model, with logits [n, num_classes].
+        labels: Class numbers [n], or soft labels [n, num_classes].
+        num_items_in_batch: Number of elements of all labels that one step of the optimizer sees, as
+            Trainer counts them; None takes the mean over these.
+
+    Returns:
+        The loss: the sum over these samples, divided by the number of samples of the step.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from augengine.frameworks.transformers import soft_cross_entropy
+        >>> outputs = SimpleNamespace(logits=torch.tensor([[0.0, 0.0]]))
+        >>> soft_cross_entropy(outputs, torch.tensor([[0.25, 0.75]]), torch.tensor(2))
+        tensor(0.6931)
+    """
+    logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
+    if num_items_in_batch is None:
+        return cross_entropy(logits, labels)
+    samples = num_items_in_batch / (labels.shape[1] if labels.ndim == 2 else 1)
+    return cross_entropy(logits, labels, reduction="sum") / samples
