@@ -48,6 +48,11 @@ class DataCollator(Collate):
                 f"{self.image!r} among them. Trainer removes columns that the model does not name: pass "
                 "TrainingArguments(remove_unused_columns=False). Or name the field: image=."
             )
+        if isinstance(first, Mapping) and self.id not in first:
+            # Workers too may evaluate without keys: what they number, they number apart.
+            version = int(self._named[0])
+            ids = self._passes.numbers(len(samples), self.epoch, version).tolist()
+            samples = [{**sample, self.id: id} for sample, id in zip(samples, ids, strict=True)]
         batch = super().__call__(samples)
         labels = {} if batch.labels is None else {"labels": batch.labels}
         return {"pixel_values": batch.images, **labels, **batch.extra}

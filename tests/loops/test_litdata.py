@@ -1,10 +1,12 @@
 """litdata's StreamingDataLoader, as docs/frameworks/litdata.md has it: samples know their keys."""
 
+import importlib
+
 import page
 import pytest
 import task
 import torch
-from bits import Step, all_differ, images_drawn, images_of
+from bits import Step, all_differ, images_drawn, images_of, run_examples
 from litdata import StreamingDataLoader, StreamingDataset
 from litdata.streaming import Cache
 from torch.utils.data import DataLoader
@@ -118,3 +120,7 @@ def test_tuples_get_their_key_and_other_samples_are_refused(tmp_path):
     write(tmp_path / "bare", 4, lambda i: images[i])
     with pytest.raises(TypeError, match="expected a dict or"):
         KeyedStreamingDataset(str(tmp_path / "bare"))[3]
+
+
+def test_the_examples_of_the_adapter():
+    run_examples(importlib.import_module("augengine.frameworks.litdata"))

@@ -1,5 +1,6 @@
 """Hugging Face's datasets and Trainer, as docs/frameworks/transformers.md has it."""
 
+import importlib
 import sys
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import page
 import pytest
 import task
 import torch
-from bits import OFFLINE, Step, all_differ, images_drawn
+from bits import OFFLINE, Step, all_differ, images_drawn, run_examples
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
@@ -117,12 +118,15 @@ def differ(images, count):
     assert len(images) == len(set(images)) == count
 
 
-def test_the_page(tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_page(tmp_path, workers):
     model = resnet()
     watch = Watch(model)
     given = {"ae": ae, "Trainer": Trainer, "model": model, "ops": task.OPS}
     given |= {"train": digits(0, 320), "test": digits(320, 384)}
-    given["args"] = arguments(tmp_path, eval_strategy="epoch")
+    given["args"] = arguments(
+        tmp_path, eval_strategy="epoch", learning_rate=1e-2, dataloader_num_workers=workers
+    )
     # The page has no place for what watches.
     given["Trainer"] = lambda *a, callbacks, **k: Trainer(*a, callbacks=[watch, *callbacks], **k)
     page.run("transformers", given)
@@ -194,9 +198,13 @@ def test_a_removed_column_is_said(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:augengine")
-def test_told_nothing_at_all(tmp_path):
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_told_nothing_at_all(tmp_path, workers, persistent):
     """The policy is all that Trainer is given: no keys, no epoch, no ids."""
-    watch = train(tmp_path, digits(), collator=DataCollator(task.OPS), augment=False)
+    options = {"dataloader_num_workers": workers}
+    options["dataloader_persistent_workers"] = persistent and workers > 0
+    watch = train(tmp_path, digits(), collator=DataCollator(task.OPS), augment=False, **options)
     differ(watch.trained, 3 * COUNT)
 
 
@@ -308,3 +316,7 @@ def test_the_model_keeps_its_own_loss(tmp_path):
     trainer.train()
     assert model.loss_function is own
     assert model.config.problem_type == "single_label_classification"
+
+
+def test_the_examples_of_the_adapter():
+    run_examples(importlib.import_module("augengine.frameworks.transformers"))

@@ -37,6 +37,11 @@ def stream(shards, resampled=False):
     return webdataset.WebDataset(shards, **shuffle).shuffle(20).decode("pil")
 
 
+def kept(batch):
+    """A batch as it is: a DataLoader's default would make a Batch of its images and labels alone."""
+    return batch
+
+
 def loader_of(dataset, workers, collate, **options):
     return webdataset.WebLoader(
         dataset, batch_size=BATCH, num_workers=workers, collate_fn=collate, **options
@@ -63,15 +68,20 @@ def test_workers_do_not_matter_where_the_epoch_is_named(shards):
     assert len({tuple(sorted(found)) for found in images.values()}) == 1
 
 
-def test_batches_of_the_pipeline_are_those_of_the_loader(shards):
+@pytest.mark.parametrize("options", [{}, {"collate_fn": kept}], ids=["rebuilt", "kept"])
+def test_batches_of_the_pipeline_are_those_of_the_loader(shards, options):
     """WebDataset's own way: batches are made in the stream, and the loader hands them on."""
     collates = collate_of(), collate_of()
     batched = stream(shards).batched(BATCH, collation_fn=collates[0])
-    handed_on = webdataset.WebLoader(batched, batch_size=None, num_workers=2)
+    handed_on = webdataset.WebLoader(batched, batch_size=None, num_workers=2, **options)
     loader = loader_of(stream(shards), 2, collates[1])
-    found = [images_drawn(handed_on, 2, collates[0].set_epoch)]
-    found.append(images_drawn(loader, 2, collates[1].set_epoch))
-    assert sorted(found[0]) == sorted(found[1])
+    for epoch in range(2):
+        for collate in collates:
+            collate.set_epoch(epoch)
+        found = [image.numpy().tobytes() for images, _ in handed_on for image in images]
+        assert sorted(found) == sorted(pixels for _, pixels in images_drawn(loader))
+    if options:
+        all_differ(images_drawn(handed_on, 1), COUNT)
 
 
 def test_tuples_with_the_key_last(shards):
