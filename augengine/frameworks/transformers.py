@@ -4,13 +4,19 @@ labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
-from torch.utils.data import IterableDataset
-from transformers import TrainerCallback
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import (
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from ..loading.collate import Collate
 from ..loading.sampler import _data_loader, keyed
@@ -40,7 +46,7 @@ class DataCollator(Collate):
 
     name = "DataCollator"
 
-    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:  # type: ignore[override]
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
         first = samples[0]
         if isinstance(first, Mapping) and self.image not in first:
             raise ValueError(
@@ -50,9 +56,8 @@ class DataCollator(Collate):
             )
         if isinstance(first, Mapping) and self.id not in first:
             # Workers too may evaluate without keys: what they number, they number apart.
-            version = int(self._named[0])
-            ids = self._passes.numbers(len(samples), self.epoch, version).tolist()
-            samples = [{**sample, self.id: id} for sample, id in zip(samples, ids, strict=True)]
+            ids = self._passes.numbers(len(samples), self.epoch, int(self._named[0])).tolist()
+            samples = [dict(s, **{self.id: id}) for s, id in zip(samples, ids, strict=True)]
         batch = super().__call__(samples)
         labels = {} if batch.labels is None else {"labels": batch.labels}
         return {"pixel_values": batch.images, **labels, **batch.extra}
@@ -78,7 +83,16 @@ class AugmentCallback(TrainerCallback):
         self.collator = collator
         self._epoch = 0
 
-    def on_train_begin(self, args, state, control, model=None, train_dataloader=None, **others):
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel,
+        train_dataloader: DataLoader,
+        **others: object,
+    ) -> None:
+        """Give the loader the collator and keys. Trainer calls it."""
         loader = _data_loader(train_dataloader)
         loader.collate_fn = self.collator
         if not isinstance(loader.dataset, IterableDataset):
@@ -88,11 +102,26 @@ class AugmentCallback(TrainerCallback):
         if hasattr(model, "loss_function") and not isinstance(model.loss_function, _Refusing):
             model.loss_function = _Refusing(model.loss_function)
 
-    def on_epoch_begin(self, args, state, control, **others):
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **others: object,
+    ) -> None:
+        """Name the epoch. Trainer calls it."""
         self.collator.set_epoch(self._epoch)
         self._epoch += 1
 
-    def on_train_end(self, args, state, control, model=None, **others):
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel,
+        **others: object,
+    ) -> None:
+        """Leave the model its own loss. Trainer calls it."""
         if isinstance(getattr(model, "loss_function", None), _Refusing):
             model.loss_function = model.loss_function.loss
 
@@ -101,27 +130,30 @@ class _Refusing:
     """A model's own loss, which takes soft labels for those of several classes at once unless it is told
     what they are."""
 
-    def __init__(self, loss) -> None:
+    def __init__(self, loss: Callable[..., torch.Tensor]) -> None:
         self.loss = loss
 
-    def __call__(self, labels, logits, config, **options):
-        if labels.is_floating_point() and config.problem_type is None and config.num_labels > 1:
+    def __call__(self, labels: torch.Tensor, logits: torch.Tensor, config: Any, **options: Any):
+        several = config.problem_type in ("multi_label_classification", "regression")
+        if labels.is_floating_point() and config.num_labels > 1 and not several:
             raise ValueError(
-                f"AugmentCallback: got soft labels {list(labels.shape)} and a model that would take them "
-                "for several labels of each image, by binary cross entropy, expected a loss for soft "
-                "labels. Pass Trainer(compute_loss_func=soft_cross_entropy), or, where images have "
-                "several labels, set config.problem_type='multi_label_classification'."
+                f"AugmentCallback: got soft labels {list(labels.shape)} and transformers' loss, which "
+                "takes floats for several labels of each image, by binary cross entropy, expected a "
+                "loss for soft labels. Pass Trainer(compute_loss_func=soft_cross_entropy), or, where "
+                "images do have several, set config.problem_type='multi_label_classification'."
             )
         return self.loss(labels, logits, config, **options)
 
 
 def soft_cross_entropy(
-    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    outputs: Mapping[str, torch.Tensor] | Sequence[torch.Tensor],
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
 ) -> torch.Tensor:
     """Cross entropy for class numbers and for soft labels alike: Trainer's compute_loss_func.
 
     Args:
-        outputs: Output of a model, with logits [n, num_classes].
+        outputs: Output of a model: logits [n, num_classes] under that name, or first in a tuple.
         labels: Class numbers [n], or soft labels [n, num_classes].
         num_items_in_batch: Number of elements of all labels that one step of the optimizer sees, as
             Trainer counts them; None takes the mean over these.
@@ -130,13 +162,12 @@ def soft_cross_entropy(
         The loss: the sum over these samples, divided by the number of samples of the step.
 
     Example:
-        >>> from types import SimpleNamespace
         >>> from augengine.frameworks.transformers import soft_cross_entropy
-        >>> outputs = SimpleNamespace(logits=torch.tensor([[0.0, 0.0]]))
+        >>> outputs = {"logits": torch.tensor([[0.0, 0.0]])}
         >>> soft_cross_entropy(outputs, torch.tensor([[0.25, 0.75]]), torch.tensor(2))
         tensor(0.6931)
     """
-    logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
+    logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]
     if num_items_in_batch is None:
         return cross_entropy(logits, labels)
     samples = num_items_in_batch / (labels.shape[1] if labels.ndim == 2 else 1)

@@ -79,6 +79,25 @@ def test_a_run_that_is_resumed_within_an_epoch_goes_on_to_the_bit(folder, worker
     assert first + [images_of(batch) for batch in resumed] == two_epochs
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_drawn_ahead_and_resumed_by_a_device_loader(folder, workers):
+    def ahead():
+        return ae.DeviceLoader(
+            streaming(folder, workers, collate_fn=ae.pack(task.OPS)), device="cpu"
+        )
+
+    whole = [images_of(batch) for batch in ahead()]
+    assert whole == [images_of(batch) for batch in streaming(folder, workers)]
+    paused = ahead()
+    for number, _ in enumerate(paused):
+        if number == 2:
+            state = paused.state_dict()
+            break
+    resumed = ahead()
+    resumed.load_state_dict(state)
+    assert [images_of(batch) for batch in resumed] == whole[3:]
+
+
 def test_ids_are_numbers_in_the_whole_dataset(folder):
     """A sample's image, undistorted, is the one that was written under its id."""
     written, _ = task.arrays()

@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from types import SimpleNamespace
 
 import page
 import pytest
@@ -260,23 +259,19 @@ def test_soft_labels_need_a_loss_for_them(tmp_path):
     assert watch.losses[0] == pytest.approx(2.3, abs=0.6)  # about log 10, not BCE's 0.7
 
 
-def test_the_loss_is_torchs_over_all_samples_of_a_step(tmp_path):
+def test_the_loss_is_torchs_over_all_samples_of_a_step():
     """Accumulated gradients: two batches of which the second is smaller weigh by their samples."""
     torch.manual_seed(0)
-    outputs = SimpleNamespace(logits=torch.randn(12, 10))
-    hard = torch.randint(10, (12,))
-    soft = torch.rand(12, 10).softmax(1)
-    for labels in (hard, soft):
-        whole = cross_entropy(outputs.logits, labels)
-        torch.testing.assert_close(soft_cross_entropy(outputs, labels), whole)
-        # As Trainer counts them.
-        number = labels.ne(-100).sum()
+    logits = torch.randn(12, 10)
+    for labels in (torch.randint(10, (12,)), torch.rand(12, 10).softmax(1)):
+        whole = cross_entropy(logits, labels)
+        number = labels.ne(-100).sum()  # as Trainer counts
         parts = [
-            soft_cross_entropy(SimpleNamespace(logits=outputs.logits[part]), labels[part], number)
+            soft_cross_entropy({"logits": logits[part]}, labels[part], number)
             for part in (slice(8), slice(8, 12))
         ]
         torch.testing.assert_close(sum(parts), whole)
-        torch.testing.assert_close(soft_cross_entropy({"logits": outputs.logits}, labels), whole)
+        torch.testing.assert_close(soft_cross_entropy((logits,), labels), whole)
 
 
 @pytest.mark.parametrize("mixes", [False, True])
