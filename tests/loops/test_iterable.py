@@ -101,6 +101,15 @@ def test_a_sample_that_comes_again_in_the_stream_is_another_draw(workers):
     all_differ(images, 4 * COUNT)
 
 
+def test_spawned_workers():
+    loader = loader_of(Stream(), 2, multiprocessing_context="spawn", persistent_workers=True)
+    alone = loader_of(Stream(), 0)
+    untold = images_drawn(loader, 2)
+    all_differ(untold, 2 * COUNT)
+    spawned = images_drawn(loader, 2, loader.collate_fn.set_epoch)
+    assert sorted(spawned) == sorted(images_drawn(alone, 2, alone.collate_fn.set_epoch))
+
+
 def test_drawn_ahead_by_a_device_loader():
     loader = ae.DeviceLoader(loader_of(Stream(), 2, collate_fn=ae.pack(task.OPS)), device="cpu")
     alone = loader_of(Stream(), 0)

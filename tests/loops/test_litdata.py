@@ -106,6 +106,12 @@ def test_ids_are_numbers_in_the_whole_dataset(folder):
         assert pixels == written[id].transpose(2, 0, 1).tobytes()
 
 
+def test_spawned_workers_draw_the_same(folder):
+    """They know the epoch, though the dataset was pickled."""
+    spawned = streaming(folder, 2, multiprocessing_context="spawn")
+    assert images_drawn(spawned, 2) == images_drawn(streaming(folder, 2), 2)
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_loader_that_tells_no_epoch(folder, persistent):
     """torch's own: the dataset's count of epochs is then lost with the workers."""

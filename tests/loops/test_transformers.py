@@ -1,16 +1,19 @@
 """Hugging Face's datasets and Trainer, as docs/frameworks/transformers.md has it."""
 
+import copy
 import importlib
+import pickle
 import sys
 
 import page
 import pytest
 import task
 import torch
-from bits import OFFLINE, Step, all_differ, images_drawn, run_examples
+from bits import OFFLINE, Step, all_differ, images_drawn, images_of, run_examples
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 import augengine as ae
 
@@ -243,6 +246,100 @@ def test_workers_do_not_matter_to_a_stream():
         images[workers] = images_drawn(loader, 2, name)
         all_differ(images[workers], 2 * COUNT)
     assert len({tuple(sorted(found)) for found in images.values()}) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_that_repeats_its_samples(workers):
+    """Each time is another draw, in one epoch too."""
+    data = digits(id=list(range(COUNT))).to_iterable_dataset(num_shards=4).repeat(2)
+    collate = ae.Collate(task.OPS)
+    loader = DataLoader(data, BATCH, num_workers=workers, collate_fn=collate)
+    all_differ(images_drawn(loader, 2, collate.set_epoch), 4 * COUNT)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_that_is_resumed_goes_on_to_the_bit(workers):
+    def loader():
+        data = digits(id=list(range(COUNT))).to_iterable_dataset(num_shards=4)
+        collate = ae.Collate(task.OPS)
+        collate.set_epoch(3)
+        return StatefulDataLoader(data, BATCH, num_workers=workers, collate_fn=collate)
+
+    whole = [images_of(batch) for batch in loader()]
+    paused = loader()
+    for number, _ in enumerate(paused):
+        if number == 2:
+            state = paused.state_dict()
+            break
+    resumed = loader()
+    resumed.load_state_dict(state)
+    assert [images_of(batch) for batch in resumed] == whole[3:]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_loop_of_ones_own_with_keys(format):
+    """Without Trainer: any format, read by the dataset's own reading of several samples at once."""
+    images = []
+    for workers in (0, 2):
+        loader = DataLoader(
+            FORMATS[format](digits()), BATCH, num_workers=workers, collate_fn=ae.Collate(task.OPS)
+        )
+        images.append(images_drawn(ae.keyed(loader), 3, loader.sampler.set_epoch))
+        all_differ(images[-1], 3 * COUNT)
+    assert images[0] == images[1]
+
+
+@pytest.mark.filterwarnings("ignore:augengine")
+@pytest.mark.parametrize("named", [False, True], ids=["no ids", "ids"])
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_engine_inside_a_transform(workers, persistent, named):
+    """What many write: the dataset augments, and knows no epoch."""
+    engine = ae.Engine(task.OPS)
+
+    def augment(rows):
+        ids = rows["id"] if named else None
+        return {"pixel_values": list(engine(rows["image"], ids=ids).images)}
+
+    data = digits(id=list(range(COUNT))).with_transform(augment)
+    loader = DataLoader(
+        data,
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=persistent and workers > 0,
+    )
+    images = [
+        image.numpy().tobytes()
+        for _ in range(3)
+        for batch in loader
+        for image in batch["pixel_values"]
+    ]
+    differ(images, 3 * COUNT)
+
+
+def test_spawned_workers_draw_the_same():
+    images = []
+    for context in ("fork", "spawn"):
+        loader = DataLoader(
+            digits(),
+            BATCH,
+            num_workers=2,
+            multiprocessing_context=context,
+            persistent_workers=True,
+            collate_fn=ae.Collate(task.OPS),
+        )
+        images.append(images_drawn(ae.keyed(loader), 2, loader.sampler.set_epoch))
+    assert images[0] == images[1]
+
+
+@pytest.mark.parametrize("copied", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy])
+def test_a_collator_can_be_copied(copied):
+    collator = DataCollator(task.OPS, seed=3)
+    collator.set_epoch(2)
+    samples = [digits()[0] | {"id": 5}]
+    assert torch.equal(copied(collator)(samples)["pixel_values"], collator(samples)["pixel_values"])
+    assert copied(AugmentCallback(collator)).collator.epoch == 2
 
 
 def test_soft_labels_need_a_loss_for_them(tmp_path):
