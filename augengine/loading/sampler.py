@@ -92,6 +92,15 @@ class KeyedSampler(Sampler):
         self._named = whole_number("KeyedSampler: epoch", epoch, 0, 2**63 - 1)
         _tell(self.sampler, epoch)
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that was named last, here or of the sampler inside. timm's loader that goes on for
+        several epochs counts on from it."""
+        epoch = self._epoch_inside() if self._named is None else self._named
+        if epoch is None:
+            raise AttributeError("KeyedSampler has no attribute 'epoch', since none was named")
+        return epoch
+
     def state_dict(self) -> dict[str, int | None]:
         """What names the epochs to come: `load_state_dict` takes it. Where a pass stands is said by its
         iterator's own state_dict."""
@@ -459,6 +468,8 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
             "keyed: got a loader whose workers run already, expected one that was not iterated yet. "
             "Call ae.keyed where the loader is made."
         )
+    if type(loader).__name__ == "DataLoaderDispatcher":
+        sharded = True  # accelerate's, whose first rank reads for all
     above: Any = inner
     name = "sampler" if inner.batch_sampler is None else "batch_sampler"
     shard = None
