@@ -1,4 +1,4 @@
-"""What the tests of framework pages share. At the end the lines of each page are printed, with those that change."""
+"""At the end the lines of each framework's page are counted, and those that change."""
 
 import page
 

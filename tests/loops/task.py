@@ -71,7 +71,9 @@ def loss_that_notes(losses):
 class Draw(tuple):
     """(rank, epoch, id, occurrence, the matrix of the view in hexadecimal)."""
 
-    rank, epoch, id, occurrence, matrix = (property(lambda self, at=at: self[at]) for at in range(5))
+    rank, epoch, id, occurrence, matrix = (
+        property(lambda self, at=at: self[at]) for at in range(5)
+    )
 
 
 @contextmanager
@@ -134,7 +136,9 @@ def by_key(draws):
 def all_differ(draws, count):
     """No two of `count` draws are alike."""
     assert len(draws) == count
-    alike = [matrix for matrix, times in Counter(draw.matrix for draw in draws).items() if times > 1]
+    alike = [
+        matrix for matrix, times in Counter(draw.matrix for draw in draws).items() if times > 1
+    ]
     assert not alike, [draw[:4] for draw in draws if draw.matrix == alike[0]]
 
 

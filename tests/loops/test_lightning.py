@@ -62,11 +62,11 @@ def train(block, draws, workers=0, world=1, checkpoint=None, **options):
     return model.losses, trainer
 
 
-@EACH_BLOCK
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("block", "workers"),
+    [(IN_WORKERS, 0), (IN_WORKERS, 2), (ON_DEVICE, 0), (ON_DEVICE, 2), (AHEAD, 0)],
+)
 def test_the_page(tmp_path, block, workers):
-    if block == AHEAD and workers:
-        pytest.skip("the block has no workers")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         losses, _ = train(block, tmp_path / "draws", workers)

@@ -133,9 +133,7 @@ def in_ranks(folder):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_two_ranks_draw_what_one_draws(tmp_path, name, workers):
     train(tmp_path / "alone", name)
-    said = task.launch(
-        "test_torchvision", "in_ranks", tmp_path, SAMPLER=name, WORKERS=str(workers)
-    )
+    said = task.launch("test_torchvision", "in_ranks", tmp_path, SAMPLER=name, WORKERS=str(workers))
     together = task.read(tmp_path / "draws")
     is_whole(together, name)
     assert {draw.rank for draw in together} == {0, 1}
