@@ -462,7 +462,7 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
     running = getattr(inner, "_iterator", None)
     if running is not None and getattr(running, "_num_yielded", 1) == 0:
         # Made by who asked for the loader's state, and never iterated.
-        inner._iterator = None
+        inner._iterator, inner._initial_iter_for_state_dict = None, False  # type: ignore[attr-defined]
     elif running is not None:
         raise ValueError(
             "keyed: got a loader whose workers run already, expected one that was not iterated yet. "

@@ -17,7 +17,13 @@ import augengine as ae
 
 EPOCHS = 3
 # Settings of accelerate that change how samples come to processes.
-SETTINGS = ["", "split_batches", "dispatch_batches", "use_seedable_sampler"]
+SETTINGS = [
+    "",
+    "split_batches",
+    "dispatch_batches",
+    "use_seedable_sampler",
+    "use_stateful_dataloader",
+]
 
 
 def accelerator(setting=""):
