@@ -54,8 +54,8 @@ class DataCollator(Collate):
                 f"{self.image!r} among them. Trainer removes columns that the model does not name: pass "
                 "TrainingArguments(remove_unused_columns=False). Or name the field: image=."
             )
-        if isinstance(first, Mapping) and self.id not in first:
-            # Workers too may evaluate without keys: what they number, they number apart.
+        if isinstance(first, Mapping) and self.id not in first and self.engine.draws():
+            # No keys, in a worker maybe: workers number apart what they number.
             ids = self._passes.numbers(len(samples), self.epoch, int(self._named[0])).tolist()
             samples = [dict(s, **{self.id: id}) for s, id in zip(samples, ids, strict=True)]
         batch = super().__call__(samples)

@@ -120,6 +120,7 @@ def differ(images, count):
     assert len(images) == len(set(images)) == count
 
 
+@pytest.mark.filterwarnings("error:augengine")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_page(tmp_path, workers):
     model = resnet()
