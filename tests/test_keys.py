@@ -428,7 +428,7 @@ def test_what_accelerate_repeats_to_make_ranks_even(count, split):
             loader = DataLoader(data, batch_sampler=share, collate_fn=ae.Collate(POLICY))
             assert len(ae.keyed(loader)) == len(share)
             assert loader.batch_sampler.batch_size == 6
-            batches.sampler.set_epoch(2)
+            loader.batch_sampler.set_epoch(2)  # as accelerate's loaders do
             of_world += [draw for batch in loader for draw in draws(batch.plan)]
         assert_all_differ([of_world])
         filled += len(of_world) - count

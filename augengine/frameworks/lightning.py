@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -27,11 +29,12 @@ class KeyedLoaders(Callback):
         process = trainer.strategy.process_dataloader
 
         def process_and_key(loader: object) -> object:
-            loader = process(loader)  # type: ignore[arg-type]
+            loader = process(loader)
             if not isinstance(loader, (DataLoader, DeviceLoader)):
                 return loader
             if isinstance(loader.collate_fn, Collate):
-                keyed(loader).sampler.set_epoch(trainer.current_epoch)  # type: ignore[attr-defined]
+                keys: Any = keyed(loader).sampler
+                keys.set_epoch(trainer.current_epoch)
             return loader
 
-        trainer.strategy.process_dataloader = process_and_key  # type: ignore[method-assign]
+        trainer.strategy.process_dataloader = process_and_key

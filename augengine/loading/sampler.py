@@ -288,6 +288,9 @@ class _Evened(Sampler):
     def __init__(self, sampler: Any, keys: KeyedSampler) -> None:
         self.batch_sampler, self._keys = sampler, keys
 
+    def set_epoch(self, epoch: int) -> None:
+        self._keys.set_epoch(epoch)
+
     def __iter__(self) -> Iterator[list[Key]]:
         rank, world = ranks_of(self.batch_sampler) or (0, 1)
         last = -1
@@ -462,7 +465,7 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
     running = getattr(inner, "_iterator", None)
     if running is not None and getattr(running, "_num_yielded", 1) == 0:
         # Made by who asked for the loader's state, and never iterated.
-        inner._iterator, inner._initial_iter_for_state_dict = None, False  # type: ignore[attr-defined]
+        inner._iterator, inner._initial_iter_for_state_dict = None, False
     elif running is not None:
         raise ValueError(
             "keyed: got a loader whose workers run already, expected one that was not iterated yet. "
