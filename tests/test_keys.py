@@ -594,6 +594,11 @@ def test_the_state_between_two_passes():
     batches = list(again)
     assert sum(len(batch.plan) for batch in batches) == COUNT
     assert {batch.plan.epoch for batch in batches} == {3}
+    batches = iter(again)
+    next(batches)
+    state = again.state_dict()
+    again.load_state_dict(state)
+    assert again.state_dict()["given"] == state["given"] == 1  # saved again before it went on
     with pytest.raises(
         ValueError, match=r"load_state_dict: got dict, expected what state_dict gave"
     ):
@@ -802,6 +807,10 @@ def test_keyed_leaves_a_loader_what_it_was():
     assert isinstance(loader.sampler.sampler, RandomSampler)
     sampler = loader.sampler
     assert ae.keyed(loader).sampler is sampler  # a second time does nothing
+    list(loader)
+    again = copy.deepcopy(loader)
+    assert sum(len(batch.plan) for batch in again) == 3 * 8
+    assert type(again.sampler) is ae.KeyedSampler
     held = ae.DeviceLoader(DataLoader(data, 8, collate_fn=ae.pack(POLICY)), device="cpu")
     assert isinstance(ae.keyed(held).sampler, ae.KeyedSampler)
     assert sum(len(batch.plan) for batch in held) == COUNT

@@ -218,6 +218,8 @@ class DeviceLoader(Generic[BatchType]):
             >>> state["epoch"], state["given"]
             (4, 2)
         """
+        if self._resume is not None:  # it has not gone on yet
+            return dict(self._resume)
         progress = self._last
         state: dict[str, Any] = {"epoch": self._named, "passes": self._passes}
         if progress is None or progress.ended:

@@ -31,7 +31,7 @@ from torch.utils.data._utils.fetch import _BaseDatasetFetcher
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _DatasetKind
 
 from ..policy.keyed import count_repeats
-from .keys import ids_of_indices, ids_overlap
+from .keys import WithIds, ids_of_indices, ids_overlap
 
 
 class Spread(NamedTuple):
@@ -149,8 +149,18 @@ def spread_while_spawning() -> Spread | None:
     return None if iterator is None else spread_of(iterator)
 
 
+# By the loader's iterator: datasets are large, and batches many.
+_SPREADS: weakref.WeakKeyDictionary[Any, Spread] = weakref.WeakKeyDictionary()
+
+
 def spread_of(iterator: Any) -> Spread:
     """From a DataLoader's iterator, what its sampler and dataset let expect."""
+    if iterator not in _SPREADS:
+        _SPREADS[iterator] = _spread_of(iterator)
+    return _SPREADS[iterator]
+
+
+def _spread_of(iterator: Any) -> Spread:
     lasting = iterator._persistent_workers
     world, rank = iterator._world_size, iterator._rank
     if iterator._dataset_kind == _DatasetKind.Iterable:
@@ -201,7 +211,6 @@ _DRAW_ONCE = {
     *HAND_ON,
 }
 
-
 # Parts of streams that draw with replacement, in each worker.
 _RESAMPLE = {"webdataset.shardlists.ResampledShards"}
 
@@ -228,6 +237,8 @@ def draws_once(sampler: Any) -> bool:
 def _ids_differ(dataset: Any) -> bool:
     """Whether different indices lead to different ids. A dataset that names its samples itself is
     believed."""
+    if isinstance(dataset, WithIds):
+        return True
     ids = ids_of_indices(dataset)
     return not ids_overlap(dataset) if ids is None else _differ(ids)
 

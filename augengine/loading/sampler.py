@@ -124,10 +124,10 @@ class KeyedSampler(Sampler):
     def __class__(self) -> type:
         # Frameworks ask isinstance(sampler, DistributedSampler) to see whether ranks get parts, and
         # RandomSampler to see whether they have to shuffle.
-        return type(self.sampler)
+        return type(self.sampler) if isinstance(self.sampler, Sampler) else KeyedSampler
 
     def __reduce__(self) -> tuple:
-        return _rebuilt, (dict(self.__dict__),)
+        return _rebuilt, ({**self.__dict__, "_count": None},)
 
     @property
     def generator(self) -> torch.Generator | None:
@@ -476,25 +476,26 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
     above: Any = inner
     name = "sampler" if inner.batch_sampler is None else "batch_sampler"
     shard = None
-    while _hands_on(sampler := getattr(above, name)):
-        if ranks_of(sampler) is not None:
-            shard, sharded = (above, name, sampler), True
-        above, name = sampler, "batch_sampler" if hasattr(sampler, "batch_sampler") else "sampler"
     if not isinstance(inner.dataset, (WithIds, Carrier)):
         field = inner.collate_fn.id if isinstance(inner.collate_fn, Collate) else "id"
         # DataLoader refuses it by its own __setattr__; its attributes are read for each pass.
         object.__setattr__(inner, "dataset", Carrier(inner.dataset, field))
-    if not isinstance(sampler, KeyedSampler):
-        keys = KeyedSampler(sampler, sharded=sharded)
-        object.__setattr__(above, name, keys)
-        if inner.sampler is sampler:
-            object.__setattr__(inner, "sampler", keys)
-        if isinstance(inner.collate_fn, Collate):
-            keys._collate = inner.collate_fn
-        keys._ids = getattr(inner.dataset, "ids", None) if type(inner.dataset) is Carrier else None
-        if shard is not None:
-            above, name, sampler = shard
-            object.__setattr__(above, name, _Evened(sampler, keys))
+    if any(isinstance(part, KeyedSampler) for part in chain(getattr(above, name))):
+        return loader
+    while _hands_on(sampler := getattr(above, name)):
+        if ranks_of(sampler) is not None:
+            shard, sharded = (above, name, sampler), True
+        above, name = sampler, "batch_sampler" if hasattr(sampler, "batch_sampler") else "sampler"
+    keys = KeyedSampler(sampler, sharded=sharded)
+    object.__setattr__(above, name, keys)
+    if inner.sampler is sampler:
+        object.__setattr__(inner, "sampler", keys)
+    if isinstance(inner.collate_fn, Collate):
+        keys._collate = inner.collate_fn
+    keys._ids = getattr(inner.dataset, "ids", None) if type(inner.dataset) is Carrier else None
+    if shard is not None:
+        above, name, sampler = shard
+        object.__setattr__(above, name, _Evened(sampler, keys))
     return loader
 
 
