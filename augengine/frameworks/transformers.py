@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from ..loading.collate import Collate
-from ..loading.sampler import _data_loader, keyed
+from ..loading.sampler import data_loader, keyed
 from ..loading.samples import Sample
 
 
@@ -93,7 +93,7 @@ class AugmentCallback(TrainerCallback):
         **others: object,
     ) -> None:
         """Give the loader the collator and keys. Trainer calls it."""
-        loader = _data_loader(train_dataloader)
+        loader = data_loader(train_dataloader)
         loader.collate_fn = self.collator
         if not isinstance(loader.dataset, IterableDataset):
             keyed(train_dataloader)

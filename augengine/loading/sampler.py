@@ -455,7 +455,7 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
         >>> sorted(next(iter(loader)).plan.ids.tolist())
         [0, 1, 2, 3]
     """
-    inner = _data_loader(loader)
+    inner = data_loader(loader)
     if isinstance(inner.dataset, IterableDataset):
         raise TypeError(
             f"keyed: got a loader of {type(inner.dataset).__name__}, a stream, which has no sampler, "
@@ -499,7 +499,7 @@ def keyed(loader: _Loader, *, sharded: bool | None = None) -> _Loader:
     return loader
 
 
-def _data_loader(loader: Any) -> DataLoader:
+def data_loader(loader: Any) -> DataLoader:
     """The DataLoader that a loader is or holds."""
     inner = loader
     while not isinstance(inner, DataLoader) or hasattr(inner, "base_dataloader"):
