@@ -342,13 +342,16 @@ def test_an_epoch_that_is_none(epoch):
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_pass_keeps_the_epoch_that_it_began_with(keyed, workers):
-    loader = build("random", keyed, None, workers)
+@pytest.mark.parametrize(
+    ("workers", "context"), quick_or_thorough([(0, None), (2, "fork")], [(2, "spawn")], unpack=True)
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_pass_keeps_the_epoch_that_it_began_with(keyed, workers, context, first):
+    loader = build("random", keyed, None, workers, context)
     name_epoch(loader, 3)
     batches = iter(loader)
-    got = [next(batches)]
-    name_epoch(loader, 4)
+    got = [next(batches) for _ in range(first or workers == 0)]
+    name_epoch(loader, 4)  # before workers have begun to draw, it may be
     got += batches
     assert [batch.plan.epoch for batch in got] == [3, 3, 3]
     assert [batch.plan.epoch for batch in loader] == [4, 4, 4]

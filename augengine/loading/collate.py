@@ -137,6 +137,7 @@ class Collate(Generic[BatchType]):
         """
         epoch = whole_number(f"{self.name}: epoch", epoch, 0, 2**63 - 1)
         self._named[:] = torch.tensor([self._named[0] + 1, epoch])
+        self._passes.name(epoch)
 
     def set_strength(self, strength: float | None) -> None:
         """Set the strength of the next batches.

@@ -265,6 +265,7 @@ class Passes:
         # What has been said, shared with workers, so that it is said once.
         self._said = torch.zeros(3, dtype=torch.uint8).share_memory_()
         self._spread: Spread | None = None
+        self._named: int | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -276,6 +277,7 @@ class Passes:
         return {
             "owner": self.owner,
             "_said": self._said,
+            "_named": self._named,
             "_spread": spread_while_spawning() or self._spread,
         }
 
@@ -283,6 +285,11 @@ class Passes:
         self.__dict__.update(state)
         self._said.share_memory_()  # a copy's is its own
         self._forget()
+
+    def name(self, epoch: int) -> None:
+        """Remember an epoch that was named before workers were begun: those that live for one pass have
+        it from then, whatever is named while they begin to draw."""
+        self._named = epoch
 
     def _scope(self, here: Pass | None, epoch: int | None, version: object) -> Scope:
         """The scope of a pass; outside, that of what was named last."""
@@ -292,6 +299,9 @@ class Passes:
             return self._loose[1]
         scope = self._scopes.get(here.fetcher)
         if scope is None:
+            one_pass = here.in_worker and here.spread is not None and not here.spread.lasting
+            if one_pass and self._named is not None:
+                epoch = self._named
             scope = self._scopes[here.fetcher] = Scope(self._begun, epoch)
             self._begun += 1
         return scope
