@@ -179,8 +179,6 @@ WORKERS = quick_or_thorough(
         (1, "fork", False),
         (4, "fork", True),
         (4, "fork", False),
-        (2, "spawn", True),
-        (2, "spawn", False),
     ],
     unpack=True,
 )
@@ -224,6 +222,17 @@ def test_a_stream_that_names_its_samples():
         assert_all_differ(drawn)
         assert drawn == wanted(drawn)
         assert len(drawn[0]) == COUNT
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("keyed", [False, True], ids=["plain", "keyed"])
+@pytest.mark.parametrize(
+    ("sampler", "named"), [("random", True), ("weighted", False), ("own batches", True)]
+)
+def test_no_two_draws_are_alike_in_workers_that_are_spawned(sampler, named, keyed, persistent):
+    """They cannot see who began them; each takes seconds to begin."""
+    test_no_two_draws_are_alike(sampler, keyed, named, 2, "spawn", persistent)
 
 
 # Epochs that nobody names
