@@ -105,12 +105,15 @@ SAMPLERS = {
     "repeated": lambda data: {"sampler": Repeated(COUNT)},
     "distributed": lambda data: {"sampler": DistributedSampler(data, 1, 0)},
     "subset": lambda data: {"sampler": SubsetRandomSampler([1, 5, 7, 9, 11])},
+    "list": lambda data: {"sampler": list(range(COUNT))[::-1]},
+    "list of batches": lambda data: {"batch_sampler": np.arange(COUNT).reshape(-1, 8).tolist()},
+    "list with repeats": lambda data: {"sampler": [*range(COUNT), 3, 3, 4]},
     "batches": lambda data: {
         "batch_sampler": BatchSampler(RandomSampler(data), 8, drop_last=False)
     },
     "own batches": lambda data: {"batch_sampler": Twice()},
 }
-REPEAT = {"weighted", "replacement", "repeated", "own batches"}
+REPEAT = {"weighted", "replacement", "repeated", "own batches", "list with repeats"}
 
 
 def draws(plan):
@@ -197,6 +200,7 @@ def test_no_two_draws_are_alike(sampler, keyed, named, workers, context, persist
             "weighted": 40,
             "replacement": 40,
             "own batches": 48,
+            "list with repeats": COUNT + 3,
         }.get(sampler, COUNT)
     assert_all_differ(drawn)
     if keyed or (named and sampler not in REPEAT):
@@ -565,7 +569,7 @@ def test_a_device_loader_goes_on_where_it_was(sampler, workers, keyed):
 
     def make():
         loader = build(sampler, keyed, ae.pack(POLICY), workers, **(
-            {} if sampler in ("batches", "own batches") else {"batch_size": 4}
+            {} if sampler in ("batches", "own batches", "list of batches") else {"batch_size": 4}
         ))  # fmt: skip
         return ae.DeviceLoader(loader, device="cpu", prefetch=3)
 

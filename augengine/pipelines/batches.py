@@ -15,6 +15,7 @@ from ..loading.batch import Batch
 from ..loading.collate import pack
 from ..loading.device_loader import DeviceLoader
 from ..loading.engine import BatchType, Engine
+from ..loading.keys import Key
 from ..policy.keyed import Keyed
 from ..policy.policy import Policy
 from ..policy.views import Views
@@ -86,7 +87,10 @@ class Samples(Dataset):
         return len(self.index)
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, torch.Tensor, int]:
-        return self.images[self.index[i]], torch.from_numpy(self.rows[i]), int(self.ids[i])
+        id = int(self.ids[i])
+        # What a loader asks for knows the epoch, so each process draws what one would.
+        name = i.of(id) if isinstance(i, Key) else id
+        return self.images[self.index[i]], torch.from_numpy(self.rows[i]), name
 
 
 def batches(ids: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -200,11 +204,10 @@ class Loader(Generic[BatchType]):
     def _parts(self, whole: list[np.ndarray], epoch: int) -> Iterator[Part[BatchType]]:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         mine = [np.array_split(batch, world)[rank] for batch in whole]
-        self.collate.set_epoch(epoch)
         # Workers decide and send bytes; batches are drawn where they are wanted, ahead of the loop.
         loader = DataLoader(
             self.samples,
-            batch_sampler=[positions.tolist() for positions in mine],
+            batch_sampler=[[Key(at, epoch) for at in positions] for positions in mine],
             collate_fn=self.collate,
             num_workers=self.workers,
             pin_memory=self.accelerator.device.type == "cuda",
