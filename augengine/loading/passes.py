@@ -223,8 +223,8 @@ def draws_once(sampler: Any) -> bool:
     """Whether a sampler is known to yield no index twice in a pass (but for DistributedSampler's few at
     the end, which make ranks even)."""
     if isinstance(sampler, (list, tuple, range)):  # of indices, or of batches of them
-        parts = [np.atleast_1d(np.asarray(part)) for part in sampler]
-        return not parts or _differ(np.concatenate(parts))
+        parts = sampler if len(sampler) and np.ndim(sampler[0]) else [sampler]
+        return _differ(np.concatenate([np.asarray(part) for part in parts]))
     kind = type(sampler)
     named = _name(sampler)
     if isinstance(sampler, RandomSampler) or named.endswith(".RandomSampler"):
