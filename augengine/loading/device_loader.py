@@ -28,7 +28,7 @@ from .collate import Collate, Packing
 from .engine import BatchType, Device, DrawOptions, Engine, as_engine
 from .keys import Keys, could_be_id, keys_of
 from .passes import Counter, chain, draws_from_all, ranks_of
-from .sampler import KeyedSampler
+from .resume import Progress, Start, state_of
 
 _PACK = "Collate with ae.pack(policy), or pass a loader of plain images and the policy here."
 
@@ -150,7 +150,7 @@ class DeviceLoader(Generic[BatchType]):
         self._named: int | None = None  # the epoch
         self._passes = 0
         self._running: weakref.ref[_Iteration] | None = None
-        self._last: _Progress | None = None
+        self._last: Progress | None = None
         self._resume: dict[str, Any] | None = None
         self._warned = False
 
@@ -165,14 +165,14 @@ class DeviceLoader(Generic[BatchType]):
         self._running = weakref.ref(iteration)
         return cast(Iterator[BatchType], iteration)
 
-    def _begin(self) -> tuple[Iterator, Callable, _Progress]:
+    def _begin(self) -> tuple[Iterator, Callable, Progress]:
         """The batches of an iteration, the function that draws them, and how far they have got."""
         state, self._resume = self._resume, None
-        start = _Start.of(self.loader, self._passes) if state is None else _Start(**state["start"])
+        start = Start.of(self.loader, self._passes) if state is None else Start(**state["start"])
         self._passes = start.passes + 1
         batches = iter(self.loader) if state is None else start.again(self.loader, state["given"])
-        inner_state = _state_of(self.loader)
-        self._last = _Progress(
+        inner_state = state_of(self.loader)
+        self._last = Progress(
             start,
             0 if state is None else state["given"],
             None if inner_state is None else inner_state(),
@@ -223,7 +223,7 @@ class DeviceLoader(Generic[BatchType]):
         progress = self._last
         state: dict[str, Any] = {"epoch": self._named, "passes": self._passes}
         if progress is None or progress.ended:
-            inner = _state_of(self.loader)
+            inner = state_of(self.loader)
             return {
                 **state,
                 "given": 0,
@@ -263,7 +263,7 @@ class DeviceLoader(Generic[BatchType]):
         self._resume = None if parts["start"] is None else parts
 
     def _refuse_all_samples(self) -> None:
-        """In a run of several ranks: a frameworks's `prepare` may have passed this loader by."""
+        """In a run of several ranks: a framework's `prepare` may have passed this loader by."""
         distributed = torch.distributed
         if self.sharded is not None or not (
             distributed.is_available() and distributed.is_initialized()
@@ -290,7 +290,7 @@ class DeviceLoader(Generic[BatchType]):
             "have them all."
         )
 
-    def _epoch_of(self, batches: Any, start: _Start) -> int | None:
+    def _epoch_of(self, batches: Any, start: Start) -> int | None:
         """The epoch of an iteration, where batches do not say theirs; None: that of ids' Keys only."""
         if self._named is not None or self.engine is None:
             return self._named
@@ -391,83 +391,13 @@ class DeviceLoader(Generic[BatchType]):
 
 
 @dataclass(frozen=True)
-class _Start:
-    """What an iteration began with."""
-
-    passes: int  # before it
-    random: torch.Tensor  # the state of torch's generator
-    sampler: dict[str, Any] | None  # the state of a sampler that has one
-    generators: list[torch.Tensor]  # the states of generators that the loader and its samplers have
-
-    @staticmethod
-    def of(loader: Any, passes: int) -> _Start:
-        sampler = _stateful_sampler(loader)
-        return _Start(
-            passes,
-            torch.get_rng_state(),
-            None if sampler is None else sampler.state_dict(),
-            [generator.get_state() for generator in _generators(loader)],
-        )
-
-    def again(self, loader: Any, given: int) -> Iterator:
-        """The same iteration once more, after the batches that were given."""
-        if _state_of(loader) is not None:
-            return iter(loader)
-        before = torch.get_rng_state()
-        torch.set_rng_state(self.random)
-        for generator, state in zip(_generators(loader), self.generators, strict=True):
-            generator.set_state(state)
-        sampler = _stateful_sampler(loader)
-        if sampler is not None and self.sampler is not None:
-            sampler.load_state_dict(self.sampler)
-        batches = iter(loader)
-        for at in range(given):
-            if next(batches, None) is None:
-                raise RuntimeError(
-                    f"DeviceLoader: the loader ended after {at} batches, expected the {given} that were "
-                    "given before the state was saved, and more. Resume with the same data and batch "
-                    "size."
-                )
-        if given:  # a sampler draws its order with the first index
-            torch.set_rng_state(before)
-        return batches
-
-
-def _state_of(loader: Any) -> Callable[[], Any] | None:
-    """The loader's own state_dict, if it has one that works: accelerate's loaders have one always, which
-    asks the loader that they hold."""
-    if hasattr(loader, "base_dataloader") and not hasattr(loader.base_dataloader, "state_dict"):
-        return None
-    return getattr(loader, "state_dict", None)
-
-
-def _stateful_sampler(loader: Any) -> KeyedSampler | None:
-    samplers = chain(getattr(loader, "_index_sampler", None))
-    return next((sampler for sampler in samplers if isinstance(sampler, KeyedSampler)), None)
-
-
-def _generators(loader: Any) -> list[torch.Generator]:
-    parts = (loader, *chain(getattr(loader, "_index_sampler", None)))
-    found = (getattr(part, "generator", None) for part in parts)
-    return [*{id(g): g for g in found if isinstance(g, torch.Generator)}.values()]
-
-
-@dataclass
-class _Progress:
-    """How far the consumer is."""
-
-    start: _Start
-    given: int = 0
-    inner: Any = None  # the loader's state at the batch that was given last
-    ended: bool = False
-
-
-@dataclass(frozen=True)
 class _Line:
     """Between the thread that draws and the loop that takes."""
 
     free: threading.Semaphore  # how many more batches may be begun
-    ready: SimpleQueue = field(default_factory=SimpleQueue)  # (batch, event), an error, or the end
+    ready: SimpleQueue = field(
+        default_factory=SimpleQueue
+    )  # (batch, event, loader's state), an error, or the end
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -493,7 +423,7 @@ class _Iteration:
         loader, self._loader = self._loader, None
         assert loader is not None
         batches, draw, self._progress = loader._begin()
-        inner_state = _state_of(loader.loader)
+        inner_state = state_of(loader.loader)
         thread = threading.Thread(
             target=_produce,
             args=(batches, draw, inner_state, self._line),
