@@ -25,6 +25,36 @@ _Item = TypeVar("_Item")
 NAMES = ("images", "labels")
 
 
+class _Fields:
+    """A base of what is read by names: `keys` and `self[name]` are its own."""
+
+    def keys(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def __getitem__(self, key: Any) -> Any:
+        raise NotImplementedError
+
+    def values(self) -> tuple[object, ...]:
+        """What stands under `keys`, in their order."""
+        return tuple(self[key] for key in self.keys())
+
+    def items(self) -> tuple[tuple[str, object], ...]:
+        """Pairs of `keys` and `values`."""
+        return tuple((key, self[key]) for key in self.keys())
+
+    def get(self, key: str, default: object = None) -> object:
+        """Look a field up by its name, as a dict's `get` does.
+
+        Args:
+            key: Name of the field.
+            default: Object to return where no field has that name.
+
+        Returns:
+            The field, or the default.
+        """
+        return self[key] if key in self.keys() else default
+
+
 class _Immutable:
     """A base whose attributes stay as they are, so that who shares a batch may rely on it."""
 
@@ -51,7 +81,7 @@ class _Immutable:
         return object.__hash__(self)
 
 
-class Batch(_Immutable, tuple[torch.Tensor, torch.Tensor | None]):
+class Batch(_Immutable, _Fields, tuple[torch.Tensor, torch.Tensor | None]):
     """Images that are drawn, their labels, and the plan that they follow.
 
     It is a tuple of two, so `images, labels = batch`. It is read by name too: `batch["images"]`,
@@ -191,26 +221,6 @@ class Batch(_Immutable, tuple[torch.Tensor, torch.Tensor | None]):
         """Names of what the batch holds: images, labels where there are some, and extra."""
         image, label = self._names
         return (image, *([] if self.labels is None else [label]), *self._extra)
-
-    def values(self) -> tuple[object, ...]:
-        """What stands under `keys`, in their order."""
-        return tuple(self[key] for key in self.keys())
-
-    def items(self) -> tuple[tuple[str, object], ...]:
-        """Pairs of `keys` and `values`."""
-        return tuple((key, self[key]) for key in self.keys())
-
-    def get(self, key: str, default: object = None) -> object:
-        """Look a field up by its name, as a dict's `get` does.
-
-        Args:
-            key: Name of the field.
-            default: Object to return where no field has that name.
-
-        Returns:
-            The field, or the default.
-        """
-        return self[key] if key in self.keys() else default
 
     def _asdict(self) -> dict[str, torch.Tensor | None]:
         return {"images": self.images, "labels": self.labels}
@@ -454,7 +464,7 @@ def _towards(device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda tensor: tensor.to(device, non_blocking=device.type == "cuda")
 
 
-class PackedBatch(_Immutable):
+class PackedBatch(_Immutable, _Fields):
     """A batch that is decided and not drawn: what `pack` collates and `draw` finishes. It can be pickled,
     if what a `Stage` holds can be.
 
@@ -598,26 +608,6 @@ class PackedBatch(_Immutable):
             image, label = self.names
             return (image, *([] if looks[0].labels is None else [label]), *self.extra)
         return tuple(dict.fromkeys(cast(str, look.name) for look in looks))
-
-    def values(self) -> tuple[object, ...]:
-        """What stands under `keys` in the drawn batch, in their order."""
-        return tuple(self[key] for key in self.keys())
-
-    def items(self) -> tuple[tuple[str, object], ...]:
-        """Pairs of `keys` and `values`."""
-        return tuple((key, self[key]) for key in self.keys())
-
-    def get(self, key: str, default: object = None) -> object:
-        """Look a field of the drawn batch up by its name, as a dict's `get` does.
-
-        Args:
-            key: Name of the field.
-            default: Object to return where no field has that name.
-
-        Returns:
-            The field, or the default.
-        """
-        return self[key] if key in self.keys() else default
 
     def _drawn(self) -> Batch | BatchOfViews:
         """The drawn batch, drawn at the first call."""
