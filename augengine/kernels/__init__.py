@@ -36,7 +36,8 @@ def execute(
         images: The plan's B images, as `Sources.of` takes them: a batch (B, C, H, W) or (B, H, W, C),
             or a list of images of different sizes. uint8 in 0 … 255, or floats in [0, 1].
         out: Tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
-            into. Memory that is used again is several times faster to write than fresh memory.
+            into. Memory that is used again is several times faster to write than fresh memory. Where
+            images lie in it, the batch is drawn elsewhere and then copied.
         executor: "cpu", "gpu" or "torch". The default takes what `choose` says. An executor asked
             for by name never falls back on another.
         layout: "NCHW" or "NHWC", where the shapes do not tell.
@@ -65,24 +66,34 @@ def execute(
     arguments.check_sources(plan, sources)
     chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
     arguments.check_executor(chosen, sources)
-    batch = f"a batch of {'×'.join(map(str, plan.shape))} {plan.finish.dtype}"
+    purpose = f"a batch of {'×'.join(map(str, plan.shape))} {plan.finish.dtype}"
     nbytes = math.prod(plan.shape) * getattr(torch, plan.finish.dtype).itemsize
     others = f" (the source images take {sources.nbytes:,})"
-    with memory_errors_for(batch, nbytes, sources.device, others):
-        out = arguments.output(plan, sources, out)
-        # The compilers are imported when they are first needed.
-        if chosen == "cpu":
-            from .cpu.executor import execute as draw
+    with memory_errors_for(purpose, nbytes, sources.device, others):
+        given, out = out, arguments.output(plan, sources, out)
+        if given is not None and sources.share_memory_with(given):
+            # What is written first would be read afterwards.
+            batch = _draw(plan, sources, arguments.output(plan, sources, None), chosen, lowered)
+            return batch if batch.requires_grad else given.copy_(batch)
+        return _draw(plan, sources, out, chosen, lowered)
 
-            return draw(plan, sources, out)
-        if chosen == "gpu":
-            from .gpu import executor as gpu
 
-            return gpu.execute(plan, sources, out, lowered)
-        from .reference.executor import execute as draw
+def _draw(
+    plan: Plan, sources: Sources, out: torch.Tensor, executor: Executor, lowered: Lowered | None
+) -> torch.Tensor:
+    """Draw by an executor, whose compiler is imported when it is first needed."""
+    if executor == "cpu":
+        from .cpu.executor import execute as draw
 
-        with full_precision(sources.device):
-            return draw(plan, sources, out)
+        return draw(plan, sources, out)
+    if executor == "gpu":
+        from .gpu import executor as gpu
+
+        return gpu.execute(plan, sources, out, lowered)
+    from .reference.executor import execute as draw
+
+    with full_precision(sources.device):
+        return draw(plan, sources, out)
 
 
 __all__ = [

@@ -7,6 +7,7 @@ pages of 4 kB, whose faults take three times as long as drawing it, and 37 of 2 
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ import torch
 _LARGE = 4 << 20  # bytes from which asking for large pages is worth its call
 _PAGE = 4096  # bytes of a small page
 _MADV_HUGEPAGE = 14  # <sys/mman.h> of Linux
+_OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+# In torch's words: more than there is, or more than 64 bits can say.
+_NO_MEMORY = re.compile("can't allocate memory|not enough memory|calculation overflowed")
 
 
 def empty(
@@ -39,7 +43,8 @@ def empty(
 def memory_errors_for(
     purpose: str, nbytes: int, device: torch.device, others: str = ""
 ) -> Iterator[None]:
-    """A context that makes torch's error, where the device's memory runs out, say what it was for.
+    """A context that makes the error, where memory runs out, one of one kind that says what it was for.
+    On a CPU torch raises a plain RuntimeError, and NumPy and numba a MemoryError.
 
     Args:
         purpose: Noun for what the memory is for, such as "the source images".
@@ -52,7 +57,9 @@ def memory_errors_for(
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, _OUT_OF_MEMORY) or _NO_MEMORY.search(str(error))):
+            raise
         raise torch.OutOfMemoryError(
             f"augengine: {device} is out of memory for {purpose}, {nbytes:,} bytes{others}, expected that "
             "much to be free. Draw smaller batches, write float16 or bfloat16, pass out= to reuse "

@@ -69,6 +69,18 @@ def check_executor(executor: Executor, sources: Sources) -> None:
         )
 
 
+def _overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether two values of a tensor may share memory: along each dimension one step must pass all that
+    the dimensions of smaller steps span."""
+    span = 1
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if step < span:
+                return True
+            span += step * (size - 1)
+    return False
+
+
 def output(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torch.Tensor:
     """The tensor to write into: `out`, checked, or a new one in the plan's layout."""
     dtype = getattr(torch, plan.finish.dtype)
@@ -80,10 +92,20 @@ def output(plan: Plan, sources: Sources, out: torch.Tensor | None) -> torch.Tens
             f"execute: out is {type(out).__name__}, expected a tensor. Wrap an array: "
             "torch.from_numpy(array)."
         )
-    if any(size > 1 and step == 0 for size, step in zip(out.shape, out.stride(), strict=True)):
+    if _overlaps_itself(out):
         raise ValueError(
-            "execute: out is expanded, so that some of its values are one, expected memory of its "
-            "own for each. Pass out.clone()."
+            f"execute: out is expanded, or overlaps itself otherwise (its strides are {out.stride()}), so that "
+            "some of its values are one, expected memory of its own for each. Pass out.clone()."
+        )
+    if out.data_ptr() % out.element_size():
+        raise ValueError(
+            f"execute: out begins at an address that is no multiple of its {out.element_size()} bytes a "
+            "value, expected one. Leave out= away to get a new tensor."
+        )
+    if out.requires_grad and out.is_leaf:
+        raise ValueError(
+            "execute: out is a leaf that requires a gradient, which torch lets nobody write, expected "
+            "plain memory. Pass out.detach(), or leave out= away."
         )
     if tuple(out.shape) != plan.shape or out.dtype != dtype or out.device != sources.device:
         raise ValueError(

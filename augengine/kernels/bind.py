@@ -27,6 +27,8 @@ FLOATS = {
     "PER_BYTE": 1 / 255,
     "TINY": 1e-6,
     "FAR_AWAY": -1e9,
+    "HORIZON": 2.0**-64,
+    "LEAST_SPREAD": 2.0**-100,
     "TO_UNIT": 2.0**-32,
     "TO_TURN": 2 * np.pi * 2.0**-32,
 }

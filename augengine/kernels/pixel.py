@@ -26,9 +26,10 @@ def project(x, y, m0, m1, m2):
 
 def seen_from(point, w):
     """The perspective division point / w. What lies on the horizon or behind it is far away, where it
-    is outside of everything, so that 0 / 0 is no question."""
-    ahead = w > ZERO
-    return where(ahead, point * divide(ONE, where(ahead, w, ONE)), FAR_AWAY)
+    is outside of everything, so that 0 / 0 is no question. Nothing is farther away than that."""
+    ahead = w > HORIZON
+    divided = point * divide(ONE, where(ahead, w, ONE))
+    return where(ahead, edge(divided, FAR_AWAY, -FAR_AWAY), FAR_AWAY)
 
 
 def inside(x, y, x0, y0, x1, y1):
@@ -46,7 +47,8 @@ def fold(point, low, high):
     length = maximum(high - low, TINY)
     turns = (point - low) * divide(HALF, length)
     wave = absolute(turns - floor(turns + HALF)) * (length + length) + low
-    return where((point >= low) & (point <= high), point, wave)
+    # Rounding takes a wave's crest past its end.
+    return where((point >= low) & (point <= high), point, edge(wave, low, maximum(low, high)))
 
 
 # The triangle filter
@@ -161,13 +163,14 @@ def add_noise(value, mean, sigma, deviate):
 
 
 def stretch_gain(low, high):
-    """With `stretch_offset`: what takes low to 0 and high to 1. A flat channel stays as it is."""
-    flat = high <= low
+    """With `stretch_offset`: what takes low to 0 and high to 1. A flat channel stays as it is, and so
+    does one whose gain would not be finite."""
+    flat = high - low <= LEAST_SPREAD
     return where(flat, ONE, divide(ONE, where(flat, ONE, high - low)))
 
 
 def stretch_offset(low, high, gain):
-    return where(high <= low, ZERO, -low * gain)
+    return where(high - low <= LEAST_SPREAD, ZERO, -low * gain)
 
 
 def stretch_low(low, high):

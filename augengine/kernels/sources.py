@@ -195,6 +195,16 @@ class Sources:
         sizes = np.concatenate([self.sizes, np.tile(size, (len(pictures), 1))])
         return Sources(self.dense, self.ragged, sizes, (*self.more, pictures))
 
+    def share_memory_with(self, tensor: torch.Tensor) -> bool:
+        """Whether an image may lie, wholly or in part, where the tensor lies: whether the memory that
+        one spans meets the memory that the other spans."""
+        if self.dense is not None:
+            images: Sequence[torch.Tensor] = (self.dense,)
+        else:
+            images = (self.ragged.buffer,) if isinstance(self.ragged, Flat) else self.ragged
+        first, end = _span(tensor)
+        return any(low < end and first < high for low, high in map(_span, (*images, *self.more)))
+
     def image(self, b: int) -> torch.Tensor:
         """Image number b, (H, W, C)."""
         images = self.ragged if self.dense is None else self.dense
@@ -212,7 +222,21 @@ class Sources:
         batches = self.more if self.dense is None else (self.dense, *self.more)
         parts = [] if self.dense is not None else [_pointers_of(self.ragged)]
         parts += [_pointers_into(batch) for batch in batches]
-        return Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        pointers = Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        last = np.append(self.sizes, np.full((len(self), 1), self.channels), axis=1) - 1
+        steps = (last * pointers.stride).sum(axis=1) + 1
+        if (pointers.address + steps * self.dtype.itemsize > pointers.limit).any():
+            raise ValueError(
+                "Sources: an image's sizes and strides reach behind its memory, expected those of a tensor. "
+                "Make sources by Sources.of."
+            )
+        return pointers
+
+
+def _span(tensor: torch.Tensor) -> tuple[int, int]:
+    """The addresses of a tensor's first byte and behind its last. (No stride is negative.)"""
+    steps = sum(step * (size - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
 
 
 def _pointers_of(images: Sequence[torch.Tensor]) -> Pointers:
@@ -252,7 +276,9 @@ def channels_last(image: Image, layout: Layout | None = None) -> torch.Tensor:
     else:
         first, last = (tensor.shape[axis] in _CHANNEL_COUNTS for axis in (-3, -1))
         channels_first = is_tensor if first == last else first
-    return tensor.movedim(-3, -1) if channels_first else tensor
+    tensor = tensor.movedim(-3, -1) if channels_first else tensor
+    # Compiled code reads floats where floats may lie.
+    return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
 
 
 def _tensor(image: np.ndarray | PILImage) -> torch.Tensor:

@@ -29,7 +29,7 @@ def taps_of(plan: Plan) -> Taps:
         plan: a plan whose `support` and `clip` are read.
     """
     low, high = plan.clip[:, :2], plan.clip[:, 2:]
-    # An empty clip may lie anywhere. Its points are all fill, and read the source's first pixels.
+    # The points of an empty clip are all fill, and read the source's first pixels.
     empty = (low >= high).any(axis=1, keepdims=True)
     low = np.where(empty, np.float32(0), np.floor(low))
     high = np.where(empty, np.float32(2), np.ceil(high))

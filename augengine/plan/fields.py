@@ -1,4 +1,4 @@
-"""How a plan's arrays are declared: each field carries its dimensions, dtype and meaning."""
+"""How a plan's arrays are declared: each field carries its dimensions, dtype, meaning and range."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import dataclasses
 from typing import Any
 
 
-def array(dims: str, dtype, meaning: str) -> Any:
-    """A field of the plan. dims: names of lengths and numbers, such as "V 3 3"."""
-    return dataclasses.field(metadata={"dims": dims.split(), "dtype": dtype, "meaning": meaning})
+def array(dims: str, dtype, meaning: str, within: tuple[float, float] | None = None) -> Any:
+    """A field of the plan. dims: names of lengths and numbers, such as "V 3 3". within: the lowest and
+    the highest number that it may hold; None where executors follow none of them, or where that
+    depends on other fields."""
+    metadata = {"dims": dims.split(), "dtype": dtype, "meaning": meaning, "within": within}
+    return dataclasses.field(metadata=metadata)
 
 
 def array_fields(plan) -> list[dataclasses.Field]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
-from .kinds import DTYPES
+from .kinds import DTYPES, MOST_SIDE
+
+MOST_CHANNELS = 2**15  # as many programs does a GPU start along one axis
+# Of means and deviations: what they make of a value is then finite in float32.
+MOST_MEAN = 2.0**30
 
 
 @dataclass(frozen=True)
@@ -14,10 +19,10 @@ class Finish:
     """What is done to every output last: size, (x − mean) / std, dtype, layout.
 
     Args:
-        size: Pixels (height, width), 1 or more.
-        channels: Number of channels, 1 or more.
-        mean: One number a channel, or none for no normalisation.
-        std: One number above 0 a channel, or none.
+        size: Pixels (height, width), each in 1 … 2²³.
+        channels: Number of channels, in 1 … 32,768.
+        mean: One number in ±2³⁰ a channel, or none for no normalisation.
+        std: One number in [2⁻³⁰, 2³⁰] a channel, or none.
         dtype: Name of the dtype, 'float32', 'float16', 'bfloat16' or 'uint8' (no mean and std).
         channels_last: Whether memory lies as NHWC, behind the shape (N, C, H, W).
 
@@ -37,21 +42,26 @@ class Finish:
     channels_last: bool = False
 
     def __post_init__(self) -> None:
-        if not all(isinstance(n, int) and n >= 1 for n in (*self.size, self.channels)):
+        numbers = (*self.size, self.channels)
+        limits = (MOST_SIDE, MOST_SIDE, MOST_CHANNELS)
+        if len(numbers) != 3 or not all(
+            type(n) is int and 1 <= n <= most for n, most in zip(numbers, limits, strict=True)
+        ):
             raise ValueError(
-                f"Finish: got size {self.size} and {self.channels!r} channels, expected whole numbers, "
-                "1 or more. Pass size=(height, width)."
+                f"Finish: got size {self.size!r:.80} and {self.channels!r:.80} channels, expected two whole "
+                f"numbers in 1 … {MOST_SIDE} and one in 1 … {MOST_CHANNELS}. Pass size=(height, width)."
             )
         for name, values in (("mean", self.mean), ("std", self.std)):
-            fits = len(values) in (0, self.channels) and np.isfinite(values).all()
-            if not fits or (name == "std" and min(values, default=1) <= 0):
+            fits = len(values) in (0, self.channels) and all(isinstance(v, Real) for v in values)
+            low, high = (1 / MOST_MEAN, MOST_MEAN) if name == "std" else (-MOST_MEAN, MOST_MEAN)
+            if not fits or not all(low <= value <= high for value in values):
                 raise ValueError(
-                    f"Finish.{name}: got {values}, expected {self.channels} finite numbers (std above "
-                    "0), or none. Pass one for each channel."
+                    f"Finish.{name}: got {values!r:.80}, expected {self.channels} numbers in [{low:g}, "
+                    f"{high:g}], or none. Pass one for each channel."
                 )
         if self.dtype not in DTYPES or (self.dtype == "uint8" and (self.mean or self.std)):
             raise ValueError(
-                f"Finish: got dtype {self.dtype!r}, expected one of {', '.join(DTYPES)}, and no mean "
+                f"Finish: got dtype {self.dtype!r:.80}, expected one of {', '.join(DTYPES)}, and no mean "
                 "and std with uint8. Pass dtype='float32'."
             )
 

@@ -13,6 +13,16 @@ NO_VIEW, PLAIN_COLOUR = -1, -2  # view, where it is not a view's number
 STEP_ARGS, LOG_ARGS, FILTER_ARGS = 12, 6, 4
 DTYPES = ("float32", "float16", "bfloat16", "uint8")
 
+# What bounds the numbers of a plan, so that executors may follow them without a look. Up to 2²³ pixels
+# float32 tells the centre of each pixel along a side from its edges.
+MOST_SIDE = 2**23
+# Entries of a matrix. A point of an output, and what a border makes of it, is then finite in float32.
+MOST_ENTRY = 2.0**40
+# Arguments of colour steps and filters, whose sums of products are then finite.
+MOST_ARGUMENT = 2.0**100
+# Filters that a view may look through, one behind the other.
+MOST_DEPTH = 256
+
 # The weights of grey: ITU-R 601 luma to four digits, as torchvision has it (PIL: 0.299, 0.587, 0.114).
 GREY = (0.2989, 0.587, 0.114)
 

@@ -20,6 +20,9 @@ from ..plan.kinds import (
     FILTER_ARGS,
     LOG_ARGS,
     MATRIX,
+    MOST_ARGUMENT,
+    MOST_ENTRY,
+    MOST_SIDE,
     NO_STATISTIC,
     NO_VIEW,
     NOISE,
@@ -383,13 +386,14 @@ class Draft:
     ) -> Plan:
         """Close the draft; all frames must be of finish.size."""
         views = len(self.source)
-        support = np.maximum(np.linalg.norm(self.footprint, axis=2), 1.0)
+        self._forget_far_views()
+        support = np.clip(np.linalg.norm(self.footprint, axis=2), 1, MOST_SIDE)
         if nearest:
             support = np.zeros_like(support)
         boxes = self.layers.box.copy()
         boxes[:, 0] = [0, 0, *finish.size]
         curves = self._curves or [np.zeros((0, 3, 256), np.float32)]
-        plan = Plan._trusted(
+        plan = Plan._sampled(
             ids=self.keyed.ids[: len(self)].astype(np.int64),
             occurrence=np.zeros(len(self), np.int64)
             if self.keyed.occurrences is None
@@ -404,7 +408,7 @@ class Draft:
             fill=np.where(np.isnan(self.fill), fill, self.fill).astype(np.float32),
             fill_start=np.where(self.warped, self.fill_start, self.step_count).astype(np.int16),
             filter=self.filter.astype(np.float32),
-            frame=self.picture.astype(np.int32),
+            frame=np.minimum(self.picture, MOST_SIDE + 1).astype(np.int32),
             curves=np.concatenate(curves),
             **self._closed_steps(),
             **self._closed_log(),
@@ -421,6 +425,13 @@ class Draft:
             policy=policy,
         )
         return plan.select(slice(len(self) - self.pool)) if self.pool else plan
+
+    def _forget_far_views(self) -> None:
+        """A view that looks farther away than a plan can say looks at nothing: all of it is fill."""
+        if np.abs(self.inv_matrix).max() <= MOST_ENTRY:  # not so where there is a NaN
+            return
+        far = ~(np.abs(self.inv_matrix) <= MOST_ENTRY).all(axis=(1, 2))
+        self.inv_matrix[far], self.footprint[far], self.clip[far] = np.eye(3), np.eye(2), 0
 
     def _closed_steps(self):
         n, count = len(self.source), int(self.step_count.max(initial=0))
@@ -444,6 +455,8 @@ class Draft:
             fields["statistic"][rows, at] = entry.statistic
             if len(measured):
                 fields["window"][rows[measured], at[measured]] = next(windows)
+        # What is larger is as good as this: a step clamps to [0, 1].
+        np.clip(fields["step_arg"], -MOST_ARGUMENT, MOST_ARGUMENT, out=fields["step_arg"])
         return fields
 
     def _windows(self):
@@ -459,6 +472,8 @@ class Draft:
         # At least one pixel is read, also where a crop has missed the source altogether.
         low = np.minimum(low, extent - 1)
         high = np.maximum(np.minimum(clip[:, 2:], bounds[:, 2:]), low)
+        # Not a number where a frame lies infinitely far away: then, too, one pixel is read.
+        low, high = np.nan_to_num(low), np.nan_to_num(high)
         ends = np.cumsum([len(part[1]) for part in self._frames])
         return iter(np.split(np.concatenate([low, high], axis=1), ends[:-1]))
 
@@ -472,4 +487,5 @@ class Draft:
             else:
                 op[entry.rows, entry.at] = entry.lines
                 arg[entry.rows, entry.at] = entry.numbers
+        np.clip(arg, -MOST_ARGUMENT, MOST_ARGUMENT, out=arg)
         return {"log_op": op, "log_arg": arg}

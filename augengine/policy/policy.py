@@ -13,7 +13,7 @@ import torch
 from ..aliases import Ids, Occurrences, Sizes, Strength
 from ..checks import whole_number
 from ..plan import Finish, Plan
-from ..plan.kinds import DTYPES
+from ..plan.kinds import DTYPES, MOST_SIDE
 from . import ops, yaml
 from .draft import Draft
 from .keyed import MOST_OCCURRENCES, Keyed, count_repeats, ids_of_names
@@ -179,11 +179,18 @@ class Policy:
         )
         keyed.work_out(self._block_counts)
         draft = Draft(keyed, sizes, channels, strength, pool)
-        place = 0
-        for op in self.transforms:
-            op.decide(draft, draft.rows, place)
-            place += op.places
-        self._block_counts = dict(keyed.block_counts)
+        # A picture may go infinitely far away, such as by many strong shrinks: it is then not seen.
+        with np.errstate(over="ignore", invalid="ignore"):
+            place = 0
+            for op in self.transforms:
+                op.decide(draft, draft.rows, place)
+                place += op.places
+            self._block_counts = dict(keyed.block_counts)
+            return self._closed(draft, dtype, channels_last)
+
+    def _closed(self, draft: Draft, dtype: str, channels_last: bool) -> Plan:
+        """The plan of a draft on which all ops have decided."""
+        channels = draft.channels
         if dtype == "uint8" and draft.mean:
             raise ValueError(
                 "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
@@ -309,6 +316,12 @@ def checked_samples(
         raise ValueError(
             f"Policy.sample: image {at} is {sizes[at, 0]}×{sizes[at, 1]}, expected at least 1×1. "
             "Leave it out of the batch."
+        )
+    if sizes.max() > MOST_SIDE:
+        at = int(sizes.max(axis=1).argmax())
+        raise ValueError(
+            f"Policy.sample: image {at} is {sizes[at, 0]}×{sizes[at, 1]}, expected sides of at most "
+            f"{MOST_SIDE} pixels. Cut it into parts."
         )
     if isinstance(ids, torch.Tensor):
         ids = ids.cpu().numpy()

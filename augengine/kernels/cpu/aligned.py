@@ -68,7 +68,7 @@ def sample_aligned(
         row, step, target = int(np.floor(point)), int(matrix[0]), rows + 4 * start
         _copy_pixels(image, sample_value, row, column, step, stop - start, target, buffers.pitch)
         return start, stop
-    least, most = _columns_of(axis_x, columns, start, stop, look.least, look.most)
+    least, most = _columns_of(axis_x, columns, start, stop, look)
     weights = columns + buffers.pitch
     _blend_rows(image, sample_value, axis_y, point, least, most - least, buffers.line)
     _take_columns(image, sample_value, axis_x, buffers, least, columns, weights, start, stop, rows)
@@ -76,16 +76,16 @@ def sample_aligned(
 
 
 @inlined
-def _columns_of(axis, columns, start, stop, least, most):
-    """The source columns that the outputs start … stop − 1 take, of all the view's least … most − 1."""
+def _columns_of(axis, columns, start, stop, look):
+    """The source columns that the outputs start … stop − 1 take."""
     if axis.border != CONSTANT or start >= stop:
-        return least, most
+        return look.least, look.most
     column = ints(columns, stop)
     left, right = np.int64(column[start]), np.int64(column[stop - 1])
     least, most = min(left, right), max(left, right) + axis.taps
-    # A multiple of sixteen where the clip has room, so that the loop over them comes out even.
-    wide = min((most - least + 15) // 16 * 16, axis.last - axis.first)
-    least = max(axis.first, min(least, axis.last - wide))
+    # A multiple of sixteen where the image has room, so that the loop over them comes out even.
+    wide = min((most - least + 15) // 16 * 16, look.last_x - look.first_x)
+    least = max(look.first_x, min(least, look.last_x - wide))
     return least, max(most, least + wide)
 
 

@@ -13,6 +13,8 @@ from .memory import address_of, floats
 
 PAD = 16  # floats behind each row, for vector loads that reach over its end
 ROOM = 160  # bytes behind a packed copy, for the same
+WIDEST_PATCH = 8  # taps of the widest filter whose pixels are loaded in one go
+SPARE = 32  # values behind each row of a patch
 
 # Addresses. Rows are of float32 (or int32) and lie `pitch` bytes apart; what has several rows has them
 # one after the other.
@@ -37,7 +39,7 @@ Buffers = namedtuple(
         "columns_size",  # the bytes of a layer's columns
         "quads",  # four floats for each pixel of a row
         "line",  # one row of a source, of all its channels
-        "patch",  # the pixels under one filter
+        "patch",  # the pixels under a filter of WIDEST_PATCH taps, or a row of any
         "packed",  # of each layer: a copy of the source that lies pixel after pixel
         "packed_size",  # the bytes of a layer's copy
     ],
@@ -45,27 +47,24 @@ Buffers = namedtuple(
 
 
 @inlined
-def allocate(images, axes, channels, layers, width, item, to_unit):
+def allocate(axes, channels, layers, width, largest, to_unit):
     """(the buffers for rows of `width` pixels, the arrays that hold them).
 
-    images, axes: tables. channels, layers: how many. item: bytes of a source value.
-    to_unit: what brings it to [0, 1].
+    axes: the table. channels, layers: how many. largest: bytes of the largest copy of a source.
+    to_unit: what brings a source value to [0, 1].
     """
-    taps, longest, largest = np.int64(2), np.int64(0), np.int64(0)
+    taps, longest = np.int64(2), np.int64(0)
     for v in range(len(axes)):
         taps = max(taps, axes[v, 0].taps, axes[v, 1].taps)
         longest = max(longest, axes[v, 1].last)
-    for b in range(len(images)):
-        image = images[b]
-        if channels == 3 and not (image.stride_x == 3 and image.stride_c == 1):
-            largest = max(largest, image.height * image.width * 3 * item)
 
     pitch = 4 * (width + PAD)
     lines = 2 * channels + max(4, channels) + 8 + 2 * taps + layers * (1 + taps)
     rows = np.empty((lines, width + PAD), np.float32)
     quads = np.empty(pitch, np.float32)
     line = np.zeros((longest + taps + PAD) * max(3, channels), np.float32)
-    patch = np.zeros(taps * (3 * taps + 32), np.float32)
+    widest = WIDEST_PATCH * (3 * WIDEST_PATCH + SPARE)
+    patch = np.zeros(widest + 3 * taps, np.float32)
     packed = np.empty((layers, largest + ROOM), np.uint8)
 
     canvas = address_of(rows)

@@ -25,6 +25,7 @@ from .prepare import (
     LOOK,
     Addresses,
     image_of,
+    largest_copy,
     look_ahead,
     prefetch_rows,
     prepare,
@@ -55,12 +56,13 @@ def draw(
         address_of(step_kind), address_of(step_arg), step_kind.shape[1], address_of(curves)
     )
     gains, offsets = address_of(gain), address_of(offset)
-    buffers, memory = allocate(images, axes, channels, layer_count, width, item, to_unit)
     looks, blocks = np.zeros(layer_count, LOOK), np.zeros(layer_count, BLOCK)
     tables = Addresses(
         address_of(images), address_of(views), address_of(axes), address_of(layers),
         address_of(looks), address_of(blocks), layer_count,
     )  # fmt: skip
+    largest = largest_copy(tables, job, begin, end)
+    buffers, memory = allocate(axes, channels, layer_count, width, largest, to_unit)
     for n in range(begin, end):
         for k in range(layer_count):
             prepare(sample_value, job, buffers, tables, n, k)
@@ -128,7 +130,7 @@ def _draw_view(sample_value, job, steps, buffers, tables, v, k, y, x0, x1, rows)
         if start >= stop:
             start, stop = x1, x1
         elif not separable:
-            gather_run(sample_value, image, axis_y, axis_x, buffers, start, stop, rows)
+            gather_run(sample_value, image, matrix, axis_y, axis_x, buffers, start, stop, rows)
         fill = job.fill + 4 * job.channels * v
         fill_rows(rows + 4 * begin, buffers.pitch, job.channels, start - begin, fill)
         number = y * job.width

@@ -58,7 +58,8 @@ def _filter(begin, end, sample_value, item, most, source, out, height, width, ch
     longest = 0
     for i in range(begin, end):
         if filters[i, FILTER_KIND] == GAUSSIAN:
-            longest = max(longest, int(max(filters[i, FILTER_REACH_X], filters[i, FILTER_REACH_Y])))
+            reach = max(filters[i, FILTER_REACH_X], filters[i, FILTER_REACH_Y])
+            longest = max(longest, int(min(reach, f32(max(height, width)))))
     memory = np.empty(2 * (count + 2 * longest * channels), np.float32)
     weights = np.empty(2 * longest + 1, np.float32)
     line, pitch = address_of(memory), count * item
@@ -78,8 +79,8 @@ def _filter(begin, end, sample_value, item, most, source, out, height, width, ch
                 )  # fmt: skip
                 _write_line(sums, target + y * pitch, sample_value, count, most)
         elif kind == GAUSSIAN and sigma > 0:
-            reach_x = min(int(filters[i, FILTER_REACH_X]), width - 1)
-            reach_y = min(int(filters[i, FILTER_REACH_Y]), height - 1)
+            reach_x = int(min(filters[i, FILTER_REACH_X], f32(width - 1)))
+            reach_y = int(min(filters[i, FILTER_REACH_Y], f32(height - 1)))
             for y in range(height):
                 _weigh(weights, sigma, reach_y)
                 middle = line + 4 * reach_x * channels

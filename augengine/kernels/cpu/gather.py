@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...plan.kinds import CONSTANT, EDGE
+from .buffers import SPARE, WIDEST_PATCH
 from .formulas import (
     HALF,
     ONE,
@@ -50,10 +51,10 @@ from .sample import (
 
 
 @inlined
-def gather_run(sample_value, image, axis_y, axis_x, buffers, start, stop, rows):
+def gather_run(sample_value, image, matrix, axis_y, axis_x, buffers, start, stop, rows):
     """Sample the outputs start … stop − 1 of a row, whose points `row_points` has worked out."""
     count, pitch, skip = stop - start, buffers.pitch, 4 * start
-    axis_y, axis_x = _with_taps_of(axis_y, axis_x), _with_taps_of(axis_x, axis_y)
+    axis_y, axis_x = with_taps_of(axis_y, axis_x), with_taps_of(axis_x, axis_y)
     _set_taps(
         axis_x, buffers.points_x + skip, buffers.first_x, buffers.weights_x, buffers.total_x, pitch,
         count,
@@ -64,7 +65,7 @@ def gather_run(sample_value, image, axis_y, axis_x, buffers, start, stop, rows):
     )  # fmt: skip
     scale = _scale_of(axis_y, axis_x, buffers, image.to_unit, count)
     if is_packed_rgb(image):
-        _gather_rgb(image, sample_value, axis_y, axis_x, buffers, count)
+        _gather_rgb(image, sample_value, matrix, axis_y, axis_x, buffers, count)
         split_quads(buffers, count, scale, rows + skip)
     else:
         _gather_any(image, sample_value, axis_y, axis_x, buffers, scale, count, rows + skip)
@@ -108,8 +109,9 @@ def _crossing(first, step, low, high, count):
     near, far = (low - first) / step, (high - first) / step
     if near > far:
         near, far = far, near
-    near, far = max(near - TWO, ZERO), min(far + f32(3), f32(count))
-    return min(int(near), count), max(int(np.ceil(far)), 0)
+    most = f32(count)
+    near, far = edge(near - TWO, ZERO, most), edge(far + f32(3), ZERO, most)
+    return int(near), int(np.ceil(far))
 
 
 @inlined
@@ -208,7 +210,7 @@ def _scale_of(axis_y, axis_x, buffers, to_unit, count):
 
 
 @inlined
-def _with_taps_of(axis, other):
+def with_taps_of(axis, other):
     """The axis with as many taps as the other needs, where its clip has room: more taps weigh
     nothing (but of the nearest), and a square patch has a vector load of its own."""
     taps = axis.taps
@@ -218,13 +220,13 @@ def _with_taps_of(axis, other):
 
 
 @inlined
-def _gather_rgb(image, sample_value, axis_y, axis_x, buffers, count):
+def _gather_rgb(image, sample_value, matrix, axis_y, axis_x, buffers, count):
     """RGB, pixel after pixel, into quads by vector loads. Those reach a little over the pixels they
     want; on a row where that could pass the end of the memory, they are made from a copy."""
     taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
     pitch, row_bytes, pixel_bytes = buffers.pitch, image.stride_y * image.item, 3 * image.item
     first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
-    safe = _stays_inside(image, axis_y, axis_x, first_y, first_x, count)
+    safe = _stays_inside(image, matrix, axis_y, axis_x, first_y, first_x, count)
     if safe and taps == 2:
         _gather_bilinear(image, sample_value, buffers, first_y, first_x, count)
     elif safe and taps == 3:
@@ -278,9 +280,10 @@ def _gather_each(image, sample_value, axis_y, axis_x, buffers, safe, count):
     pitch, down, pixel_bytes = buffers.pitch, image.stride_y * image.item, 3 * image.item
     first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
     taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
+    in_one_go = taps >= 2 and taps <= WIDEST_PATCH
     for x in range(count):
         pixel, row_bytes = _pixel_at(image, first_y[x], first_x[x], down, pixel_bytes), down
-        if not safe:
+        if in_one_go and not safe:
             pixel, row_bytes = _copy_patch(
                 pixel, row_bytes, axis_y.taps, 3 * axis_x.taps, image.item, buffers.patch
             )
@@ -304,38 +307,44 @@ def _gather_each(image, sample_value, axis_y, axis_x, buffers, safe, count):
         else:
             _gather_wide(
                 quad, pixel, row_bytes, weight_y, weight_x, axis_y.taps, axis_x.taps, image.item,
-                buffers, sample_value,
+                buffers, safe, sample_value,
             )  # fmt: skip
 
 
 @inlined
 def _gather_wide(
-    quad, pixel, row_bytes, weight_y, weight_x, taps_y, taps_x, item, buffers, sample_value
+    quad, pixel, row_bytes, weight_y, weight_x, taps_y, taps_x, item, buffers, safe, sample_value
 ):
     """One pixel under any filter: its rows into one line, sixteen values at a time, and that line
-    along x."""
+    along x. safe: whether the loads may reach over a row's end."""
     line, length = buffers.line, 3 * taps_x
     for i in range(0, length, 16):
         out = floats(line + 4 * i, 16)
         for j in range(16):
             out[j] = ZERO
     for ty in range(taps_y):
-        weight = floats(weight_y + ty * buffers.pitch, 1)[0]
+        weight, row = floats(weight_y + ty * buffers.pitch, 1)[0], pixel + ty * row_bytes
+        if not safe:
+            row, _ = _copy_patch(row, row_bytes, 1, length, item, buffers.patch)
         for i in range(0, length, 16):
-            add_sixteen(line + 4 * i, pixel + ty * row_bytes + i * item, weight, sample_value)
+            add_sixteen(line + 4 * i, row + i * item, weight, sample_value)
     clear_quads(quad, 1)
     for tx in range(taps_x):
         add_rgb(quad, line + 12 * tx, floats(weight_x + tx * buffers.pitch, 1)[0], ZERO)
 
 
 @inlined
-def _stays_inside(image, axis_y, axis_x, first_y, first_x, count):
+def _stays_inside(image, matrix, axis_y, axis_x, first_y, first_x, count):
     """Whether vector loads for a whole row of points stay within the memory. Along a row points go
-    one way, unless a border folds them: its ends are its extremes."""
-    if axis_x.border == CONSTANT or axis_x.border == EDGE:
+    one way, and its ends are its extremes, unless a perspective or a border turns them."""
+    if is_affine(matrix) and (axis_x.border == CONSTANT or axis_x.border == EDGE):
         y, x = max(first_y[0], first_y[count - 1]), max(first_x[0], first_x[count - 1])
     else:
-        y, x = axis_y.last - axis_y.taps, axis_x.last - axis_x.taps
+        y, x = np.int32(axis_y.first), np.int32(axis_x.first)
+        for k in range(count):
+            y = max(y, first_y[k])
+        for k in range(count):
+            x = max(x, first_x[k])
     reach = patch_reach(axis_x.taps)
     furthest = (np.int64(y) + axis_y.taps - 1) * image.stride_y + 3 * np.int64(x) + reach
     return image.address + furthest * image.item <= image.limit
@@ -345,7 +354,7 @@ def _stays_inside(image, axis_y, axis_x, first_y, first_x, count):
 def _copy_patch(pixel, row_bytes, rows, length, item, target):
     """`rows` times `length` values from address `pixel` on, to where there is room behind them. Returns
     that address, and the bytes from row to row there."""
-    step = (length + 32) * item
+    step = (length + SPARE) * item
     for y in range(rows):
         source = values(pixel + y * row_bytes, length * item, np.uint8(0))
         out = values(target + y * step, length * item, np.uint8(0))

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...plan.kinds import CONSTANT
 from .aligned import is_separable, prepare_columns
-from .formulas import ONE, f32, inlined, project
+from .formulas import f32, inlined, project
+from .gather import with_taps_of
 from .memory import prefetch, record_at
-from .sample import Image, axis_of, is_affine, is_packed_rgb, pack_rgb
+from .sample import Image, axis_of, first_of, is_affine, is_packed_rgb, pack_rgb
 from .tables import AXIS, IMAGE, LAYER, VIEW
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
@@ -26,6 +27,11 @@ LOOK = np.dtype(
         ("stride_x", np.int64),
         ("stride_c", np.int64),
         ("limit", np.int64),
+        (
+            "first_x",
+            np.int64,
+        ),  # the columns that the image has: this one up to, and without, `last_x`
+        ("last_x", np.int64),
         # Whether the view is axis-aligned. The next four are of such a view.
         ("separable", np.int64),
         ("start", np.int64),  # the outputs start … stop − 1 of its box lie inside the clip,
@@ -69,6 +75,7 @@ def prepare(sample_value, job, buffers, tables, n, k):
     look.address, look.limit = image.address, image.limit
     look.stride_y, look.stride_x = image.stride_y, image.stride_x
     look.stride_c = image.stride_c
+    look.first_x, look.last_x = axis_x.first, axis_x.last
     source = image_of(look, job.item, job.to_unit, job.channels)
     if job.channels == 3 and not is_packed_rgb(source):
         # Planes and such: the piece that is looked at is packed once, for both paths.
@@ -79,6 +86,7 @@ def prepare(sample_value, job, buffers, tables, n, k):
         look.stride_y, look.stride_x, look.stride_c = 3 * (x1 - x0), 3, 1
         look.address = copy - (y0 * look.stride_y + 3 * x0) * job.item
         look.limit = FAR  # the copy has room behind it
+        look.first_x, look.last_x = x0, x1
     look.separable = is_separable(view.matrix)
     if look.separable:
         columns = buffers.columns + k * buffers.columns_size
@@ -90,10 +98,17 @@ def prepare(sample_value, job, buffers, tables, n, k):
 
 @inlined
 def _reach(matrix, axis_y, axis_x, layer):
-    """The pixels of the source that a view can touch within its layer's box: y0, x0, y1, x1. For a
-    view that is not affine, or looks past the clip's border: all of the clip."""
+    """The pixels of the source that a view weighs within its layer's box, those that weigh nothing
+    included: y0, x0, y1, x1. For a view that is not affine, or looks past the clip's border: all of the
+    clip.
+
+    Between the corners of the box lie the centres of its pixels, and so do what `project` makes of
+    them: products and sums, rounded or not, keep numbers in order.
+    """
     if not is_affine(matrix) or axis_x.border != CONSTANT:
         return axis_y.first, axis_x.first, axis_y.last, axis_x.last
+    if not is_separable(matrix):
+        axis_y, axis_x = with_taps_of(axis_y, axis_x), with_taps_of(axis_x, axis_y)
     y0, x0, y1, x1 = axis_y.high, axis_x.high, axis_y.low, axis_x.low
     for corner in range(4):
         x = f32(layer.x1 if corner % 2 else layer.x0)
@@ -102,11 +117,30 @@ def _reach(matrix, axis_y, axis_x, layer):
         point_y = project(x, y, matrix[3], matrix[4], matrix[5])
         x0, x1 = min(x0, point_x), max(x1, point_x)
         y0, y1 = min(y0, point_y), max(y1, point_y)
-    margin_y, margin_x = axis_y.support + ONE, axis_x.support + ONE
     return (
-        max(int(y0 - margin_y), axis_y.first), max(int(x0 - margin_x), axis_x.first),
-        min(int(y1 + margin_y) + 1, axis_y.last), min(int(x1 + margin_x) + 1, axis_x.last),
+        first_of(axis_y, y0), first_of(axis_x, x0),
+        first_of(axis_y, y1) + axis_y.taps, first_of(axis_x, x1) + axis_x.taps,
     )  # fmt: skip
+
+
+@inlined
+def largest_copy(tables, job, begin, end):
+    """Bytes of the largest copy that `prepare` makes for the outputs begin … end − 1."""
+    largest = np.int64(0)
+    if job.channels != 3:
+        return largest
+    for row in range(begin * tables.layer_count, end * tables.layer_count):
+        layer = record_at(tables.layers, row, LAYER)
+        if layer.view_number < 0:
+            continue
+        view = record_at(tables.views, layer.view_number, VIEW)
+        image = record_at(tables.images, view.source, IMAGE)
+        if image.stride_x != 3 or image.stride_c != 1:
+            axis_y = axis_of(record_at(tables.axes, 2 * layer.view_number, AXIS))
+            axis_x = axis_of(record_at(tables.axes, 2 * layer.view_number + 1, AXIS))
+            y0, x0, y1, x1 = _reach(view.matrix, axis_y, axis_x, layer)
+            largest = max(largest, (y1 - y0) * (x1 - x0) * 3 * job.item)
+    return largest
 
 
 @inlined

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ...plan.kinds import CONSTANT, EDGE, REFLECT
-from .formulas import HALF, ONE, ZERO, edge, first_tap, fold, inlined, not_inlined
+from .formulas import HALF, ONE, ZERO, edge, f32, first_tap, fold, inlined, not_inlined
 from .memory import floats, split_eight, values
 
 # The image that a layer looks at: where it lies and ends, as in the table of images; the bytes of a
@@ -46,8 +46,9 @@ def is_affine(matrix):
 
 @inlined
 def first_of(axis, point):
-    """The first tap, shifted to stay in the clip."""
-    return max(axis.first, min(int(first_tap(point, axis.support)), axis.last - axis.taps))
+    """The first tap, shifted to stay in the clip. A float becomes an integer once it is within bounds:
+    what does not fit would be any integer."""
+    return int(edge(first_tap(point, axis.support), f32(axis.first), f32(axis.last - axis.taps)))
 
 
 @inlined
