@@ -7,7 +7,9 @@ As it stands the module computes in NumPy, on ints and uint64 arrays that hold 3
 
 from __future__ import annotations
 
-from numpy import log, sqrt
+from numpy import sqrt
+
+from .elementary import log
 
 # Multipliers and Weyl increments (Salmon et al., SC 2011).
 PHILOX_M0, PHILOX_M1 = 0xD2511F53, 0xCD9E8D57

@@ -30,6 +30,7 @@ HOUSE = (
     {"policy", "kernels"},
     {"plan"},
     {"checks", "random_numbers", "aliases"},
+    {"elementary"},
 )
 # The executors inside kernels: strangers to each other.
 EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import elementary
 from ..plan.kinds import (
     GREY,
     MATRIX_GAINS,
@@ -85,7 +86,7 @@ def tone(threshold, step):
 
 def posterized(bits):
     """Keep the upper `bits` of eight; 0 leaves black, 8 everything."""
-    return tone(NEUTRAL_TONE[TONE_THRESHOLD], 2.0 ** (8 - np.asarray(bits)))
+    return tone(NEUTRAL_TONE[TONE_THRESHOLD], np.ldexp(1.0, 8 - np.asarray(bits, np.int64)))
 
 
 def solarized(threshold):
@@ -96,6 +97,7 @@ def solarized(threshold):
 # Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].
 
 _BYTES = np.arange(256)
+_LOG_BYTES = elementary.log(_BYTES[1:] / 255)
 
 
 def solarized_add(add, threshold: float = 128):
@@ -105,5 +107,10 @@ def solarized_add(add, threshold: float = 128):
 
 
 def gamma(exponent):
-    """value ** exponent, on [0, 1]."""
-    return (_BYTES / 255) ** np.asarray(exponent)[:, None]
+    """value ** exponent, on [0, 1]; exponent above 0."""
+    curves = np.zeros((len(exponent), len(_BYTES)))
+    # A few at a time, as larger arrays would leave the cache.
+    for begin in range(0, len(curves), 16):
+        some = slice(begin, begin + 16)
+        curves[some, 1:] = elementary.exp(np.asarray(exponent)[some, None] * _LOG_BYTES)
+    return curves

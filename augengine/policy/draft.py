@@ -185,9 +185,9 @@ class Draft:
         """
         if inv_footprint is None:
             inv_footprint = inv_matrix[:, :2, :2]
-        self.inv_matrix[rows] = self.inv_matrix[rows] @ inv_matrix
+        self.inv_matrix[rows] = geometry.product(self.inv_matrix[rows], inv_matrix)
         if inv_footprint is not UNCHANGED:
-            self.footprint[rows] = self.footprint[rows] @ inv_footprint
+            self.footprint[rows] = geometry.product(self.footprint[rows], inv_footprint)
         if frame is not None:
             self.frame[rows] = frame
         first = rows[~self.warped[rows]]
@@ -286,9 +286,9 @@ class Draft:
         The labels stay as they are.
         """
         height, width = self.output_size()
-        below_ = 1 - shares.sum(axis=1, keepdims=True)
+        up_to = np.cumsum(shares, axis=1)
         # A layer's alpha is its share of all that is blended up to it.
-        alpha = shares / np.maximum(below_ + np.cumsum(shares, axis=1), 1e-12)
+        alpha = shares / np.maximum(1 - up_to[:, -1:] + up_to, 1e-12)
         n, k = views.shape
         self.layers.append(
             rows,
@@ -387,7 +387,8 @@ class Draft:
         """Close the draft; all frames must be of finish.size."""
         views = len(self.source)
         self._forget_far_views()
-        support = np.clip(np.linalg.norm(self.footprint, axis=2), 1, MOST_SIDE)
+        along_x, along_y = self.footprint[..., 0], self.footprint[..., 1]
+        support = np.clip(np.sqrt(along_x * along_x + along_y * along_y), 1, MOST_SIDE)
         if nearest:
             support = np.zeros_like(support)
         boxes = self.layers.box.copy()

@@ -2,13 +2,16 @@
 
     inv_matrix @ (x_new, y_new, 1) = (x_old, y_old, 1)
 
-All take arrays [n] and return [n, 3, 3] float64. They are built as inverses, never inverted.
+All take arrays [n] and return [n, 3, 3] float64. They are built as inverses, never inverted; in plain
+sums and products, so that their bits are the same on every machine.
 Points are continuous: a frame of height h and width w spans [0, w] × [0, h], and y points down.
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+from .. import elementary
 
 
 def matrix(rows):
@@ -29,10 +32,18 @@ def identity(n: int):
 
 def cos_sin(angle_deg):
     """Exact at multiples of 90 degrees, so that a quarter turn moves pixels and blurs none."""
-    angle = np.remainder(np.asarray(angle_deg, np.float64), 360)
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    exact = np.remainder(angle, 90) == 0
-    return np.where(exact, np.round(cos), cos), np.where(exact, np.round(sin), sin)
+    return elementary.cos_sin(np.fmod(angle_deg, 360.0), 90.0)
+
+
+def product(a, b):
+    """a @ b of matrices [n, k, m] and [n, m, l]. (NumPy's own goes to a library that fuses sums and
+    products where a processor can.)"""
+    # Entry by entry, each of n numbers that lie together, as NumPy is fast with them.
+    a, b = (np.ascontiguousarray(part.transpose(1, 2, 0)) for part in (a, b))
+    total = a[:, 0, None] * b[0]
+    for k in range(1, len(b)):
+        total += a[:, k, None] * b[k]
+    return total.transpose(2, 0, 1)
 
 
 def inv_translate(dx, dy):
@@ -75,7 +86,7 @@ def about(centre, inv_linear, new_centre=None):
     which lands on `new_centre`."""
     new_centre = centre if new_centre is None else new_centre
     out = inv_linear.copy()
-    out[:, :2, 2] = centre - (inv_linear[:, :2, :2] @ new_centre[:, :, None])[:, :, 0]
+    out[:, :2, 2] = centre - product(inv_linear[:, :2, :2], new_centre[:, :, None])[:, :, 0]
     return out
 
 
@@ -90,36 +101,61 @@ def inv_scale_shear(scale, shear_x_deg, shear_y_deg):
 
     torchvision's forward shears are [[1, −tan sx], [0, 1]] and [[1, 0], [−tan sy, 1]].
     """
-    tx, ty = np.tan(np.radians(shear_x_deg)), np.tan(np.radians(shear_y_deg))
-    inv_x = matrix([[1, tx, 0], [0, 1, 0], [0, 0, 1]])
-    inv_y = matrix([[1, 0, 0], [ty, 1, 0], [0, 0, 1]])
+    tx, ty = (sin / cos for cos, sin in map(cos_sin, (shear_x_deg, shear_y_deg)))
     k = 1 / np.asarray(scale, np.float64)
-    return inv_x @ inv_y @ matrix([[k, 0, 0], [0, k, 0], [0, 0, 1]])
+    return matrix([[k * (1 + tx * ty), k * tx, 0], [k * ty, k, 0], [0, 0, 1]])
 
 
 def inv_perspective(new_corners, old_corners):
-    """The projective map that takes new_corners to old_corners, both [n, 4, 2] (x, y)."""
-    x, y = new_corners[..., 0], new_corners[..., 1]
-    u, v = old_corners[..., 0], old_corners[..., 1]
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    for_u = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], axis=-1)
-    for_v = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], axis=-1)
-    system = np.concatenate([for_u, for_v], axis=1)
-    right = np.concatenate([u, v], axis=1)[..., None]
-    try:
-        solution = np.linalg.solve(system, right)
-    except np.linalg.LinAlgError:
-        # Corners fell together somewhere; one by one, so that the others keep their bits.
-        solution = np.stack([_solved(*pair) for pair in zip(system, right, strict=True)])
-    return np.concatenate([solution[..., 0], np.ones((len(x), 1))], axis=1).reshape(-1, 3, 3)
+    """The projective map that takes new_corners to old_corners, both [n, 4, 2] (x, y), in order around.
+
+    Its denominator is positive at the first new corner: what lies on that side of the horizon is seen.
+    At the origin it is 1, −1 or 0. The identity where three corners lie in a line, since no map takes
+    those to others.
+    """
+    inverse = product(_from_unit_square(old_corners), _adjugate(_from_unit_square(new_corners)))
+    sign = np.sign(_homogeneous(inverse, new_corners[:, :1])[..., 2:])
+    at_origin = np.abs(inverse[:, 2:, 2:])
+    none = (_three_in_a_line(new_corners) | _three_in_a_line(old_corners))[:, None, None]
+    scale = np.where(none, 1, sign * np.where(at_origin > 0, at_origin, 1))
+    return np.where(none, np.eye(3), inverse / scale)
 
 
-def _solved(system, right):
-    """The solution, or the least-squares one where there is none."""
-    try:
-        return np.linalg.solve(system, right)
-    except np.linalg.LinAlgError:
-        return np.linalg.lstsq(system, right)[0]
+def _from_unit_square(corners):
+    """The projective map that takes (0, 0), (1, 0), (1, 1), (0, 1) to corners (Heckbert 1989)."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners.transpose(1, 2, 0)
+    up_x, up_y, left_x, left_y = x1 - x2, y1 - y2, x3 - x2, y3 - y2
+    rest_x, rest_y = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3  # 0 for a parallelogram
+    area = up_x * left_y - left_x * up_y
+    area = np.where(area == 0, 1, area)  # three in a line
+    g = (rest_x * left_y - left_x * rest_y) / area
+    h = (up_x * rest_y - rest_x * up_y) / area
+    return matrix(
+        [
+            [x1 - x0 + g * x1, x3 - x0 + h * x3, x0],
+            [y1 - y0 + g * y1, y3 - y0 + h * y3, y0],
+            [g, h, 1],
+        ]
+    )
+
+
+def _adjugate(matrices):
+    """The inverse but for a factor."""
+    a, b, c, d, e, f, g, h, i = matrices.reshape(-1, 9).T
+    return matrix(
+        [
+            [e * i - f * h, c * h - b * i, b * f - c * e],
+            [f * g - d * i, a * i - c * g, c * d - a * f],
+            [d * h - e * g, b * g - a * h, a * e - b * d],
+        ]
+    )
+
+
+def _three_in_a_line(corners):
+    """[n] bool."""
+    edges = np.roll(corners, -1, axis=1) - corners
+    following = np.roll(edges, -1, axis=1)
+    return (edges[..., 0] * following[..., 1] == edges[..., 1] * following[..., 0]).any(axis=1)
 
 
 def apply(matrices, points):
@@ -143,4 +179,6 @@ def bounds(matrices, top, left, height, width):
 
 
 def _homogeneous(matrices, points):
-    return points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    """[n, k, 3]"""
+    x, y = points[..., :1], points[..., 1:]
+    return x * matrices[:, None, :, 0] + y * matrices[:, None, :, 1] + matrices[:, None, :, 2]

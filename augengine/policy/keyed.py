@@ -18,6 +18,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from ..elementary import cos_sin, exp, log
 from ..random_numbers import PHILOX_ROUNDS, WORD, normal_radius, philox_round
 
 _WORD64 = 0xFFFFFFFFFFFFFFFF
@@ -149,8 +150,7 @@ class Keyed:
 
     @staticmethod
     def _blocks(blocks, places, ids, key) -> np.ndarray:
-        """[4 · blocks, n]: a block's four words stay together. In memory a draw of all samples lies
-        together, so that NumPy rounds log and exp alike whatever n is."""
+        """[4 · blocks, n]: a block's four words stay together."""
         ids = ids.astype(np.uint64)
         block, place = (array.astype(np.uint64)[:, None] for array in (blocks, places))
         words = philox4x32((block, place, ids & WORD, ids >> 32), key)
@@ -189,7 +189,7 @@ def below(uniform, bound):
 
 def normal(uniform_radius, uniform_turn):
     """A standard normal number from two uniform ones in (0, 1), by Box and Muller."""
-    return normal_radius(uniform_radius) * np.cos(2 * np.pi * uniform_turn)
+    return normal_radius(uniform_radius) * cos_sin(uniform_turn, 0.25)[0]
 
 
 GAMMA_TRIES = 8
@@ -208,19 +208,25 @@ def log_gamma_variate(uniform, alpha: float):
     the exponential distribution. Returns [n].
     """
     if alpha == 1:
-        return np.log(-np.log(uniform[:, 0]))
+        return log(-log(uniform[:, 0]))
     shape = alpha if alpha >= 1 else alpha + 1
     d = shape - 1 / 3
     c = 1 / np.sqrt(9 * d)
-    radius, angle, accept = uniform[:, :-1].reshape(len(uniform), GAMMA_TRIES, 3).transpose(2, 0, 1)
-    deviate = normal(radius, angle)
-    v = np.maximum(1 + c * deviate, 1e-90) ** 3
-    accepted = np.log(accept) < 0.5 * deviate**2 + d * (1 - v + np.log(v))
-    accepted &= 1 + c * deviate > 0
-    first = accepted.argmax(axis=1)
-    chosen = v[np.arange(len(v)), first]
-    log_value = np.log(d) + np.log(np.where(accepted.any(axis=1), chosen, 1.0))
-    return log_value if alpha >= 1 else log_value + np.log(uniform[:, -1]) / alpha
+    log_value = np.full(len(uniform), log(d))
+    rows = np.arange(len(uniform))  # those that wait for a try
+    for first in range(0, 3 * GAMMA_TRIES, 3):
+        radius, turn, accept = uniform[rows, first : first + 3].T
+        deviate = normal(radius, turn)
+        root = 1 + c * deviate
+        cube = np.maximum(root * root * root, 1e-270)
+        log_cube = log(cube)
+        accepted = log(accept) < 0.5 * deviate * deviate + d * (1 - cube + log_cube)
+        accepted &= root > 0
+        log_value[rows[accepted]] += log_cube[accepted]
+        rows = rows[~accepted]
+        if not len(rows):
+            break
+    return log_value if alpha >= 1 else log_value + log(uniform[:, -1]) / alpha
 
 
 def dirichlet_variate(uniform, alpha: float, width: int):
@@ -229,8 +235,9 @@ def dirichlet_variate(uniform, alpha: float, width: int):
     logs = np.stack(
         [log_gamma_variate(part, alpha) for part in np.split(uniform, width, axis=1)], axis=1
     )
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    shares = exp(logs - logs.max(axis=1, keepdims=True))
+    # One after the other: `sum` goes by how they lie in memory.
+    return shares / np.cumsum(shares, axis=1)[:, -1:]
 
 
 def beta_variate(uniform, alpha: float):
@@ -238,4 +245,4 @@ def beta_variate(uniform, alpha: float):
     count = gamma_draws(alpha)
     a = log_gamma_variate(uniform[:, :count], alpha)
     b = log_gamma_variate(uniform[:, count : 2 * count], alpha)
-    return 1 / (1 + np.exp(np.clip(b - a, -700, 700)))
+    return 1 / (1 + exp(b - a))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 
 from ...checks import number
+from ...elementary import log
 from ..keyed import below, dirichlet_variate, gamma_draws, normal
 from . import actions, spaces
 from .arguments import (
@@ -176,9 +177,8 @@ class RandAugment(_Published):
         if self._weighted:
             # The shortest of exponential waits with these rates: a weighted draw, without replacement.
             rates = np.maximum(np.array([*names.values()]), 1e-300)
-            choices = list(
-                np.argsort(-np.log(uniform[:, _DRAWS * self.num_ops :]) / rates, axis=1).T
-            )
+            waits = -log(uniform[:, _DRAWS * self.num_ops :]) / rates
+            choices = list(np.argsort(waits, axis=1, kind="stable").T)
         else:
             choices = [below(turn.which, len(entries)) for turn in turns]
         p = self.p if self.p is not None else 0.5 if timm else 1.0

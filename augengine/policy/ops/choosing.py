@@ -157,7 +157,8 @@ class OneOf(_Chooser):
 
     def _decide(self, draft, rows, place):
         weights = np.asarray(kept(self.p) or [1.0] * len(self.children))
-        edges = np.cumsum(weights) / weights.sum()
+        edges = np.cumsum(weights)
+        edges = edges / edges[-1]
         uniform = draft.uniform(place, 1, rows)[:, 0]
         choice = np.searchsorted(edges[:-1], uniform, side="right")
         with _partners_as_they_are(draft, self):
@@ -212,7 +213,10 @@ class SomeOf(_Chooser):
         count = len(self.children)
         uniform = draft.uniform(place, 1 + max(self.num_ops, count), rows)
         numbers = uniform[:, 1:]
-        choice = below(numbers, count) if self.replace else np.argsort(numbers[:, :count], axis=1)
+        if self.replace:
+            choice = below(numbers, count)
+        else:
+            choice = np.argsort(numbers[:, :count], axis=1, kind="stable")
         low, high = self.magnitude if isinstance(self.magnitude, tuple) else (self.magnitude,) * 2
         before = draft.strength[rows].copy()
         draft.strength[rows] = before * (low + uniform[:, 0] * (high - low))

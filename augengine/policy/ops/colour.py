@@ -71,7 +71,7 @@ class ColorJitter(Op):
         for name in ("saturation", "hue"):
             if getattr(self, name) is not None:
                 actions.needs_rgb(draft, name)
-        order = np.argsort(uniform[:, 4:], axis=1)
+        order = np.argsort(uniform[:, 4:], axis=1, kind="stable")
         steps = [
             (self.brightness, actions.brightness, 1),
             (self.contrast, actions.contrast, 1),
@@ -169,7 +169,7 @@ class RandomChannelPermutation(Op):
     def _decide(self, draft, rows, place):
         actions.needs_rgb(draft, "RandomChannelPermutation")
         rows, uniform = acting(draft, rows, place, self.p, 3)
-        actions.permute(draft, rows, *np.argsort(uniform, axis=1).T)
+        actions.permute(draft, rows, *np.argsort(uniform, axis=1, kind="stable").T)
 
 
 @dataclass(frozen=True, repr=False)

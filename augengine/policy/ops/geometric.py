@@ -227,7 +227,7 @@ class RandomAffine(Op):
         shear_y = magnitude(uniform[5], (low_y, high_y), 0, strength)
 
         turn = geometry.inv_rotation(-angle)
-        inverse = geometry.inv_scale_shear(scale, shear_x, shear_y) @ turn
+        inverse = geometry.product(geometry.inv_scale_shear(scale, shear_x, shear_y), turn)
         centre = _centre(self.center, frame)
         inverse = geometry.about(centre, inverse, centre + np.stack([dx, dy], axis=1))
         footprint = turn[:, :2, :2]
@@ -303,7 +303,7 @@ def _expanded(inverse, frame):
     )
     # A rotation's inverse is its transpose: this maps old corners to new ones.
     turn = inverse[:, :2, :2]
-    new_corners = corners @ turn
+    new_corners = geometry.product(corners, turn)
     low, high = new_corners.min(axis=1), new_corners.max(axis=1)
     # Seen from the old corner, and cut to four decimals, as torchvision does; a quarter turn is exact.
     from_corner = [np.trunc((edge + half[:, ::-1]) * 1e4) / 1e4 for edge in (low, high)]

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from ...checks import several, size_pair, whole
+from ...elementary import exp, log
 from ..keyed import below
 from .arguments import (
     Context,
@@ -223,10 +224,10 @@ def resized_crop_box(frame, tries, at, scale, ratio, strength):
 
     frame: [n, 2]. tries: [n, 20] uniform, ten pairs for area and ratio. at: [n, 2] uniform.
     """
-    log_ratio = np.log(ratio)
+    log_ratio = log(ratio)
     area = magnitude(tries[:, 0::2], scale, 1, strength[:, None])
     area = area * (frame[:, 0] * frame[:, 1])[:, None]
-    aspect = np.exp(magnitude(tries[:, 1::2], log_ratio, 0, strength[:, None]))
+    aspect = exp(magnitude(tries[:, 1::2], log_ratio, 0, strength[:, None]))
     widths = np.round(np.sqrt(area * aspect)).astype(np.int64)
     heights = np.round(np.sqrt(area / aspect)).astype(np.int64)
     fits = (0 < widths) & (widths <= frame[:, 1:]) & (0 < heights) & (heights <= frame[:, :1])

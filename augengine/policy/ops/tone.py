@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ...checks import whole
+from ...elementary import exp, log
 from . import actions
 from .arguments import Custom, Limits, Number, OneOrInterval, Probability
 from .op import Op
@@ -165,5 +166,5 @@ class RandomGamma(Op):
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        log = magnitude(uniform[:, 0], np.log(self.gamma), 0, draft.strength[rows])
-        actions.gamma(draft, rows, np.exp(log))
+        log_gamma = magnitude(uniform[:, 0], log(self.gamma), 0, draft.strength[rows])
+        actions.gamma(draft, rows, exp(log_gamma))
