@@ -12,6 +12,8 @@ is the distance to the next float64.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 # A float64 is 1.fraction · 2^(exponent − bias); its exponent begins at this bit.
@@ -76,6 +78,12 @@ def log(x):
     half_square = part * part * 0.5
     series = s * (half_square + _polynomial(_LOG, s * s))
     return exponent * _LN2_HIGH - (half_square - (series + exponent * _LN2_LOW) - part)
+
+
+@lru_cache(maxsize=256)
+def logs(*numbers: float) -> tuple[float, ...]:
+    """`log` of numbers that come again and again, such as an op's limits."""
+    return tuple(log(numbers).tolist())
 
 
 def exp(x):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ..elementary import exp
 from ..plan import VIEW_FIELDS, Finish, Plan
 from .sources import Sources
 
@@ -173,5 +174,5 @@ def gaussian_weights(sigma: np.ndarray, reach: np.ndarray, count: int) -> np.nda
     """
     distance = np.arange(count)
     sigma = np.where(reach > 0, sigma, 1).astype(np.float64)[:, None]
-    weights = np.where(distance <= reach[:, None], np.exp(-0.5 * (distance / sigma) ** 2), 0)
+    weights = np.where(distance <= reach[:, None], exp(-0.5 * (distance / sigma) ** 2), 0)
     return (weights / (2 * weights.sum(axis=1, keepdims=True) - 1)).astype(np.float32)

@@ -110,7 +110,7 @@ def gamma(exponent):
     """value ** exponent, on [0, 1]; exponent above 0."""
     curves = np.zeros((len(exponent), len(_BYTES)))
     # A few at a time, as larger arrays would leave the cache.
-    for begin in range(0, len(curves), 16):
-        some = slice(begin, begin + 16)
+    for begin in range(0, len(curves), 32):
+        some = slice(begin, begin + 32)
         curves[some, 1:] = elementary.exp(np.asarray(exponent)[some, None] * _LOG_BYTES)
     return curves

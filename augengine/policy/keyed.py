@@ -18,7 +18,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from ..elementary import cos_sin, exp, log
+from ..elementary import cos_sin, exp, log, logs
 from ..random_numbers import PHILOX_ROUNDS, WORD, normal_radius, philox_round
 
 _WORD64 = 0xFFFFFFFFFFFFFFFF
@@ -212,7 +212,7 @@ def log_gamma_variate(uniform, alpha: float):
     shape = alpha if alpha >= 1 else alpha + 1
     d = shape - 1 / 3
     c = 1 / np.sqrt(9 * d)
-    log_value = np.full(len(uniform), log(d))
+    log_value = np.full(len(uniform), *logs(d))
     rows = np.arange(len(uniform))  # those that wait for a try
     for first in range(0, 3 * GAMMA_TRIES, 3):
         radius, turn, accept = uniform[rows, first : first + 3].T
@@ -232,17 +232,16 @@ def log_gamma_variate(uniform, alpha: float):
 def dirichlet_variate(uniform, alpha: float, width: int):
     """Dirichlet(alpha, …, alpha) from uniform [n, width · gamma_draws(alpha)]. Returns [n, width], each
     row with sum 1."""
-    logs = np.stack(
-        [log_gamma_variate(part, alpha) for part in np.split(uniform, width, axis=1)], axis=1
-    )
-    shares = exp(logs - logs.max(axis=1, keepdims=True))
+    draws = uniform.reshape(-1, gamma_draws(alpha))
+    if alpha == 1:
+        variates = -log(draws).reshape(-1, width)
+    else:
+        log_variates = log_gamma_variate(draws, alpha).reshape(-1, width)
+        variates = exp(log_variates - log_variates.max(axis=1, keepdims=True))
     # One after the other: `sum` goes by how they lie in memory.
-    return shares / np.cumsum(shares, axis=1)[:, -1:]
+    return variates / np.cumsum(variates, axis=1)[:, -1:]
 
 
 def beta_variate(uniform, alpha: float):
-    """Beta(alpha, alpha) from uniform [n, 2 · gamma_draws(alpha)]. Returns [n] in [0, 1]."""
-    count = gamma_draws(alpha)
-    a = log_gamma_variate(uniform[:, :count], alpha)
-    b = log_gamma_variate(uniform[:, count : 2 * count], alpha)
-    return 1 / (1 + exp(b - a))
+    """Beta(alpha, alpha) from uniform [n, 2 · gamma_draws(alpha) or more]. Returns [n] in [0, 1]."""
+    return dirichlet_variate(uniform[:, : 2 * gamma_draws(alpha)], alpha, 2)[:, 0]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-import numpy as np
 
 from ..aliases import Ids
 from ..checks import interval, number, several
@@ -60,5 +59,8 @@ class Ramp:
         Returns:
             A number in [0, 1].
         """
-        epochs, strengths = zip(*self.points, strict=True)
-        return float(np.interp(epoch, epochs, strengths))
+        after = bisect_right(self.points, epoch, key=lambda point: point[0])
+        if after in (0, len(self.points)):
+            return self.points[min(after, len(self.points) - 1)][1]
+        (begin, low), (end, high) = self.points[after - 1 : after + 1]
+        return (high - low) / (end - begin) * (epoch - begin) + low

@@ -4,10 +4,13 @@ blended as a `quad`, four floats of which the last is not used."""
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, config, njit, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 _F32 = ir.FloatType()
@@ -491,15 +494,48 @@ patch6_rgb, patch7_rgb, patch8_rgb = _patch(6), _patch(7), _patch(8)
 strip3_floats, strip4_floats = _strip(3), _strip(4)
 
 
+def _halves_in_hardware():
+    """Whether the machine that numba compiles for turns float32 into float16 itself. Where it does not,
+    LLVM calls a function that is not there, and the process ends."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = get_host_cpu_features()
+    return "+f16c" in features.split(",") or platform.machine() in ("aarch64", "arm64")
+
+
 @intrinsic
 def half_bits(typingctx, value):
-    """float32 → the bits of a float16, rounded to nearest even."""
+    """float32 → the bits of a float16, rounded to nearest even; beyond the largest an infinity. (A
+    finished value is never a NaN.)"""
 
     def codegen(context, builder, signature, args):
-        half = builder.fptrunc(args[0], ir.HalfType())
-        return builder.bitcast(half, ir.IntType(16))
+        if _halves_in_hardware():
+            half = builder.fptrunc(args[0], ir.HalfType())
+            return builder.bitcast(half, ir.IntType(16))
+        return _half_bits(builder, args[0])
 
     return types.uint16(types.float32), codegen
+
+
+def _half_bits(builder, value):
+    """In whole numbers, on any machine. A draw takes a fifth longer with it, and channels last twice as
+    long."""
+    word = ir.IntType(32)
+    bits = builder.bitcast(value, word)
+    size = builder.and_(bits, word(0x7FFFFFFF))
+    sign = builder.lshr(builder.xor(bits, size), word(16))
+    # The exponent counts from 15 instead of 127, and 13 bits of the fraction go. Half of the last
+    # place that stays is added first, a little less where that place holds a 0.
+    odd = builder.and_(builder.lshr(size, word(13)), word(1))
+    rounding = builder.add(odd, word(((15 - 127) << 23) + 0xFFF & 0xFFFFFFFF))
+    normal = builder.lshr(builder.add(size, rounding), word(13))
+    # Below 2^-14 a float16 counts in steps of 2^-24, as a float32 does from 1/2 on.
+    half = builder.fadd(builder.bitcast(size, _F32), ir.Constant(_F32, 0.5))
+    small = builder.sub(builder.bitcast(half, word), word(0x3F000000))
+    result = builder.select(builder.icmp_unsigned("<", size, word((127 - 14) << 23)), small, normal)
+    infinite = builder.icmp_unsigned(">=", size, word((127 + 16) << 23))
+    result = builder.or_(builder.select(infinite, word(0x7C00), result), sign)
+    return builder.trunc(result, ir.IntType(16))
 
 
 @intrinsic

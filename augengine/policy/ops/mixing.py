@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from ...checks import number, several, whole
-from ...elementary import exp, log
+from ...elementary import exp, logs
 from ..keyed import below, beta_variate, gamma_draws, normal
 from .arguments import Custom, Fill, Interval, Limits, Number, OneOrInterval, Probability
 from .op import LAYER, Op
@@ -253,7 +253,7 @@ class RandomErasing(Op):
     def _box(self, frame, uniform, count):
         """A box [n, 4], and for which rows one of the ten tries fitted."""
         at, tries = uniform[:, :2], uniform[:, 2:22]
-        log_ratio = log(self.ratio)
+        log_ratio = logs(*self.ratio)
         area = self.scale[0] + tries[:, 0::2] * (self.scale[1] - self.scale[0])
         area = area * (frame.prod(axis=1) / count)[:, None]
         aspect = exp(log_ratio[0] + tries[:, 1::2] * (log_ratio[1] - log_ratio[0]))

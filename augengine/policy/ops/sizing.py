@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from ...checks import several, size_pair, whole
-from ...elementary import exp, log
+from ...elementary import exp, logs
 from ..keyed import below
 from .arguments import (
     Context,
@@ -224,7 +224,7 @@ def resized_crop_box(frame, tries, at, scale, ratio, strength):
 
     frame: [n, 2]. tries: [n, 20] uniform, ten pairs for area and ratio. at: [n, 2] uniform.
     """
-    log_ratio = log(ratio)
+    log_ratio = logs(*ratio)
     area = magnitude(tries[:, 0::2], scale, 1, strength[:, None])
     area = area * (frame[:, 0] * frame[:, 1])[:, None]
     aspect = exp(magnitude(tries[:, 1::2], log_ratio, 0, strength[:, None]))

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from ...checks import whole
-from ...elementary import exp, log
+from ...elementary import exp, logs
 from . import actions
-from .arguments import Custom, Limits, Number, OneOrInterval, Probability
+from .arguments import Custom, Limits, Number, OneOrInterval, Probability, kept
 from .op import Op
 from .strength import acting, chosen, magnitude, pulled
 
@@ -166,5 +166,5 @@ class RandomGamma(Op):
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        log_gamma = magnitude(uniform[:, 0], log(self.gamma), 0, draft.strength[rows])
+        log_gamma = magnitude(uniform[:, 0], logs(*kept(self.gamma)), 0, draft.strength[rows])
         actions.gamma(draft, rows, exp(log_gamma))
