@@ -7,8 +7,25 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+
+import numpy as np
+
+MOST_PIXELS = 1 << 20  # of a side, which float32 tells apart to a sixteenth of a pixel
+
+_repr = reprlib.Repr()
+_repr.maxlevel, _repr.maxstring, _repr.maxother = 3, 80, 120
+_repr.maxlist = _repr.maxtuple = _repr.maxdict = 8
+
+
+def shown(value) -> str:
+    """What came, for a message: as `repr` has it, cut where that is long."""
+    try:
+        return _repr.repr(value)
+    except (ValueError, RecursionError):  # an int of more digits than Python prints; ops in ops
+        return f"a very long {type(value).__name__}"
 
 
 def number(where: str, value, low=-math.inf, high=math.inf) -> float:
@@ -17,9 +34,11 @@ def number(where: str, value, low=-math.inf, high=math.inf) -> float:
         if isinstance(value, (bool, str, bytes)):
             raise TypeError
         value = float(value)
+    except OverflowError:  # an int that no float reaches
+        value = math.inf if value > 0 else -math.inf
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(
-            f"{where}: got {value!r}, expected a number. Pass an int or a float."
+            f"{where}: got {shown(value)}, expected a number. Pass an int or a float."
         ) from None
     if not math.isfinite(value) or not low <= value <= high:
         expected = f"a number in [{low:g}, {high:g}]"
@@ -36,10 +55,12 @@ def whole_number(where: str, value, low: int, high: int) -> int:
     try:
         value = operator.index(value)
     except TypeError:
-        raise TypeError(f"{where}: got {value!r}, expected a whole number. Pass an int.") from None
+        raise TypeError(
+            f"{where}: got {shown(value)}, expected a whole number. Pass an int."
+        ) from None
     if not low <= value <= high:
         raise ValueError(
-            f"{where}: got {value}, expected a whole number in [{low}, {high}]. The nearest is "
+            f"{where}: got {shown(value)}, expected a whole number in [{low}, {high}]. The nearest is "
             f"{min(max(value, low), high)}."
         )
     return value
@@ -48,6 +69,13 @@ def whole_number(where: str, value, low: int, high: int) -> int:
 def whole(value) -> bool:
     """Whether it is an int, NumPy's included."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def flag(where: str, value) -> bool:
+    """True or False, NumPy's included, or TypeError."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{where}: got {shown(value)}, expected True or False. Pass one of them.")
+    return bool(value)
 
 
 def several(value) -> tuple:
@@ -61,7 +89,7 @@ def interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[float, fl
     pair = several(value)
     if len(pair) != 2:
         raise TypeError(
-            f"{where}: got {value!r}, expected two numbers (lowest, highest). Pass a pair."
+            f"{where}: got {shown(value)}, expected two numbers (lowest, highest). Pass a pair."
         )
     first, last = (number(where, v, low, high) for v in pair)
     if first > last:
@@ -88,12 +116,12 @@ def one_or_interval(where: str, value, low=-math.inf, high=math.inf) -> tuple[fl
 
 
 def size_pair(where: str, value) -> tuple[int, int]:
-    """An int for a square, or (height, width); at least 1."""
+    """An int for a square, or (height, width); 1 … MOST_PIXELS."""
     pair = several(value)
     pair = pair * 2 if len(pair) == 1 else pair
-    if len(pair) != 2 or not all(whole(v) and v >= 1 for v in pair):
+    if len(pair) != 2 or not all(whole(v) and 1 <= v <= MOST_PIXELS for v in pair):
         raise ValueError(
-            f"{where}: got {value!r}, expected an int or (height, width), 1 or more. Pass whole "
-            "numbers of pixels."
+            f"{where}: got {shown(value)}, expected an int or (height, width), 1 or more. Pass whole "
+            f"numbers of pixels, {MOST_PIXELS:,} at most."
         )
     return int(pair[0]), int(pair[1])

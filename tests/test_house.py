@@ -29,6 +29,7 @@ HOUSE = (
     {"loading"},
     {"policy", "kernels"},
     {"plan"},
+    {"untrusted"},
     {"checks", "random_numbers", "aliases"},
     {"elementary"},
 )

@@ -218,7 +218,7 @@ def test_yaml_never_runs_code(text):
         ("augengine: 1\npolicy: flip", ValueError, "expected a list of ops"),
         ("augengine: 1\npolicy: [flip]", ValueError, "got 'flip', expected one op as"),
         ("augengine: 1\npolicy: [{A: {}, B: {}}]", ValueError, "expected one op as"),
-        ("augengine: 1\npolicy: [{3: {}}]", ValueError, "got the op 3, which is unknown"),
+        ("augengine: 1\npolicy: [{3: {}}]", ValueError, "line 2: got a key that is no name"),
         ("augengine: 1\npolicy: [{CutMix: 5}]", ValueError, "CutMix: got 5, expected arguments"),
         ("augengine: 1\npolicy: [{CutMix: {q: 5}}]", TypeError, "CutMix.*'q'"),
         ("augengine: 1\npolicy: [{Resize: {}}]", TypeError, "Resize.*'size'"),

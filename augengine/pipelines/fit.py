@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich import progress as bars
 from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from . import models
+from .checkpoint import Progress, Training
 from .pictures import Metrics
 from .run import Run
 
@@ -62,17 +63,30 @@ class Fit:
         optimizer = torch.optim.AdamW(cast(list[dict[str, Any]], groups))
         self.schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, self.total * steps))
         accelerator = run.accelerator
-        # Models and schedules of an earlier stage are not to come into this one's checkpoints.
+        # The accelerator holds what it has prepared, an earlier stage's too.
         accelerator.free_memory()
-        accelerator._custom_objects.clear()
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
-        self.progress = _Progress()
-        states = [self.schedule, self.progress, *([self.average] if self.average else [])]
-        accelerator.register_for_checkpointing(*states)
+        self.progress = Progress()
         self._sums: dict[str, torch.Tensor] = {}
-        if run.restore(stage):
+        if run.restore(stage, self._training()):
+            if self.progress.step != self.progress.epoch * steps:
+                raise ValueError(
+                    f"{stage}: the checkpoint has {self.progress.step} steps in {self.progress.epoch} epochs, "
+                    f"expected {steps} an epoch. Resume with the same images and the same batch size."
+                )
             run.say(f"{stage}: going on after epoch {self.progress.epoch}")
         run.forget_metrics(stage, self.progress.epoch)
+
+    def _training(self) -> Training:
+        """What a checkpoint is of."""
+        return Training(
+            model=self.raw_model,
+            average=None if self.average is None else self.average.module,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            scaler=self.run.accelerator.scaler,
+            progress=self.progress,
+        )
 
     @property
     def raw_model(self) -> nn.Module:
@@ -87,10 +101,10 @@ class Fit:
     def epochs(self) -> Iterator[int]:
         """The epochs that are left. After each, metrics and a checkpoint are written when due."""
         columns = (
-            TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            bars.TextColumn("{task.description:<32}"), bars.BarColumn(), bars.MofNCompleteColumn(),
+            bars.TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, disable=not self.run.is_main) as bar:
+        with bars.Progress(*columns, disable=not self.run.is_main) as bar:
             task = bar.add_task(
                 self.stage, total=self.total * self.steps, completed=self.progress.step
             )
@@ -141,7 +155,7 @@ class Fit:
         self._average_statistics()
         self.progress.accuracy = line["accuracy"] = round(self.test(self.eval_model), 6)
         self.run.log(line | {"seconds_an_epoch": round(seconds, 3)}, self.progress.step)
-        self.run.checkpoint(self.stage, done)
+        self.run.checkpoint(self.stage, self._training())
 
     @torch.no_grad()
     def _average_statistics(self) -> None:
@@ -159,19 +173,6 @@ class Fit:
         models.set_name(model, self.model_name)
         self.run.finish(self.stage, model)
         return models.freeze(model)
-
-
-class _Progress:
-    """How far a training is: what a checkpoint holds besides weights."""
-
-    def __init__(self) -> None:
-        self.epoch, self.step, self.accuracy = 0, 0, 0.0
-
-    def state_dict(self) -> dict[str, float]:
-        return dict(vars(self))
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        vars(self).update(state)
 
 
 def warm_cosine(step: int, steps: int) -> float:

@@ -9,16 +9,18 @@ from typing import Any, TypedDict, cast
 
 import timm
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from timm.models import load_state_dict
+from timm.models import clean_state_dict
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
+from ..checks import shown
 from . import digitnet  # noqa: F401  (registers its models with timm)
+from .files import read_metadata, read_tensors, write_tensors
 
 PRETRAINED = "pretrained:"
 WEIGHTS = "model.safetensors"
+_FIX = "Get the file anew, or name another."
+MOST_NAME = 256  # characters
 
 
 class ParameterGroup(TypedDict):
@@ -42,8 +44,8 @@ def create(
 
     Args:
         spec: NAME (random weights), pretrained:NAME (timm's weights, from a hub), NAME@FILE (weights in
-            a .safetensors or .pth file of that model), or FILE.safetensors or a run's folder, as `save`
-            writes them.
+            a .safetensors file of that model), or FILE.safetensors or a run's folder, as `save` writes
+            them. Files of pickles, such as .pth, are refused, since they can hold code.
         classes: Number of classes that the model tells apart.
         channels: Number of channels of the images.
         dropout: Share of features dropped before the head, in [0, 1].
@@ -55,7 +57,8 @@ def create(
         OSError: When a file is not there, or a hub does not give the weights.
     """
     name, file = _name_and_file(spec)
-    if not timm.is_model(name):
+    if len(name) > MOST_NAME or not timm.is_model(name):
+        name, spec = name[:MOST_NAME], spec[:MOST_NAME]
         near = ", ".join(get_close_matches(name, timm.list_models(), 4)) or "timm.list_models()"
         raise ValueError(
             f"model: got {spec!r}, and timm knows no {name!r}. Pass a name ({near}), pretrained:NAME, "
@@ -115,8 +118,7 @@ def _name_and_file(spec: str) -> tuple[str, Path | None]:
             raise OSError(
                 f"model: there is no {path}, expected a file that a run wrote. Check the path."
             )
-        with safe_open(path, "pt") as opened:
-            name = (opened.metadata() or {}).get("model")
+        name = read_metadata(path, _FIX).get("model")
         if name is None:
             raise ValueError(
                 f"model: {path} does not say of which model it is. Pass NAME@{path}, with timm's name."
@@ -126,13 +128,19 @@ def _name_and_file(spec: str) -> tuple[str, Path | None]:
         name, _, file = spec.partition("@")
         if not Path(file).is_file():
             raise OSError(f"model: there is no file {file!r}. Check the path after the @.")
+        if Path(file).suffix != ".safetensors":
+            raise ValueError(
+                f"model: got {file!r}, expected a .safetensors file, since others are pickles, which can hold "
+                "code. Write one: safetensors.torch.save_file(torch.load(file, weights_only=True), "
+                "'weights.safetensors')."
+            )
         return name, Path(file)
     return spec.removeprefix(PRETRAINED), None
 
 
 def _load_weights(model: nn.Module, file: Path, new_head: bool) -> None:
     """Take all weights from the file. A head of another size stays random, if new_head allows it."""
-    weights, own = load_state_dict(str(file), device="cpu"), model.state_dict()
+    weights, own = clean_state_dict(read_tensors(file, _FIX)[0]), model.state_dict()
     head_weights = {name for name in own if name.startswith(_head_name(model) + ".")}
     for name in head_weights & set(weights):
         if new_head and weights[name].shape != own[name].shape:
@@ -140,8 +148,9 @@ def _load_weights(model: nn.Module, file: Path, new_head: bool) -> None:
     strange = set(own) ^ set(weights)
     strange |= {n for n in set(own) & set(weights) if own[n].shape != weights[n].shape}
     if strange - head_weights if new_head else strange:
+        names = ", ".join(shown(name)[1:-1] for name in sorted(strange)[:4])
         raise ValueError(
-            f"model: {file} is not of this model; they differ in {', '.join(sorted(strange)[:4])}. Pass the "
+            f"model: {file} is not of this model; they differ in {names}. Pass the "
             "name that belongs to the file, images of as many channels, and of a teacher as many classes."
         )
     model.load_state_dict(weights, strict=False)
@@ -163,10 +172,7 @@ def teacher(spec: str, *, classes: int, channels: int) -> nn.Module:
 
 def save(model: nn.Module, file: Path) -> None:
     """Write the weights as safetensors, with the model's name: the whole file or none."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    partial = file.with_suffix(".partial")
-    save_file(state, partial, {"format": "pt", "model": name_of(model)})
-    partial.replace(file)
+    write_tensors(file, model.state_dict(), {"model": name_of(model)})
 
 
 def _head_name(model: nn.Module) -> str:

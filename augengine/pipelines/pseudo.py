@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from ..aliases import Ids
 from .answers import answers
 from .batches import Samples
 from .data import UNKNOWN, Data
+from .files import check_tensors, read_tensors, write_tensors
 from .policies import evaluation_policy
 from .run import Figures, Run
+
+
+_FIX = "Put a copy back, or move the file elsewhere; the images are then labelled anew."
+MOST_COPIES = 2**31 - 1  # of an image
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def _teacher_labels(
         )
     file = run.stage(stage) / "pseudo.safetensors"
     if file.exists():
-        return PseudoLabels(**load_file(file))
+        return _load(file, data)
     logits = answers(run, teacher, Samples.unlabelled(data), evaluation_policy(data))
     labels = choose(logits, data.unlabelled, threshold=threshold, balance=balance, soft=soft)
     if not len(labels.ids):
@@ -157,7 +161,30 @@ def _teacher_labels(
 
 
 def _save(labels: PseudoLabels, file: Path) -> None:
-    partial = file.with_suffix(".partial")
-    arrays = {name: np.ascontiguousarray(value) for name, value in vars(labels).items()}
-    save_file(arrays, partial)
-    partial.replace(file)
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in vars(labels).items()}
+    write_tensors(file, arrays, {})
+
+
+def _load(file: Path, data: Data) -> PseudoLabels:
+    """What `_save` wrote, of this data. Raises ValueError, with the file's name."""
+    tensors, _ = read_tensors(file, _FIX)
+    n, classes = tensors["ids"].numel() if "ids" in tensors else 0, len(data.classes)
+    expected = {
+        "ids": torch.empty(n, dtype=torch.int64, device="meta"),
+        "copy": torch.empty(n, dtype=torch.int64, device="meta"),
+        "rows": torch.empty(n, classes, dtype=torch.float32, device="meta"),
+        "confidence": torch.empty(n, dtype=torch.float64, device="meta"),
+    }
+    check_tensors(file, tensors, expected, _FIX)
+    ids, copy = tensors["ids"], tensors["copy"]
+    rows, confidence = tensors["rows"], tensors["confidence"]
+    right = (
+        n > 0
+        and bool(np.isin(ids.numpy(), data.unlabelled).all())
+        and bool(((copy >= 0) & (copy <= MOST_COPIES)).all())
+        and bool(((rows >= 0) & (rows <= 1)).all())
+        and bool(((confidence >= 0) & (confidence <= 1)).all())
+    )
+    if not right:
+        raise ValueError(f"run: {file} holds what is no label of these images. {_FIX}")
+    return PseudoLabels(**{name: tensor.numpy().copy() for name, tensor in tensors.items()})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,15 +19,19 @@ from torch import nn
 from ..loading.batch import Batch, BatchOfViews
 from ..policy.policy import Policy
 from ..policy.views import Views
+from ..untrusted import opened, parse_json
 from . import data as datasets
-from . import models, pictures
+from . import checkpoint, models, pictures
 from .batches import Loader, Samples
+from .checkpoint import Training
 from .data import Data
+from .files import sync, write_json, written
 from .pictures import Metrics
 from .settings import Settings
 
 CONFIG, METRICS, CURVES, SHEET = "config.json", "metrics.jsonl", "curves.png", "seen.png"
 RESULTS = "results.json"
+MOST_METRICS = 1 << 26  # bytes; a line has some 150
 CHECKPOINT = "checkpoint-"
 
 # What results.json holds: accuracies, and by stage some figures of it.
@@ -45,7 +51,8 @@ class Run:
         resume: Whether the folder's run goes on, or a new one begins.
 
     Raises:
-        ValueError: When a new run would write over another one, or there is none to resume.
+        ValueError: When a new run would write over another one, or there is none to resume, or it began
+            with other settings. `output`, `root` and `workers` may differ.
     """
 
     def __init__(self, settings: Settings, pipeline: str, *, resume: bool = False):
@@ -73,6 +80,8 @@ class Run:
             )
         if resume and not exists:
             raise ValueError(f"run: {self.folder} holds no run to go on with. Leave --resume out.")
+        if resume:
+            settings.check_same(type(settings).load(config), config)
         if self.is_main and not resume:
             self.folder.mkdir(parents=True, exist_ok=True)
             settings.save(config)
@@ -149,9 +158,7 @@ class Run:
         """Write the run's own model and its results, and end the run."""
         if self.is_main:
             models.save(model, self.folder / models.WEIGHTS)
-            partial = self.folder / "results.partial"
-            partial.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-            partial.replace(self.folder / RESULTS)
+            write_json(self.folder / RESULTS, results)
             self.say(f"written to {self.folder}")
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
@@ -159,10 +166,24 @@ class Run:
     # Metrics: a line for each evaluation, in the order of training.
 
     def metrics(self) -> list[Metrics]:
-        """All lines that are written, in order."""
+        """All lines that are written, in order. A last one that a kill has torn is left out.
+
+        Raises:
+            ValueError: When another line is torn or damaged, with its number.
+        """
         file = self.folder / METRICS
-        lines = file.read_text("utf-8").splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines]
+        if not file.exists():
+            return []
+        stream, size = opened(file)
+        with stream:
+            if size > MOST_METRICS:
+                raise ValueError(
+                    f"run: {file} has {size:,} bytes, expected {MOST_METRICS:,} at most. Move it elsewhere; "
+                    "the run goes on without its lines."
+                )
+            # What follows the last line's end was never finished, and its epoch has no checkpoint.
+            *lines, _ = stream.read(size).split(b"\n")
+        return [_line(file, number, line) for number, line in enumerate(lines, 1)]
 
     def log(self, line: Metrics, step: int) -> None:
         """Append a line, and draw the curves anew.
@@ -173,8 +194,16 @@ class Run:
         """
         if not self.is_main:
             return
-        with open(self.folder / METRICS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with open(self.folder / METRICS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # before the checkpoint that follows
+        except OSError as error:
+            raise OSError(
+                f"run: a line of {self.folder / METRICS} could not be written ({error}). Make room, and go on "
+                "with --resume."
+            ) from error
         pictures.curves(self.metrics(), self.folder / CURVES)
         if self.accelerator.log_with:
             values = {k: v for k, v in line.items() if isinstance(v, float)}
@@ -199,36 +228,71 @@ class Run:
         paths = self.stage(stage).glob(f"{CHECKPOINT}*")
         return sorted(path for path in paths if path.name.removeprefix(CHECKPOINT).isdigit())
 
-    def checkpoint(self, stage: str, epoch: int) -> None:
-        """Write everything that the accelerator knows of, as of the end of this epoch."""
+    def checkpoint(self, stage: str, training: Training) -> None:
+        """Write a training as it stands at the end of an epoch.
+
+        Raises:
+            OSError: When it cannot be written. The checkpoint before it is whole.
+        """
         partial = self.stage(stage) / "partial"
         if self.is_main:
             shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(partial), safe_serialization=True)
+        if self.is_main:
+            checkpoint.write_state(partial, training, self.accelerator.num_processes)
+        checkpoint.write_random(partial, self.accelerator.process_index)
         self.accelerator.wait_for_everyone()
         if self.is_main:
             older = self.checkpoints(stage)
-            partial.rename(self.stage(stage) / f"{CHECKPOINT}{epoch:06d}")
+            partial.rename(self.stage(stage) / f"{CHECKPOINT}{training.progress.epoch:06d}")
+            sync(self.stage(stage))
             for path in older:
                 shutil.rmtree(path)
         self.accelerator.wait_for_everyone()
 
-    def restore(self, stage: str) -> bool:
-        """Go back to the newest checkpoint. Returns whether there is one."""
+    def restore(self, stage: str, training: Training) -> bool:
+        """Go back to the newest checkpoint. Returns whether there is one.
+
+        Raises:
+            ValueError: When a file of it is missing, damaged or of another training.
+        """
         checkpoints = self.checkpoints(stage)
-        if checkpoints:
-            self.accelerator.load_state(str(checkpoints[-1]))
-        return bool(checkpoints)
+        if not checkpoints:
+            return False
+        processes = checkpoint.read_state(checkpoints[-1], training)
+        if processes == self.accelerator.num_processes:
+            checkpoint.read_random(checkpoints[-1], self.accelerator.process_index)
+        else:
+            self.say(
+                f"{stage}: the checkpoint is of {processes} process(es), and here are "
+                f"{self.accelerator.num_processes}. Dropout begins anew from the seed; plans and order stay."
+            )
+        return True
 
     def forget_metrics(self, stage: str, after: int) -> None:
         """Drop the lines of a stage that were written after its checkpoint, which is of epoch `after`."""
         lines = [m for m in self.metrics() if m["stage"] != stage or m["epoch"] <= after]
         if self.is_main and (self.folder / METRICS).exists():
-            partial = self.folder / "metrics.partial"
-            partial.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-            partial.replace(self.folder / METRICS)
+            with written(self.folder / METRICS) as partial:
+                partial.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
         self.accelerator.wait_for_everyone()
+
+
+def _line(file: Path, number: int, text: bytes) -> Metrics:
+    """A line of metrics: a stage, an epoch and figures."""
+    fix = "Mend or remove that line, and resume."
+    try:
+        line = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"run: {file}, line {number}, is torn or damaged ({error}). {fix}") from None
+    if not isinstance(line, dict) or not {"stage", "epoch", "loss", "accuracy"} <= set(line):
+        raise ValueError(f"run: {file}, line {number}, has no stage, epoch, loss and accuracy. {fix}")
+    stage, *figures = (line[name] for name in ("stage", *sorted(set(line) - {"stage"})))
+    named = isinstance(stage, str) and re.fullmatch(r"[a-z0-9-]{1,64}", stage)
+    if not named or not all(type(value) in (int, float) for value in figures):
+        raise ValueError(f"run: {file}, line {number}, holds what is no stage or no number. {fix}")
+    return line
 
 
 def stage_seed(seed: int, stage: str) -> int:

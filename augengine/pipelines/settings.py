@@ -6,15 +6,22 @@ A field's annotation holds its type and the help that the command line prints fo
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, get_type_hints
 
-from ..checks import number, whole_number
+from ..checks import number, shown, whole_number
+from .files import read_object, write_json
 
 PRECISIONS = ("no", "bf16", "fp16")
 LARGEST = 2**31 - 1
+MOST_WORKERS, MOST_SIZE = 1024, 1 << 14
+MOST_TEXT = 4096  # characters, of a path or a name
+FREE = ("output", "root", "workers")  # what a run that is resumed may have other than at its beginning
+_KINDS = {
+    int: "a whole number", float: "a number", str: f"text of {MOST_TEXT:,} characters at most",
+    bool: "true or false",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +75,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "evaluate_every"):
             whole_number(name, getattr(self, name), 1, LARGEST)
-        for name in ("labels", "size", "workers", "seed"):
+        for name in ("labels", "seed"):
             whole_number(name, getattr(self, name), 0, LARGEST)
+        whole_number("size", self.size, 0, MOST_SIZE)
+        whole_number("workers", self.workers, 0, MOST_WORKERS)
         number("lr", self.lr, 0)
         number("weight_decay", self.weight_decay, 0)
         number("ema", self.ema, 0, 1)
@@ -84,7 +93,7 @@ class Settings:
 
     def save(self, file: Path) -> None:
         """Write the settings as JSON."""
-        file.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", "utf-8")
+        write_json(file, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -93,12 +102,33 @@ class Settings:
         Raises:
             ValueError: When the file is of another pipeline or version.
         """
-        values = json.loads(file.read_text("utf-8"))
+        values = read_object(file, "Write it anew from a copy, or start another run.")
         known = {field.name for field in dataclasses.fields(cls)}
         if set(values) != known:
-            strange = ", ".join(sorted(set(values) ^ known))
+            strange = ", ".join(shown(name) for name in sorted(set(values) ^ known)[:8])
             raise ValueError(
                 f"{file}: it differs from what this pipeline takes in {strange}, so that another "
                 "pipeline or version wrote it. Resume with that one, or start a new run."
             )
-        return cls(**values)
+        kinds = get_type_hints(cls)
+        for name, value in values.items():
+            kind = kinds[name]
+            fits = type(value) is kind or (kind is float and type(value) is int)
+            if not fits or (kind is str and len(value) > MOST_TEXT):
+                raise ValueError(
+                    f"{file}: {name}: got {shown(value)}, expected {_KINDS[kind]}. Mend that line."
+                )
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+
+    def check_same(self, earlier: Settings, file: Path) -> None:
+        """Raise ValueError unless a run that began with the earlier settings can go on with these."""
+        for field in dataclasses.fields(self):
+            then, now = getattr(earlier, field.name), getattr(self, field.name)
+            if then != now and field.name not in FREE:
+                raise ValueError(
+                    f"run: {field.name} is {now!r}, and {file} says that the run began with {then!r}. Resume "
+                    "with that, or start another run."
+                )

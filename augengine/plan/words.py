@@ -23,7 +23,9 @@ def explain(plan: Plan, i: int) -> str:
     parts: list[str] = []
     root, first, own = plan.roots(), None, []
     area = plan.finish.size[0] * plan.finish.size[1]
-    layers = zip(plan.view[i], plan.box[i], plan.alpha[i], plan.weight[i], strict=True)
+    # In Python's ints: 100 areas may be more than an int32 holds.
+    boxes = plan.box[i].tolist()
+    layers = zip(plan.view[i], boxes, plan.alpha[i], plan.weight[i], strict=True)
     for k, (view, (y0, x0, y1, x1), alpha, weight) in enumerate(layers):
         share = 100 * (y1 - y0) * (x1 - x0) / area
         if view == NO_VIEW or share == 0:

@@ -35,6 +35,9 @@ from .keyed import Keyed
 from .layers import Layers
 
 UNCHANGED = "unchanged"
+MOST_FRAME = 2**31 - 1  # pixels of a side, on the way too
+# Of one image. A plan then has some 10 MB an image at most; of published policies it has some kB.
+MOST_LINES, MOST_STEPS, MOST_CURVES = 1 << 10, 1 << 16, 1 << 10
 
 
 class _Step(NamedTuple):
@@ -189,6 +192,11 @@ class Draft:
         if inv_footprint is not UNCHANGED:
             self.footprint[rows] = geometry.product(self.footprint[rows], inv_footprint)
         if frame is not None:
+            if np.max(frame, initial=0) > MOST_FRAME:
+                raise ValueError(
+                    f"policy: an image grows to {int(np.max(frame)):,} pixels a side on its way, expected "
+                    f"{MOST_FRAME:,} at most. Resize it to less, or crop it first."
+                )
             self.frame[rows] = frame
         first = rows[~self.warped[rows]]
         self.fill_start[first] = self.step_count[first]
@@ -376,6 +384,11 @@ class Draft:
 
     def log_lines(self, rows, lines, numbers) -> None:
         """`log` with lines by number, one or [len(rows)], and numbers [len(rows), 6]."""
+        if np.max(self.log_count[rows], initial=0) >= MOST_LINES:
+            raise ValueError(
+                f"policy: more than {MOST_LINES:,} operations happen to one image, expected fewer. Take "
+                "fewer ops or turns."
+            )
         self._log.append(_Line(rows, self.log_count[rows], lines, numbers))
         self.log_count[rows] += 1
 
@@ -385,6 +398,7 @@ class Draft:
         self, *, fill, border=CONSTANT, nearest=False, finish: Finish, policy: str = ""
     ) -> Plan:
         """Close the draft; all frames must be of finish.size."""
+        self._check_extent()
         views = len(self.source)
         self._forget_far_views()
         along_x, along_y = self.footprint[..., 0], self.footprint[..., 1]
@@ -433,6 +447,18 @@ class Draft:
             return
         far = ~(np.abs(self.inv_matrix) <= MOST_ENTRY).all(axis=(1, 2))
         self.inv_matrix[far], self.footprint[far], self.clip[far] = np.eye(3), np.eye(2), 0
+
+    def _check_extent(self) -> None:
+        """Bound the memory of a plan, which is of so many views times the steps of the longest."""
+        views = len(self.source) / len(self)
+        longest = max(self.step_count.max(initial=0), self.log_count.max(initial=0))
+        curves = sum(map(len, self._curves)) / len(self)
+        if views * longest > MOST_STEPS or curves > MOST_CURVES:
+            raise ValueError(
+                f"policy: got {views:.0f} views of up to {longest} steps and {curves:.0f} tone curves an "
+                f"image, expected at most {MOST_STEPS:,} steps and {MOST_CURVES:,} curves in all. Take fewer "
+                "ops or turns."
+            )
 
     def _closed_steps(self):
         n, count = len(self.source), int(self.step_count.max(initial=0))

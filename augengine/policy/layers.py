@@ -9,6 +9,9 @@ import numpy as np
 
 from ..plan.kinds import NO_VIEW
 
+# Of one image. Blending 128 boxes takes a second, and eight times as long for twice as many.
+MOST_LAYERS, MOST_BLENDED = 1 << 10, 1 << 7
+
 
 @dataclass
 class Layers:
@@ -37,6 +40,11 @@ class Layers:
     def append(self, rows, view, box, alpha, weight, colour) -> None:
         """Add k layers (arrays [len(rows), k, …]) to some outputs; the others get empty ones."""
         n, k = len(self.view), view.shape[1]
+        if self.view.shape[1] + k > MOST_LAYERS:
+            raise ValueError(
+                f"policy: more than {MOST_LAYERS:,} layers lie on one image, expected fewer: each mix adds "
+                "those of the partner. Take fewer mixes and erased boxes."
+            )
         for name, new, empty in [
             ("view", view, NO_VIEW),
             ("box", box, 0),
@@ -73,7 +81,14 @@ class Layers:
         by layer, with alphas that give the same sum; one that has boxes, box by box."""
         full = (theirs.box[partner] == [0, 0, *size]).all(-1)
         full[:, 0] = True
-        boxed = ((theirs.view[partner] != NO_VIEW) & ~full).any(axis=1)
+        in_boxes_too = (theirs.view[partner] != NO_VIEW) & ~full
+        boxed = in_boxes_too.any(axis=1)
+        boxes = int(in_boxes_too.sum(axis=1).max(initial=0))
+        if boxes > MOST_BLENDED:
+            raise ValueError(
+                f"policy: MixUp meets a partner of {boxes} boxes, expected {MOST_BLENDED} at most, since it "
+                "is blended box by box. Put MixUp before what erases and pastes."
+            )
         # Taken before one's own weights change: a partner is somebody's own too.
         weight = theirs.weight[partner] * amount[:, None]
         self.weight[rows] *= (1 - amount)[:, None]

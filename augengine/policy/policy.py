@@ -18,7 +18,7 @@ from . import ops, yaml
 from .draft import Draft
 from .keyed import MOST_OCCURRENCES, Keyed, count_repeats, ids_of_names
 from .ops.arguments import PADDING_MODES
-from .ops.choosing import check_order, checked_ops
+from .ops.choosing import check_extent, check_order, checked_ops
 from .ops.op import Op
 
 DType = Literal["float32", "float16", "bfloat16", "uint8"]
@@ -50,6 +50,7 @@ class Policy:
         if isinstance(transforms, Policy):
             transforms = transforms.transforms
         self.transforms = checked_ops("Policy", transforms)
+        check_extent("Policy", self.transforms)
         check_order("Policy", self.transforms)
         top = self.transforms
         if len(top) == 1 and isinstance(top[0], ops.Compose):
@@ -247,7 +248,7 @@ class Policy:
         """The policy as YAML, which `from_yaml` reads back.
 
         Raises:
-            ValueError: There is a Stage, whose module is code.
+            ValueError: There is a Stage, whose module is code, or more than 65,536 characters.
 
         Example:
             >>> print(ae.Policy([ae.RandomCrop(32, padding=4), ae.CutMix()]).to_yaml())
@@ -263,14 +264,22 @@ class Policy:
                 f"Policy.to_yaml: got {self.after[0]!r}, expected ops that YAML can say, which code is "
                 "not. Write the policy without it, and append the Stage after reading."
             )
-        return yaml.write(self.transforms)
+        text = yaml.write(self.transforms)
+        if len(text) > yaml.MOST_TEXT:
+            raise ValueError(
+                f"Policy.to_yaml: got a policy of {len(text):,} characters, expected at most "
+                f"{yaml.MOST_TEXT:,}, which from_yaml reads. Write it in Python."
+            )
+        return text
 
     @classmethod
     def from_yaml(cls, text: str) -> Policy:
         """Read a policy from YAML, which names ops of this package and their arguments; never code.
 
+        The text may come from anybody. Anchors, aliases and tags of types are refused.
+
         Args:
-            text: What `to_yaml` wrote, or was written by hand in its form.
+            text: What `to_yaml` wrote, or was written by hand in its form; 65,536 characters at most.
 
         Raises:
             TypeError: An op has no such argument, or of another type.

@@ -8,7 +8,6 @@ reference.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -19,7 +18,7 @@ from ... import checks
 from ...checks import number, several, whole
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
-_BOUNDLESS = 1e9  # a bound that only keeps arithmetic finite
+BOUNDLESS = 1e9  # a bound that only keeps arithmetic finite
 INTERPOLATIONS = ("bilinear", "nearest")
 
 # What users may pass: one number, or a pair (lowest, highest).
@@ -46,13 +45,13 @@ class Kind:
 class _Bounded(Kind):
     """Finite numbers in [low, high]."""
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: float = -BOUNDLESS
+    high: float = BOUNDLESS
 
     @property
     def range(self) -> str:
-        if self.high >= _BOUNDLESS:
-            return "finite" if math.isinf(self.low) else f"{self.low:g} or more"
+        if self.high >= BOUNDLESS:
+            return "finite" if self.low <= -BOUNDLESS else f"{self.low:g} or more"
         return f"in [{self.low:g}, {self.high:g}]"
 
 
@@ -144,7 +143,7 @@ def _point(where: str, value: Any) -> tuple[float, ...]:
         raise ValueError(
             f"{where}: got {value!r}, expected (x, y) in pixels. Leave it out for the middle."
         )
-    return tuple(number(where, v) for v in value)
+    return tuple(number(where, v, -BOUNDLESS, BOUNDLESS) for v in value)
 
 
 def _padding_mode(where: str, value: Any) -> str:

@@ -10,8 +10,12 @@ import numpy as np
 
 from ...checks import interval, number, several, whole
 from ..keyed import below
-from .arguments import Custom, Limits, Probability, kept
+from .arguments import BOUNDLESS, Custom, Limits, Probability, kept
 from .op import Op
+
+
+# A place costs some 50 µs a batch, whatever happens there.
+MOST_LEVELS, MOST_PLACES = 16, 1 << 14
 
 
 def checked_ops(where: str, value: Any) -> tuple[Op, ...]:
@@ -34,7 +38,23 @@ def _transforms(where: str, value: Any) -> tuple[Op, ...]:
         raise ValueError(
             f"{where}: got no ops, expected at least one. Pass an op or a list of ops."
         )
+    check_extent(where, ops)
     return ops
+
+
+def check_extent(where: str, ops: tuple[Op, ...]) -> None:
+    """Bound how deep ops lie in ops, and how many there are, each turn of a SomeOf counted."""
+    levels = max(map(_levels, ops), default=0)
+    places = sum(max(op.places, sum(1 for _ in op.with_children())) for op in ops)
+    if levels > MOST_LEVELS or places > MOST_PLACES:
+        raise ValueError(
+            f"{where}: got {places:,} ops on {levels} levels, each turn of a SomeOf counted, expected at "
+            f"most {MOST_PLACES:,} on {MOST_LEVELS}. Take fewer ops or turns."
+        )
+
+
+def _levels(op: Op) -> int:
+    return 1 + max(map(_levels, op.children), default=0)
 
 
 def _shares(where: str, value: Any) -> float | tuple[float, float]:
@@ -44,7 +64,7 @@ def _shares(where: str, value: Any) -> float | tuple[float, float]:
 
 
 def _weights(where: str, value: Any) -> tuple[float, ...]:
-    return tuple(number(where, v, 0) for v in several(value))
+    return tuple(number(where, v, 0, BOUNDLESS) for v in several(value))
 
 
 @dataclass(frozen=True, repr=False)

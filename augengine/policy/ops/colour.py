@@ -12,7 +12,7 @@ import numpy as np
 
 from ...checks import interval, number, several
 from . import actions
-from .arguments import Custom, Limits, OneOrInterval, Probability, Spread, kept
+from .arguments import BOUNDLESS, Custom, Limits, OneOrInterval, Probability, Spread, kept
 from .op import LAYER, Op
 from .strength import acting, chosen, magnitude
 
@@ -20,13 +20,13 @@ from .strength import acting, chosen, magnitude
 def _factors(where: str, value: Any) -> tuple[float, float]:
     """A number f for [max(0, 1 − f), 1 + f], or an interval from 0 up."""
     if isinstance(value, Real):
-        value = number(where, value, 0)
+        value = number(where, value, 0, BOUNDLESS)
         value = (max(0.0, 1 - value), 1 + value)
-    return interval(where, value, 0)
+    return interval(where, value, 0, 2 * BOUNDLESS)
 
 
 def _numbers(where: str, value: Any) -> tuple[float, ...]:
-    return tuple(number(where, v) for v in several(value))
+    return tuple(number(where, v, -BOUNDLESS, BOUNDLESS) for v in several(value))
 
 
 def _in_words(numbers: Sequence[float]) -> str:
@@ -197,7 +197,7 @@ class Normalize(Op):
 
     def _check(self) -> None:
         mean, std = kept(self.mean), kept(self.std)
-        if len(mean) != len(std) or min(std, default=0) <= 0:
+        if len(mean) != len(std) or min(std, default=0) < 1 / BOUNDLESS:
             raise ValueError(
                 f"Normalize: got mean {_in_words(mean)} and std {_in_words(std)}, expected as many "
                 "of each, and std above 0. Pass one number, or one for each channel."

@@ -17,7 +17,7 @@ import numpy as np
 from ...checks import number, several, whole
 from ...elementary import exp, logs
 from ..keyed import below, beta_variate, gamma_draws, normal
-from .arguments import Custom, Fill, Interval, Limits, Number, OneOrInterval, Probability
+from .arguments import BOUNDLESS, Custom, Fill, Interval, Limits, Number, OneOrInterval, Probability
 from .op import LAYER, Op
 from .strength import acting, magnitude, pulled
 
@@ -32,13 +32,14 @@ def _value(where: str, value: Any) -> str | float | tuple[float, ...]:
                 f"{where}: got {value!r}, expected 'random', 'color' or numbers. Pass one of these."
             )
         return value
-    numbers = tuple(number(where, v) for v in several(value))
+    numbers = tuple(number(where, v, -BOUNDLESS, BOUNDLESS) for v in several(value))
     return numbers if isinstance(value, Iterable) else numbers[0]
 
 
 def _count(where: str, value: Any) -> int | tuple[int, int]:
     count = several(value)
-    if len(count) > 2 or not all(whole(n) and 1 <= n <= 64 for n in count) or count[0] > count[-1]:
+    fits = len(count) in (1, 2) and all(whole(n) and 1 <= n <= 64 for n in count)
+    if not fits or count[0] > count[-1]:
         raise ValueError(
             f"{where}: got {value!r}, expected a whole number 1 … 64, or (lowest, highest). Pass one of "
             "these."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ...checks import flag
 from .arguments import arguments_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Op:
         for argument in arguments_of(type(self)):
             value = argument.check(name, getattr(self, argument.name))
             object.__setattr__(self, argument.name, value)
+        for part in dataclasses.fields(self):
+            if part.type in (bool, "bool"):
+                value = flag(f"{name}.{part.name}", getattr(self, part.name))
+                object.__setattr__(self, part.name, value)
         self._check()
 
     def _check(self) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ...checks import several, size_pair, whole
+from ...checks import MOST_PIXELS, several, size_pair, whole
 from ...elementary import exp, logs
 from ..keyed import below
 from .arguments import (
@@ -35,9 +35,10 @@ def _resize_size(where, value):
 def _padding(where, value):
     """(left, top, right, bottom), as torchvision reads one, two or four numbers."""
     values = several(value)
-    if len(values) not in (1, 2, 4) or not all(whole(v) and v >= 0 for v in values):
+    if len(values) not in (1, 2, 4) or not all(whole(v) and 0 <= v <= MOST_PIXELS for v in values):
         raise ValueError(
-            f"{where}: got {value!r}, expected 1, 2 or 4 whole numbers, 0 or more. Pass pixels, such as 4."
+            f"{where}: got {value!r}, expected 1, 2 or 4 whole numbers, 0 or more. Pass pixels, "
+            f"such as 4, {MOST_PIXELS:,} at most."
         )
     return tuple(map(int, values)) * (4 // len(values))
 
@@ -71,11 +72,14 @@ class Resize(Op):
 
     def _check(self) -> None:
         if self.max_size is not None and not (
-            whole(self.max_size) and isinstance(self.size, int) and self.max_size > self.size
+            whole(self.max_size)
+            and isinstance(self.size, int)
+            and self.size < self.max_size <= MOST_PIXELS
         ):
             raise ValueError(
                 f"Resize.max_size: got {self.max_size!r} with size {self.size}, expected it above an int "
-                "size. Leave it out, or give the shorter edge alone."
+                "size. Leave it out, or give the shorter edge alone; there are "
+                f"{MOST_PIXELS:,} pixels at most."
             )
 
     def _decide(self, draft, rows, place):
