@@ -95,7 +95,7 @@ def test_another_key_is_refused(tmp_path, field, value):
 
 def test_what_is_no_cache_is_refused(tmp_path):
     (tmp_path / "c").write_bytes(b"something else" * 1000)
-    with pytest.raises(ValueError, match=r"is no cache of this format\. Remove it"):
+    with pytest.raises(ValueError, match=r"is no cache of this format\. Name another file"):
         LogitCache(tmp_path / "c", KEY)
     with pytest.raises(ValueError, match="is no cache of this format"):
         LogitCache.key_of(tmp_path / "c")

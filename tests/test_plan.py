@@ -331,7 +331,7 @@ FINISH |= {"dtype": "float32", "channels_last": False}
         ({"finish": FINISH | {"channels": 4}}, r"fill.*C is 3 here and 4"),
         ({"finish": FINISH | {"mean": [0.5]}}, r"Finish\.mean"),
         ({"finish": FINISH | {"mean": ["a", "b", "c"]}}, "damaged"),
-        ({"finish": FINISH | {"mean": [0, 0, float("nan")]}}, r"Finish\.mean"),
+        ({"finish": FINISH | {"mean": [0, 0, float("nan")]}}, "no finite number"),
         ({"finish": FINISH | {"std": [1, 1, 0]}}, r"Finish\.std"),
         ({"finish": FINISH | {"dtype": "float64"}}, "dtype 'float64'"),
         ({"finish": FINISH | {"dtype": "uint8", "std": [1, 1, 1]}}, "no mean and std with uint8"),

@@ -7,14 +7,17 @@ The file is a header, then a row for each (epoch, look, sample id). A row is zer
     value  float16 [k]                 the logits of the classes that are kept
     which  uint16 or uint32 [k]        the numbers of these classes
 
-Rows are mapped into memory and written in place, each by itself. A kill can tear the rows that were
-under way: their checksums are then wrong, and they count as not written.
+Rows are written in place, each by itself. A kill can tear the rows that were under way: their checksums
+are then wrong, and they count as not written. The file is not mapped into memory, so that a full disk or a
+file that somebody cuts meanwhile is an error, and not the end of the process.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import weakref
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +27,8 @@ import numpy as np
 import torch
 
 from ..aliases import Ids
+from ..checks import number, shown, whole_number
+from ..untrusted import opened, parse_json
 
 HEADER = 4096
 FORMAT = 1
@@ -70,11 +75,13 @@ class LogitCache:
 
     Raises:
         ValueError: When the file is of another key, or is no cache.
+        OSError: When it cannot be made or written, for want of room, say.
     """
 
     def __init__(self, file: str | Path, key: CacheKey, *, looks: int = 1):
         self.file, self.key, self.looks = Path(file), key, looks
         self.top = min(key.top, key.classes)
+        self._allocated = 0  # rows that this process knows to have room
         index = "<u2" if key.classes <= 2**16 else "<u4"
         fields: list[Any] = [
             ("check", "<u4"), ("rest", "<f2"), ("value", "<f2", self.top), ("which", index, self.top),
@@ -82,9 +89,12 @@ class LogitCache:
         # Checksums go by words of four bytes; padding that is no field would not be copied along.
         spare = -np.dtype(fields).itemsize % 4
         self.row_type = np.dtype([*fields, ("spare", "u1", spare)])
+        self._block = looks * key.samples * self.row_type.itemsize  # bytes of an epoch
         self._create()
         self._check_header()
-        self._rows = self._map()
+        self._descriptor = os.open(self.file, os.O_RDWR | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+        self._allocate(max(self._length(), 1))
         self.torn_rows = self._drop_torn()
 
     def read(self, epoch: int, ids: Ids, look: int = 0) -> tuple[torch.Tensor, np.ndarray]:
@@ -97,9 +107,18 @@ class LogitCache:
 
         Returns:
             Logits [n, classes] float32, NaN where there is no answer, and [n] bool, whether there is.
+
+        Raises:
+            ValueError: When a row holds what is no answer.
         """
         rows = self._read_rows(epoch, ids, look)
         present = rows["check"] != 0
+        # Anybody can write a right checksum.
+        if (rows["which"] >= self.key.classes).any() or not _finite(rows):
+            raise ValueError(
+                f"logit cache: {self.file} holds what is no answer for {self.key.classes} classes in epoch "
+                f"{epoch}. Name another file, which is then computed."
+            )
         logits = np.repeat(rows["rest"].astype(np.float32)[:, None], self.key.classes, axis=1)
         np.put_along_axis(logits, rows["which"].astype(np.int64), rows["value"], axis=1)
         logits[~present] = np.nan
@@ -116,6 +135,7 @@ class LogitCache:
 
         Raises:
             ValueError: When a logit is not finite in float16.
+            OSError: When the file cannot grow. What was written before is whole.
         """
         logits = logits.detach().float().cpu()
         value, which = logits.topk(self.top, dim=1)
@@ -127,15 +147,18 @@ class LogitCache:
             others = logits.scatter(1, which, -torch.inf)
             share = torch.logsumexp(others / t, dim=1) - np.log(self.key.classes - self.top)
             rows["rest"] = (t * share).numpy()
-        if not all(np.isfinite(rows[name]).all() for name in ("value", "rest")):
+        if not _finite(rows):
             raise ValueError(
                 "logit cache: got logits that are not finite in float16, expected |logit| < 65,504. Look at "
                 "the teacher: it has diverged, or scale its logits."
             )
         places = self._places(epoch, ids, look)
         rows["check"] = self._checksums(rows, places)
-        self._reach(int(places.max(initial=0)) + 1)
-        self._rows[places] = rows
+        self._allocate(int(places.max(initial=0)) + 1)
+        order, runs = _runs(places)
+        ordered = rows[order]
+        for first, begin, end in runs:
+            self._write_at(first, ordered[begin:end])
 
     def missing(self, epochs: int, ids: Ids, look: int = 0) -> int:
         """How many answers for these ids the first `epochs` epochs lack."""
@@ -147,7 +170,7 @@ class LogitCache:
 
     def flush(self) -> None:
         """Hand what was written to the disk."""
-        self._rows.flush()
+        os.fsync(self._descriptor)
 
     def __enter__(self) -> LogitCache:
         return self
@@ -177,33 +200,52 @@ class LogitCache:
     def _read_rows(self, epoch: int, ids: Ids, look: int) -> np.ndarray:
         """Copies of the rows, of zeros where the file ends before."""
         places = self._places(epoch, ids, look)
-        rows = np.zeros(len(places), self.row_type)
-        inside = places < self._length()
-        if inside.any():
-            self._reach(0)
-            rows[inside] = self._rows[places[inside]]
+        order, runs = _runs(places)
+        ordered, rows = (np.zeros(len(places), self.row_type) for _ in range(2))
+        for first, begin, end in runs:
+            self._read_at(first, ordered[begin:end])
+        rows[order] = ordered
         return rows
 
+    def _read_at(self, first: int, into: np.ndarray) -> None:
+        """Rows from the first on; those behind the file's end are left as they are."""
+        size = self.row_type.itemsize
+        done = os.preadv(self._descriptor, [into.view(np.uint8)], HEADER + first * size)
+        if done % size:  # somebody has cut a row
+            into[done // size] = np.zeros((), self.row_type)
+
+    def _write_at(self, first: int, rows: np.ndarray) -> None:
+        data, at = memoryview(rows.view(np.uint8)), HEADER + first * self.row_type.itemsize
+        while data:
+            done = os.pwrite(self._descriptor, data, at)
+            data, at = data[done:], at + done
+
     def _length(self) -> int:
-        """The number of rows in the file."""
-        return (os.path.getsize(self.file) - HEADER) // self.row_type.itemsize
+        """The number of rows in the file, in whole epochs."""
+        size = os.fstat(self._descriptor).st_size - HEADER
+        return max(size, 0) // self._block * self.looks * self.key.samples
 
-    def _reach(self, rows: int) -> None:
-        """Let the map hold at least so many rows, and what other processes have added."""
-        block = self.looks * self.key.samples
-        if rows > self._length():
-            # The file grows by whole epochs, and not by truncate, which could cut off what another
-            # process has added since.
-            size = HEADER + -(-rows // block) * block * self.row_type.itemsize
-            with open(self.file, "r+b") as opened:
-                os.posix_fallocate(opened.fileno(), 0, size)
-        if len(self._rows) < self._length():
-            self._rows.flush()
-            self._rows = self._map()
+    def _allocate(self, rows: int) -> None:
+        """Let the file have room on the disk for so many rows at least, in whole epochs.
 
-    def _map(self) -> np.memmap:
-        length = max(self._length(), 1)
-        return np.memmap(self.file, self.row_type, "r+", offset=HEADER, shape=(length,))
+        A file that is longer than what was written would have no room for it once the disk is full.
+        """
+        if rows <= self._allocated and rows <= self._length():
+            return
+        epoch = self.looks * self.key.samples
+        size = HEADER + -(-rows // epoch) * self._block
+        # One process at a time, so that what is cut off after a failure is nobody's.
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            before = os.fstat(self._descriptor).st_size
+            try:
+                os.posix_fallocate(self._descriptor, 0, max(size, before))
+            except OSError as error:
+                os.ftruncate(self._descriptor, before)
+                raise _no_room(self.file, size, error) from error
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._allocated = rows
 
     def _header(self) -> dict[str, Any]:
         """What the header of this cache says. `views` is the format's word for the looks."""
@@ -215,15 +257,20 @@ class LogitCache:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-        with open(partial, "wb") as opened:
-            opened.write(json.dumps(self._header()).encode().ljust(HEADER))
-            opened.truncate(HEADER + self.looks * self.key.samples * self.row_type.itemsize)
+        partial.unlink(missing_ok=True)  # so that a link that lies there is not followed
         try:
+            with open(partial, "xb") as stream:
+                stream.write(json.dumps(self._header()).encode().ljust(HEADER))
+                stream.flush()
+                os.posix_fallocate(stream.fileno(), 0, HEADER + self._block)
+                os.fsync(stream.fileno())
             os.link(partial, self.file)  # fails if another process was first
         except FileExistsError:
             pass
+        except OSError as error:
+            raise _no_room(self.file, HEADER + self._block, error) from error
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
 
     @staticmethod
     def key_of(file: str | Path) -> CacheKey:
@@ -246,9 +293,10 @@ class LogitCache:
                 f"logit cache: {self.file} holds answers for {theirs}, expected {ours}. Answers to other "
                 "images are no answers; name another file."
             )
-        if (os.path.getsize(self.file) - HEADER) % (self.row_type.itemsize * self.key.samples):
+        if (os.path.getsize(self.file) - HEADER) % self._block:
             raise ValueError(
-                f"logit cache: {self.file} has been cut short. Remove it; it is computed anew."
+                f"logit cache: {self.file} has been cut short. Put a copy back, or name another file, which is "
+                "then computed."
             )
 
     def _checksums(self, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -264,27 +312,61 @@ class LogitCache:
 
     def _drop_torn(self) -> int:
         """Blank the rows whose checksum is wrong. Returns how many those were."""
-        count, block = 0, 1 << 16
-        for begin in range(0, len(self._rows), block):
-            rows = np.array(self._rows[begin : begin + block])
+        count, block, length = 0, 1 << 16, self._length()
+        for begin in range(0, length, block):
+            rows = np.zeros(min(block, length - begin), self.row_type)
+            self._read_at(begin, rows)
             places = begin + np.arange(len(rows))
             wrong = (rows["check"] != 0) & (rows["check"] != self._checksums(rows, places))
-            if wrong.any():
-                self._rows[places[wrong]] = np.zeros(1, self.row_type)
-                count += int(wrong.sum())
+            for place in places[wrong]:
+                self._write_at(int(place), np.zeros(1, self.row_type))
+            count += int(wrong.sum())
         return count
 
 
+def _finite(rows: np.ndarray) -> bool:
+    return bool(np.isfinite(rows["value"]).all() and np.isfinite(rows["rest"]).all())
+
+
+def _runs(places: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """The order that sorts places, and runs of neighbours in it: (the first place, begin, end)."""
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    begin = np.flatnonzero(np.diff(ordered, prepend=-2) != 1)
+    end = np.append(begin[1:], len(places))
+    return order, list(zip(ordered[begin].tolist(), begin.tolist(), end.tolist(), strict=False))
+
+
+def _no_room(file: Path, size: int, error: OSError) -> OSError:
+    return OSError(
+        f"logit cache: {file} needs {size:,} bytes, which could not be had ({error.strerror}). What was "
+        "written before is whole; make room, or name a file on another disk."
+    )
+
+
 def _read_header(file: Path) -> dict[str, Any]:
-    with open(file, "rb") as opened:
-        text = opened.read(HEADER)
+    """What the file says that its answers depend on."""
+    fix = "Name another file."
+    stream, _ = opened(file)
+    with stream:
+        text = stream.read(HEADER)
+    if len(text) < HEADER:
+        raise ValueError(f"logit cache: {file} is no cache of this format, or has been cut short. {fix}")
     try:
-        header = json.loads(text)
+        header = parse_json(text)
     except ValueError:
         header = None
     names = {"format", "views", *CacheKey.__dataclass_fields__}
     if not isinstance(header, dict) or set(header) != names or header["format"] != FORMAT:
-        raise ValueError(
-            f"logit cache: {file} is no cache of this format. Remove it, or name another file."
-        )
+        raise ValueError(f"logit cache: {file} is no cache of this format. {fix}")
+    try:
+        for name in ("teacher", "policy", "data"):
+            if not isinstance(header[name], str):
+                raise TypeError(f"{name}: got {shown(header[name])}, expected text.")
+        for name in ("views", "classes", "samples", "top"):
+            whole_number(name, header[name], 1, 2**48)
+        whole_number("seed", header["seed"], -(2**63), 2**64 - 1)
+        number("temperature", header["temperature"], 0)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"logit cache: {file} has a damaged header: {error} {fix}") from None
     return header

@@ -252,7 +252,7 @@ class Plan:
         Raises:
             ValueError: The file is cut short, damaged or no plan.
         """
-        return cls.from_bytes(Path(path).read_bytes(), f"Plan.load: {path}")
+        return file.load(cls, path)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "Plan.from_bytes: the data") -> Plan:
