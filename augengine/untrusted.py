@@ -51,6 +51,27 @@ def opened(file: str | Path) -> tuple[BinaryIO, int]:
     return os.fdopen(descriptor, "rb"), status.st_size
 
 
+def read_text(file: str | Path, most: int = MOST_JSON) -> str:
+    """What a file of UTF-8 text holds.
+
+    Raises:
+        ValueError: When it is longer than `most` bytes or no text, with the file's name.
+        OSError: When it cannot be read.
+    """
+    stream, size = opened(file)
+    with stream:
+        if size > most:
+            raise ValueError(
+                f"{file}: got {size:,} bytes, expected {most:,} at most. Name a file of text that we wrote."
+            )
+        try:
+            return stream.read(most).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{file}: got bytes that are no UTF-8 text ({error.reason}), expected text. Name another file."
+            ) from None
+
+
 def read_json(file: str | Path, most: int = MOST_JSON) -> object:
     """What a file of JSON holds.
 

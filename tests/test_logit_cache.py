@@ -1,7 +1,9 @@
 """A teacher's answers on disk: what is kept, what survives, what is refused."""
 
+import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -194,3 +196,153 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError, match="not finite in float16"):
         cache.write(0, [0], torch.full((1, 10), 1e6))
     assert not cache.present(0, [0]).any()
+
+
+# A full disk, and a stranger's file
+
+
+def limited(bytes_of_a_file):
+    """Let no file grow beyond so many bytes, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_of_a_file, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def _lifted():
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+@pytest.mark.usefixtures("_lifted")
+def test_no_room_for_a_cache_is_said_with_the_bytes(tmp_path):
+    limited(HEADER + 10)
+    with pytest.raises(
+        OSError, match=r"logit cache: .*/c needs 6,\d96 bytes, which could not be had \(.*make room"
+    ):
+        LogitCache(tmp_path / "c", KEY)
+    assert not list(tmp_path.iterdir()), "neither a part of it nor a file of another name"
+
+
+@pytest.mark.usefixtures("_lifted")
+def test_no_room_to_grow_leaves_what_was_written(tmp_path):
+    with LogitCache(tmp_path / "c", KEY) as cache:
+        cache.write(0, range(50), logits_of(50))
+        limited(os.path.getsize(tmp_path / "c") + 100)
+        with pytest.raises(
+            OSError, match=r"/c needs 8,\d96 bytes, .*What was written before is whole"
+        ):
+            cache.write(1, range(50), logits_of(50))
+        assert cache.read(0, range(50))[1].all()
+        limited(resource.RLIM_INFINITY)
+        cache.write(1, range(50), logits_of(50, seed=1))
+    cache = LogitCache(tmp_path / "c", KEY)
+    assert cache.torn_rows == 0
+    assert torch.equal(cache.read(1, range(50))[0], logits_of(50, seed=1).half().float())
+
+
+def test_a_cache_has_its_room_on_the_disk(tmp_path):
+    """Not a hole, for which there may be no room once it is written; nor after it was copied as one."""
+    cache = LogitCache(tmp_path / "c", replace(KEY, samples=10_000))
+    status = os.stat(tmp_path / "c")
+    assert status.st_blocks * 512 >= status.st_size
+    cache.write(3, [0], logits_of(1))
+    status = os.stat(tmp_path / "c")
+    assert (
+        status.st_blocks * 512 >= status.st_size > HEADER + 4 * 10_000 * cache.row_type.itemsize - 1
+    )
+    with open(tmp_path / "hole", "wb") as file:
+        file.write((tmp_path / "c").read_bytes()[:HEADER])
+        file.truncate(status.st_size)
+    LogitCache(tmp_path / "hole", replace(KEY, samples=10_000))
+    assert os.stat(tmp_path / "hole").st_blocks * 512 >= status.st_size
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_no_crash(tmp_path):
+    """A map would end the process with SIGBUS."""
+    cache = LogitCache(tmp_path / "c", KEY)
+    cache.write(0, range(50), logits_of(50))
+    os.truncate(tmp_path / "c", HEADER + 3 * cache.row_type.itemsize + 5)
+    assert cache.present(0, range(50)).tolist() == [True] * 3 + [False] * 47
+    cache.write(0, range(50), logits_of(50))
+    assert cache.present(0, range(50)).all()
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", tmp_path):
+        for read in (lambda path: LogitCache(path, KEY), LogitCache.key_of):
+            with pytest.raises(ValueError, match=rf"{path}: got no regular file, expected one"):
+                read(path)
+
+
+def test_a_link_at_the_place_of_the_new_file_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine", "utf-8")
+    (tmp_path / f"c.{os.getpid()}").symlink_to(tmp_path / "mine")
+    LogitCache(tmp_path / "c", KEY)
+    assert (tmp_path / "mine").read_text("utf-8") == "mine"
+
+
+def with_header(file, **changed):
+    header = json.loads(file.read_bytes()[:HEADER]) | changed
+    with open(file, "r+b") as opened:
+        opened.write(json.dumps(header).encode().ljust(HEADER)[:HEADER])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("samples", 2**62), ("samples", -1), ("samples", 0), ("samples", "50"), ("samples", 1.5), ("samples", True),
+     ("classes", 10**40), ("classes", None), ("top", []), ("views", {}), ("seed", "0"), ("seed", 2**70),
+     ("temperature", "x"), ("temperature", -1), ("teacher", 3), ("policy", ["a"]), ("data", None),
+     ("format", 9), ("format", [1]), ("more", 1)],
+)  # fmt: skip
+def test_a_header_that_lies_is_refused(tmp_path, name, value):
+    LogitCache(tmp_path / "c", KEY)
+    with_header(tmp_path / "c", **{name: value})
+    for read in (lambda file: LogitCache(file, KEY), LogitCache.key_of):
+        with pytest.raises(ValueError, match=r"logit cache: .*/c ") as caught:
+            read(tmp_path / "c")
+        assert type(caught.value) is ValueError
+        assert "Remove" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[" * HEADER, b'{"a": ' + b"9" * 4000 + b"}", b"\xff" * HEADER, b"{}"]
+)
+def test_a_header_that_is_none_is_refused(tmp_path, text):
+    for content in (text, text.ljust(HEADER), text.ljust(10 * HEADER, b"\0")):
+        (tmp_path / "c").write_bytes(content)
+        for read in (lambda file: LogitCache(file, KEY), LogitCache.key_of):
+            with pytest.raises(ValueError, match="is no cache of this format"):
+                read(tmp_path / "c")
+
+
+def test_a_file_of_the_header_alone_is_made_whole(tmp_path):
+    """No row is behind the end of the file."""
+    LogitCache(tmp_path / "c", KEY)
+    os.truncate(tmp_path / "c", HEADER)
+    cache = LogitCache(tmp_path / "c", KEY)
+    assert not cache.present(0, range(50)).any()
+    cache.write(0, range(50), logits_of(50))
+    assert cache.present(0, range(50)).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("which", 10), ("which", 65_535), ("value", np.inf), ("rest", np.nan)]
+)
+def test_a_row_that_is_no_answer_is_refused(tmp_path, field, value):
+    """Its checksum is right, which anybody can write."""
+    with LogitCache(tmp_path / "c", KEY) as cache:
+        cache.write(0, range(50), logits_of(50))
+        row = np.zeros(1, cache.row_type)
+        cache._read_at(7, row)
+        row[field] = value
+        row["check"] = cache._checksums(row, np.array([7]))
+        cache._write_at(7, row)
+    cache = LogitCache(tmp_path / "c", KEY)
+    assert cache.torn_rows == 0
+    with pytest.raises(
+        ValueError,
+        match=r"/c holds what is no answer for 10 classes in epoch 0\. Name another file",
+    ):
+        cache.read(0, range(50))
+    assert cache.read(0, range(7))[1].all()

@@ -155,7 +155,9 @@ def test_models_by_name_file_and_folder(tmp_path, body):
     assert other.head.fc.weight.shape == (7, 32)
     assert torch.equal(other.stem.conv.weight, state(body)["stem.conv.weight"])
     torch.save(made.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=r"w\.pth', expected a \.safetensors file, .* hold code\. Write one"):
+    with pytest.raises(
+        ValueError, match=r"w\.pth', expected a \.safetensors file, .* hold code\. Write one"
+    ):
         models.create(f"digitnet_8@{tmp_path}/w.pth", classes=3, channels=1)
 
 

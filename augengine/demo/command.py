@@ -14,6 +14,7 @@ from .. import (
     RandomHorizontalFlip,
     RandomResizedCrop,
 )
+from ..untrusted import read_text
 from .comparison import BATCH, SECONDS, Row, compare, print_table
 from .contact_sheet import VERSIONS, contact_sheet, draw_versions
 from .photographs import Photograph, read_folder, shipped_photographs
@@ -109,11 +110,11 @@ def read_policy(path: Path) -> Policy:
         ValueError: When the file says no policy; the message has the file's name.
         OSError: When it cannot be read.
     """
-    import yaml
-
     try:
-        return Policy.from_yaml(Path(path).read_text("utf-8"))
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        return Policy.from_yaml(read_text(path))
+    except FileNotFoundError as error:
+        raise OSError(f"--policy {path}: there is no such file. Check the path.") from error
+    except (ValueError, TypeError) as error:
         raise ValueError(f"--policy {path}: {error}") from error
 
 

@@ -195,7 +195,8 @@ def _scaler(file: Path, state: object, scaler: Any) -> dict[str, float]:
 def write_random(folder: Path, process: int) -> None:
     """Write the states of this process's generators."""
     _, words, gauss = random.getstate()
-    _, key, position, has_gauss, cached = np.random.get_state(legacy=True)
+    # The generator that libraries draw from.
+    _, key, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
     tensors = {
         "python": torch.tensor(words, dtype=torch.int64),
         "numpy": torch.from_numpy(np.asarray(key).astype(np.int64)),
@@ -231,7 +232,8 @@ def read_random(folder: Path, process: int) -> None:
         gauss = None if gauss is None else number("Python's spare number", gauss)
         random.setstate((3, tuple(words.tolist()), gauss))
         cached = number("NumPy's spare number", cached)
-        np.random.set_state(("MT19937", key.numpy().astype(np.uint32), position, has_gauss, cached))
+        state = ("MT19937", key.numpy().astype(np.uint32), position, has_gauss, cached)
+        np.random.set_state(state)  # noqa: NPY002
         torch.set_rng_state(tensors["torch"].clone())
         if torch.cuda.is_available() and "cuda" in tensors:
             torch.cuda.set_rng_state(tensors["cuda"].clone())

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from ..checks import shown
 from ..untrusted import MOST_JSON, opened, read_header, read_json
 
+
 @contextmanager
 def written(file: Path) -> Iterator[Path]:
     """A path beside `file`, for a new file that takes its place once it is on the disk.
@@ -77,7 +78,9 @@ def write_tensors(
 ) -> None:
     """Write tensors, and text by name beside them, the whole file or none; raises as `written`."""
     # Copied, since safetensors refuses tensors that share memory.
-    state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+    state = {
+        name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()
+    }
     with written(file) as partial:
         save_file(state, partial, {"format": "pt", **metadata})
 
@@ -117,7 +120,8 @@ def check_tensors(
     wrong |= {
         name
         for name in set(tensors) & set(expected)
-        if (tensors[name].shape, tensors[name].dtype) != (expected[name].shape, expected[name].dtype)
+        if (tensors[name].shape, tensors[name].dtype)
+        != (expected[name].shape, expected[name].dtype)
     }
     if wrong:
         first = ", ".join(shown(name) for name in sorted(wrong)[:4])

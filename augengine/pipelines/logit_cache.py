@@ -210,12 +210,12 @@ class LogitCache:
     def _read_at(self, first: int, into: np.ndarray) -> None:
         """Rows from the first on; those behind the file's end are left as they are."""
         size = self.row_type.itemsize
-        done = os.preadv(self._descriptor, [into.view(np.uint8)], HEADER + first * size)
+        done = os.preadv(self._descriptor, [into.view(np.uint8).data], HEADER + first * size)
         if done % size:  # somebody has cut a row
             into[done // size] = np.zeros((), self.row_type)
 
     def _write_at(self, first: int, rows: np.ndarray) -> None:
-        data, at = memoryview(rows.view(np.uint8)), HEADER + first * self.row_type.itemsize
+        data, at = rows.view(np.uint8).data, HEADER + first * self.row_type.itemsize
         while data:
             done = os.pwrite(self._descriptor, data, at)
             data, at = data[done:], at + done
@@ -351,7 +351,9 @@ def _read_header(file: Path) -> dict[str, Any]:
     with stream:
         text = stream.read(HEADER)
     if len(text) < HEADER:
-        raise ValueError(f"logit cache: {file} is no cache of this format, or has been cut short. {fix}")
+        raise ValueError(
+            f"logit cache: {file} is no cache of this format, or has been cut short. {fix}"
+        )
     try:
         header = parse_json(text)
     except ValueError:

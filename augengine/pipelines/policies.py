@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
+from ..checks import shown
 from ..policy.ops import (
     CenterCrop,
     Cutout,
@@ -20,6 +21,7 @@ from ..policy.ops import (
 )
 from ..policy.policy import Policy
 from ..policy.views import Views
+from ..untrusted import read_text
 from .data import Data
 
 
@@ -58,10 +60,13 @@ def training_policy(name: str, data: Data) -> Policy:
     }
     if name in operations:
         return Policy([*_geometry(data), *operations[name], _normalize(data)])
-    if Path(name).is_file():
-        return Policy.from_yaml(Path(name).read_text("utf-8"))
+    if os.path.isfile(name):
+        try:
+            return Policy.from_yaml(read_text(name))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"policy {name}: {error}") from error
     raise ValueError(
-        f"policy: got {name!r}, expected none, {', '.join(operations)}, or a YAML file as Policy.to_yaml "
+        f"policy: got {shown(name)}, expected none, {', '.join(operations)}, or a YAML file as Policy.to_yaml "
         "writes it. Leave it out for the data's own."
     )
 

@@ -17,7 +17,6 @@ from .files import check_tensors, read_tensors, write_tensors
 from .policies import evaluation_policy
 from .run import Figures, Run
 
-
 _FIX = "Put a copy back, or move the file elsewhere; the images are then labelled anew."
 MOST_COPIES = 2**31 - 1  # of an image
 

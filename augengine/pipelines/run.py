@@ -20,8 +20,8 @@ from ..loading.batch import Batch, BatchOfViews
 from ..policy.policy import Policy
 from ..policy.views import Views
 from ..untrusted import opened, parse_json
-from . import data as datasets
 from . import checkpoint, models, pictures
+from . import data as datasets
 from .batches import Loader, Samples
 from .checkpoint import Training
 from .data import Data
@@ -285,9 +285,13 @@ def _line(file: Path, number: int, text: bytes) -> Metrics:
     try:
         line = parse_json(text)
     except ValueError as error:
-        raise ValueError(f"run: {file}, line {number}, is torn or damaged ({error}). {fix}") from None
+        raise ValueError(
+            f"run: {file}, line {number}, is torn or damaged ({error}). {fix}"
+        ) from None
     if not isinstance(line, dict) or not {"stage", "epoch", "loss", "accuracy"} <= set(line):
-        raise ValueError(f"run: {file}, line {number}, has no stage, epoch, loss and accuracy. {fix}")
+        raise ValueError(
+            f"run: {file}, line {number}, has no stage, epoch, loss and accuracy. {fix}"
+        )
     stage, *figures = (line[name] for name in ("stage", *sorted(set(line) - {"stage"})))
     named = isinstance(stage, str) and re.fullmatch(r"[a-z0-9-]{1,64}", stage)
     if not named or not all(type(value) in (int, float) for value in figures):

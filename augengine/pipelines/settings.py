@@ -17,7 +17,11 @@ PRECISIONS = ("no", "bf16", "fp16")
 LARGEST = 2**31 - 1
 MOST_WORKERS, MOST_SIZE = 1024, 1 << 14
 MOST_TEXT = 4096  # characters, of a path or a name
-FREE = ("output", "root", "workers")  # what a run that is resumed may have other than at its beginning
+FREE = (
+    "output",
+    "root",
+    "workers",
+)  # what a run that is resumed may have other than at its beginning
 _KINDS = {
     int: "a whole number", float: "a number", str: f"text of {MOST_TEXT:,} characters at most",
     bool: "true or false",

@@ -59,7 +59,9 @@ def from_bytes(plan_class: type[Plan], data: bytes, where: str) -> Plan:
     from safetensors.numpy import load
 
     if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise TypeError(f"{where} is a {type(data).__name__}, expected bytes. Pass what to_bytes gave.")
+        raise TypeError(
+            f"{where} is a {type(data).__name__}, expected bytes. Pass what to_bytes gave."
+        )
     data = bytes(data)
     text = _text_of(plan_class, io.BytesIO(data), len(data), where)
     try:
@@ -131,7 +133,9 @@ def _read_header(plan_class: type[Plan], text: str) -> dict:
         ("look", 0, 2**32 - 1),
     ):
         if type(header[name]) is not int or not low <= header[name] <= high:
-            raise ValueError(f"its {name} is {shown(header[name])}, expected a whole number of 64 bits")
+            raise ValueError(
+                f"its {name} is {shown(header[name])}, expected a whole number of 64 bits"
+            )
     return {**header, "finish": _finish(header["finish"]), "log_text": tuple(lines)}
 
 
@@ -157,6 +161,8 @@ def _finish(values: object) -> Finish:
     if len(size) != 2 or not all(type(n) is int for n in (*size, values["channels"])):
         raise ValueError("its finish has a size or channels that are no whole numbers")
     if type(values["channels_last"]) is not bool or not isinstance(values["dtype"], str):
-        raise ValueError("its finish has a dtype that is no text, or a channels_last that is no flag")
+        raise ValueError(
+            "its finish has a dtype that is no text, or a channels_last that is no flag"
+        )
     lists = {"size": tuple(size), "mean": tuple(mean), "std": tuple(std)}
     return Finish(**{**values, **lists})

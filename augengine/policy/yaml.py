@@ -78,7 +78,7 @@ def _parsed(text: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}: "
-        problem = getattr(error, "problem", None) or getattr(error, "reason", "it cannot be read")
+        problem = str(getattr(error, "problem", None) or getattr(error, "reason", error))
         raise ValueError(
             f"Policy.from_yaml: got text that is not plain YAML ({where}{problem[:200]}), expected what "
             "to_yaml writes. Mend the place that is named."
@@ -99,7 +99,9 @@ def _loader_class() -> Any:
             self.depth, self.nodes = self.depth + 1, self.nodes + 1
             problem = None
             if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-                problem = "anchors and aliases (& and *) are not read, so write out what they stand for"
+                problem = (
+                    "anchors and aliases (& and *) are not read, so write out what they stand for"
+                )
             elif event.tag is not None and event.tag not in (*_PLAIN, "!"):
                 problem = f"the tag {shown(event.tag)} is not read, which names a type"
             elif self.depth > MOST_DEPTH:

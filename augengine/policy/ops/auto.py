@@ -505,7 +505,9 @@ def _weights(op):
         return None
     items = op.weights.items() if isinstance(op.weights, Mapping) else op.weights
     space = spaces.TIMM if op.dialect == "timm" else spaces.RAND_AUGMENT
-    pairs = tuple((name, number("RandAugment.weights", weight, 0, BOUNDLESS)) for name, weight in items)
+    pairs = tuple(
+        (name, number("RandAugment.weights", weight, 0, BOUNDLESS)) for name, weight in items
+    )
     unknown = [name for name, _ in pairs if name not in space]
     if unknown or not any(weight for _, weight in pairs):
         import difflib

@@ -13,7 +13,6 @@ from ..keyed import below
 from .arguments import BOUNDLESS, Custom, Limits, Probability, kept
 from .op import Op
 
-
 # A place costs some 50 µs a batch, whatever happens there.
 MOST_LEVELS, MOST_PLACES = 16, 1 << 14
 
@@ -83,10 +82,10 @@ class _Chooser(Op):
 
     @property
     def stages(self):  # type: ignore[override]
-        return (
-            min(op.stages[0] for op in self.children),
-            max(op.stages[1] for op in self.children),
-        )
+        inside = [
+            op.stages for op in self.children
+        ]  # once, since these ask ops inside them in turn
+        return min(low for low, _ in inside), max(high for _, high in inside)
 
     def _child_places(self, first):
         at = first

@@ -16,18 +16,15 @@ from .arguments import Custom, Limits, Number, OneOrInterval, Probability, kept
 from .op import Op
 from .strength import acting, magnitude
 
-
 MOST_TAPS = 65_535  # σ has 1,000 at most
 
 
 def _kernel_size(where: str, value: Any) -> tuple[int, int]:
     size = several(value)
-    if len(size) not in (1, 2) or not all(
-        whole(n) and 0 < n <= MOST_TAPS and n % 2 for n in size
-    ):
+    if len(size) not in (1, 2) or not all(whole(n) and 0 < n <= MOST_TAPS and n % 2 for n in size):
         raise ValueError(
-            f"{where}: got {value!r}, expected an odd number of pixels or two, {MOST_TAPS:,} at most. Leave it out to have it "
-            "follow sigma."
+            f"{where}: got {value!r}, expected an odd number of pixels or two, {MOST_TAPS:,} at most. "
+            "Leave it out to have it follow sigma."
         )
     return int(size[0]), int(size[-1])
 
