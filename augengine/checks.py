@@ -53,6 +53,8 @@ def number(where: str, value, low=-math.inf, high=math.inf) -> float:
 def whole_number(where: str, value, low: int, high: int) -> int:
     """An int in [low, high], or TypeError / ValueError."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         value = operator.index(value)
     except TypeError:
         raise TypeError(

@@ -290,8 +290,9 @@ def with_header(file, **changed):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("samples", 2**62), ("samples", -1), ("samples", 0), ("samples", "50"), ("samples", 1.5), ("samples", True),
-     ("classes", 10**40), ("classes", None), ("top", []), ("views", {}), ("seed", "0"), ("seed", 2**70),
+    [("samples", 2**62), ("samples", -1), ("samples", 0), ("samples", "50"), ("samples", 1.5),
+     ("samples", True), ("classes", 10**40), ("classes", None), ("top", []), ("views", {}), ("seed", "0"),
+     ("seed", 2**70),
      ("temperature", "x"), ("temperature", -1), ("teacher", 3), ("policy", ["a"]), ("data", None),
      ("format", 9), ("format", [1]), ("more", 1)],
 )  # fmt: skip
@@ -342,7 +343,7 @@ def test_a_row_that_is_no_answer_is_refused(tmp_path, field, value):
     assert cache.torn_rows == 0
     with pytest.raises(
         ValueError,
-        match=r"/c holds what is no answer for 10 classes in epoch 0\. Name another file",
+        match=r"/c holds what is no answer for 10 classes in epoch 0\. Name another",
     ):
         cache.read(0, range(50))
     assert cache.read(0, range(7))[1].all()

@@ -384,7 +384,8 @@ class Draft:
 
     def log_lines(self, rows, lines, numbers) -> None:
         """`log` with lines by number, one or [len(rows)], and numbers [len(rows), 6]."""
-        if np.max(self.log_count[rows], initial=0) >= MOST_LINES:
+        # No row has more lines than there are entries, which is quicker to know.
+        if len(self._log) >= MOST_LINES and np.max(self.log_count[rows], initial=0) >= MOST_LINES:
             raise ValueError(
                 f"policy: more than {MOST_LINES:,} operations happen to one image, expected fewer. Take "
                 "fewer ops or turns."
@@ -450,12 +451,15 @@ class Draft:
 
     def _check_extent(self) -> None:
         """Bound the memory of a plan, which is of so many views times the steps of the longest."""
+        entries = max(len(self._steps), len(self._log), 1)
+        curves = sum(map(len, self._curves))
+        if len(self.source) * entries <= MOST_STEPS and curves <= MOST_CURVES:
+            return  # as nearly always: no row has more steps than there are entries
         views = len(self.source) / len(self)
         longest = max(self.step_count.max(initial=0), self.log_count.max(initial=0))
-        curves = sum(map(len, self._curves)) / len(self)
-        if views * longest > MOST_STEPS or curves > MOST_CURVES:
+        if views * longest > MOST_STEPS or curves > MOST_CURVES * len(self):
             raise ValueError(
-                f"policy: got {views:.0f} views of up to {longest} steps and {curves:.0f} tone curves an "
+                f"policy: got {views:.0f} views of up to {longest} steps and {curves // len(self)} tone curves an "
                 f"image, expected at most {MOST_STEPS:,} steps and {MOST_CURVES:,} curves in all. Take fewer "
                 "ops or turns."
             )

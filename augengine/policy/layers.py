@@ -83,10 +83,13 @@ class Layers:
         full[:, 0] = True
         in_boxes_too = (theirs.view[partner] != NO_VIEW) & ~full
         boxed = in_boxes_too.any(axis=1)
-        boxes = int(in_boxes_too.sum(axis=1).max(initial=0))
-        if boxes > MOST_BLENDED:
+        most = theirs.view.shape[1]
+        if (
+            most > MOST_BLENDED
+            and (most := int(in_boxes_too.sum(axis=1).max(initial=0))) > MOST_BLENDED
+        ):
             raise ValueError(
-                f"policy: MixUp meets a partner of {boxes} boxes, expected {MOST_BLENDED} at most, since it "
+                f"policy: MixUp meets a partner of {most} boxes, expected {MOST_BLENDED} at most, since it "
                 "is blended box by box. Put MixUp before what erases and pastes."
             )
         # Taken before one's own weights change: a partner is somebody's own too.
