@@ -116,7 +116,13 @@ def test_an_empty_folder_is_an_error_with_the_fix(tmp_path):
         (["--images", "missing"], 1, "--images: missing is no folder. Pass one that holds images."),
         (["--output", "missing/sheet.png"], 1, "in a folder that exists"),
         (["--output", "sheet.jpg"], 1, "expected a file name ending in .png"),
-        (["--policy", "missing.yaml"], 1, "missing.yaml"),
+        (
+            ["--policy", "missing.yaml"],
+            1,
+            "--policy missing.yaml: there is no such file. Check the path",
+        ),
+        (["--policy", "picture.yaml"], 1, "picture.yaml: got bytes that are no UTF-8 text"),
+        (["--policy", "."], 1, ".: got no regular file, expected one"),
         (["--policy", "bad.yaml"], 1, "the op 'RandomFlip', which is unknown"),
         (["--policy", "no.yaml"], 1, "--policy no.yaml:"),
         (["--policy", "free.yaml"], 1, "expected one size for the batch"),
@@ -130,6 +136,7 @@ def test_wrong_arguments(arguments, code, message, tmp_path, monkeypatch, quick)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("augengine: 1\npolicy: [RandomFlip: {}]\n")
     (tmp_path / "no.yaml").write_text("policy: [unclosed\n")
+    (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\xff")
     (tmp_path / "free.yaml").write_text(ae.Policy([ae.RandomHorizontalFlip()]).to_yaml())
     (tmp_path / "good.yaml").write_text(ae.Policy([ae.Resize((8, 8))]).to_yaml())
     done = augengine("demo", *arguments)

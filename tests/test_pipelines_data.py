@@ -1,5 +1,6 @@
 """Which images train, which are labelled, which test; and which make which batch."""
 
+import os
 import pickle
 import re
 from types import SimpleNamespace
@@ -192,6 +193,17 @@ def test_policies_of_a_data_set(tmp_path):
     )
     with pytest.raises(ValueError, match=r"policy: got 'mine', expected none, .* or a YAML file"):
         training_policy("mine", data)
+    (tmp_path / "p.yaml").write_text("augengine: 1\npolicy: [&a [*a]]", "utf-8")
+    with pytest.raises(
+        ValueError, match=r"policy .*p\.yaml: .*anchors and aliases .* are not read"
+    ):
+        training_policy(str(tmp_path / "p.yaml"), data)
+    (tmp_path / "p.yaml").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"p\.yaml: got bytes that are no UTF-8 text"):
+        training_policy(str(tmp_path / "p.yaml"), data)
+    os.truncate(tmp_path / "p.yaml", 2**40)
+    with pytest.raises(ValueError, match=r"p\.yaml: got [\d,]+ bytes, expected 1,048,576 at most"):
+        training_policy(str(tmp_path / "p.yaml"), data)
     views = weak_and_strong(data)
     engine = ae.Engine(views, num_classes=10)
     batch = engine(data.images[:4], ids=range(4))

@@ -111,9 +111,11 @@ def read_policy(path: Path) -> Policy:
         OSError: When it cannot be read.
     """
     try:
-        return Policy.from_yaml(read_text(path))
+        text = read_text(path)
     except FileNotFoundError as error:
         raise OSError(f"--policy {path}: there is no such file. Check the path.") from error
+    try:
+        return Policy.from_yaml(text)
     except (ValueError, TypeError) as error:
         raise ValueError(f"--policy {path}: {error}") from error
 

@@ -61,8 +61,9 @@ def training_policy(name: str, data: Data) -> Policy:
     if name in operations:
         return Policy([*_geometry(data), *operations[name], _normalize(data)])
     if os.path.isfile(name):
+        text = read_text(name)
         try:
-            return Policy.from_yaml(read_text(name))
+            return Policy.from_yaml(text)
         except (ValueError, TypeError) as error:
             raise ValueError(f"policy {name}: {error}") from error
     raise ValueError(

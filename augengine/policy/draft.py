@@ -459,9 +459,9 @@ class Draft:
         longest = max(self.step_count.max(initial=0), self.log_count.max(initial=0))
         if views * longest > MOST_STEPS or curves > MOST_CURVES * len(self):
             raise ValueError(
-                f"policy: got {views:.0f} views of up to {longest} steps and {curves // len(self)} tone curves an "
-                f"image, expected at most {MOST_STEPS:,} steps and {MOST_CURVES:,} curves in all. Take fewer "
-                "ops or turns."
+                f"policy: got {views:.0f} views of up to {longest} steps and {curves // len(self)} tone curves "
+                f"an image, expected at most {MOST_STEPS:,} steps and {MOST_CURVES:,} curves in all. Take "
+                "fewer ops or turns."
             )
 
     def _closed_steps(self):
