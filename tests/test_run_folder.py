@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import random
 import resource
 import shutil
 import struct
@@ -16,7 +17,7 @@ import torch
 from cases import quick_or_thorough
 from safetensors.torch import load_file, save_file
 
-from augengine.pipelines import distill, files, finetune, models, pseudo_label
+from augengine.pipelines import checkpoint, distill, files, finetune, models, pseudo_label
 from augengine.pipelines.fit import Fit
 from augengine.pipelines.run import Run
 from augengine.pipelines.settings import Settings
@@ -311,6 +312,68 @@ def test_labels_of_other_images_are_refused(folder):
         changed(file, change)
         with pytest.raises(ValueError, match=r"pseudo\.safetensors lacks ('\w+', )+adds them"):
             resume(folder)
+
+
+class Nothing(torch.nn.Module):
+    """A model of which one parameter is never reached by a loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached = torch.nn.Linear(3, 2)
+        self.left_alone = torch.nn.Linear(2, 2)
+
+
+def trained(steps):
+    model, scaler = Nothing(), torch.amp.GradScaler("cpu")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+    progress = checkpoint.Progress()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        scaler.scale(model.reached(torch.ones(4, 3)).square().sum()).backward()
+        scaler.step(optimizer)
+        scaler.update(new_scale=float(2**progress.step))
+        schedule.step()
+        progress.step += 1
+    progress.epoch = progress.step
+    return checkpoint.Training(model, None, optimizer, schedule, scaler, progress)
+
+
+def test_a_scale_of_gradients_and_parameters_without_moments_come_back(tmp_path):
+    torch.manual_seed(0)
+    before = trained(5)
+    checkpoint.write_state(tmp_path, before, processes=3)
+    after = trained(2)
+    assert checkpoint.read_state(tmp_path, after) == 3
+    assert vars(after.progress) == vars(before.progress)
+    assert after.scaler.state_dict() == before.scaler.state_dict()
+    assert after.scaler.get_scale() == 16
+    assert after.schedule.state_dict() == before.schedule.state_dict()
+    assert [group["lr"] for group in after.optimizer.param_groups] == [0.1 / 6]
+    for a, b in ((after.weights(), before.weights()), (after.moments(), before.moments())):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in b)
+    assert "optimizer.1.exp_avg" in before.moments()
+    assert "optimizer.2.exp_avg" not in before.moments()
+    for scale in (None, {}, [1], {**before.scaler.state_dict(), "scale": "x"}, {"scale": 1}):
+        changed(tmp_path / "state.safetensors", scaler=scale)
+        with pytest.raises(ValueError, match=r"lacks the scale|is damaged \(scale: got 'x'"):
+            checkpoint.read_state(tmp_path, after)
+
+
+def test_random_states_come_back_to_the_number(tmp_path):
+    draws = (
+        random.random,
+        np.random.standard_normal,
+        lambda: torch.rand(3).tolist(),
+        lambda: random.gauss(0, 1),
+    )
+    for _ in range(3):  # a spare normal number is kept after every other one
+        [draw() for draw in draws]
+        checkpoint.write_random(tmp_path, 0)
+        first = [draw() for draw in draws * 2]
+        checkpoint.read_random(tmp_path, 0)
+        assert [draw() for draw in draws * 2] == first
 
 
 # Metrics and settings

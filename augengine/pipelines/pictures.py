@@ -70,4 +70,4 @@ def sheet(title: str, rows: Sequence[tuple[str, BatchSource]], file: Path) -> No
         )
     draw(
         title, ["Each column is one sample; below it stands what was done to it."], tiles, TILE
-    ).save(file)
+    ).save(file, "PNG")

@@ -219,7 +219,8 @@ class Run:
         file = self.stage(stage) / SHEET
         if self.is_main and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            pictures.sheet(f"{self.folder.name}: {stage}", rows, file)
+            with written(file) as partial:
+                pictures.sheet(f"{self.folder.name}: {stage}", rows, partial)
 
     # Checkpoints are written beside and renamed, so that a kill leaves the one before.
 
