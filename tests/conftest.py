@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from interpreter import Interpreter
 
-from augengine.kernels.cpu import cache
+from augengine.kernels.cpu import folder
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -68,11 +67,8 @@ class Warm:
     """
 
     def __init__(self):
-        # numba files what it compiles by the folder of the sources.
-        here = Path(cache.__file__).parent
-        folder = cache.cache_folder() / f"{here.name}_{sha1(str(here).encode()).hexdigest()}"
         self.running = []
-        if len([*folder.glob("draw.draw-*.nbc")]) < 2:
+        if len(folder.names("draw-")) < 2:
             for dtype in ("uint8", "float32"):
                 self.running.append(subprocess.Popen([sys.executable, "-c", COMPILE, dtype]))
 

@@ -7,12 +7,14 @@ are not persistent are forked in every epoch.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from functools import cache
+from typing import NoReturn
 
 # Seconds that a fork waits for a thread that loads or compiles the kernels.
-MOST_WAIT = 60.0
+MOST_WAIT = 300.0
 _owners: weakref.WeakSet[object] = weakref.WeakSet()
 _forking = threading.local()
 
@@ -28,26 +30,29 @@ def load_before_forks(owner: object) -> None:
             load nothing.
     """
     _owners.add(owner)
-    _register()
+    hold_at_forks()
 
 
 @cache
-def _register() -> None:
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+def hold_at_forks() -> None:
+    """Let each fork wait while a thread loads or compiles the kernels: the child would wait for that
+    thread for ever, which it does not have."""
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
 
 
 def _before() -> None:
-    if not _owners:
+    _forking.lock, _forking.too_long = None, False
+    if not _owners and f"{__package__}.cpu.cache" not in sys.modules:
         return
     try:
         from .cpu.cache import load_cached, loading
 
-        # Held until the fork is done: a child that was forked while another thread compiles would wait
-        # for that thread for ever, which it does not have.
         if not loading.acquire(timeout=MOST_WAIT):
+            _forking.too_long = True
             return
         _forking.lock = loading
-        load_cached()
+        if _owners:
+            load_cached()
     except Exception:
         # A fork is no place for it. The child meets the same error where it draws, and tells it there.
         return
@@ -58,3 +63,27 @@ def _after() -> None:
     if lock is not None:
         _forking.lock = None
         lock.release()
+
+
+def _after_in_child() -> None:
+    _after()
+    if getattr(_forking, "too_long", False):
+        from .cpu import cache
+
+        cache.loading = _Lost()  # type: ignore[assignment]
+
+
+class _Lost:
+    """In the place of a lock whose thread stayed in the parent."""
+
+    def acquire(self, timeout: float = -1) -> bool:
+        return False
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError(
+            "CPU executor: got a process that was forked while another thread of its parent compiled a "
+            "kernel, expected a fork before or after that, since the thread is not here to end it. Draw "
+            "a batch in the parent before it forks."
+        )
+
+    def __exit__(self, *error: object) -> None: ...

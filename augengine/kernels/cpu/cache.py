@@ -1,22 +1,27 @@
-"""The kernels as numba compiled them: on which disk they lie, who compiles them, what is said meanwhile."""
+"""The kernels as numba compiled them: taken from disk, or compiled and kept there, and what is said of it."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
+import pickle
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-from ... import random_numbers
-from ...plan import kinds
-from .. import bind, pixel
+from ..forks import hold_at_forks
+from . import folder
+from .folder import DamagedError, Turn, say
 from .originals import original_builtins
+
+if TYPE_CHECKING:
+    from numba.core.base import BaseContext
+    from numba.core.codegen import Codegen
+    from numba.core.compiler import CompileResult
+    from numba.core.types import Type
 
 # What is compiled for each dtype of sources: its words in a message, and the seconds that it takes.
 PARTS = {
@@ -28,13 +33,13 @@ PARTS = {
 loading = threading.RLock()
 _kernels: list[SimpleNamespace] = []
 _noted: set[tuple[str, str]] = set()
-# When numba's index of each part was last changed, as `load_cached` saw it.
-_indices: dict[str, int] = {}
+_turn = Turn()
 
 
 def load_kernels() -> SimpleNamespace:
-    """The functions that numba compiles at their first call, or takes from its cache then."""
+    """The functions that numba compiles at their first call, or takes from disk then."""
     if not _kernels:
+        hold_at_forks()
         with loading, original_builtins():
             if not _kernels:
                 _kernels.append(_import_kernels())
@@ -42,115 +47,144 @@ def load_kernels() -> SimpleNamespace:
 
 
 def _import_kernels() -> SimpleNamespace:
-    import numba
+    from .draw import draw
+    from .filter import _filter, filtered
+    from .finish import OUT_KINDS, Out
+    from .statistics import _measure, measured
 
-    # numba keeps what it compiled beside the file that asked for it, and does not see a change
-    # in the functions that were inlined. So its cache lies in a folder named by their source.
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
-    try:
-        from .draw import draw
-        from .filter import _filter, filtered
-        from .finish import OUT_KINDS, Out
-        from .statistics import _measure, measured
-    finally:
-        numba.config.CACHE_DIR = before
+    compiled = {"draw": draw, "filter": _filter, "measure": _measure}
+    for part, function in compiled.items():
+        function._cache = Kept(part)
     return SimpleNamespace(
         draw=draw,
         filtered=filtered,
         measured=measured,
         Out=Out,
         OUT_KINDS=OUT_KINDS,
-        compiled={"draw": draw, "filter": _filter, "measure": _measure},
+        compiled=compiled,
     )
 
 
 def load_cached() -> None:
-    """Load all that numba's cache holds of the kernels for this machine, and compile nothing."""
+    """Load all that is on disk of the kernels for this machine, and compile nothing."""
     with loading, original_builtins():
-        for part, function in load_kernels().compiled.items():
-            cache = function._cache
-            index = Path(cache._cache_file._index_path)
-            changed = index.stat().st_mtime_ns if index.exists() else 0
-            if _indices.get(part) == changed:
-                continue
+        for function in load_kernels().compiled.values():
             function.targetctx.refresh()
-            codegen = function.targetctx.codegen()
-            for key in cache._cache_file._load_index():
-                # Other keys are of another kind of CPU.
-                if key == cache._index_key(key[0], codegen):
-                    function.compile(key[0])
-            _indices[part] = changed
+            for signature in function._cache.new_signatures(function.targetctx.codegen()):
+                function.compile(signature)
 
 
 @contextmanager
-def first_call(part: str, dtype: str) -> Iterator[None]:
+def first_call(part: str, dtype: str) -> Iterator[bool]:
     """Around a call of a kernel, in whose first numba loads it, or compiles it if nobody has.
 
-    Of several processes one compiles and says so; the others wait for it. A process that ends while it
-    compiles leaves no note that it has.
+    Of several processes one compiles and says so; the others wait for it.
 
-    part: one of PARTS. dtype: the sources'.
+    part: one of PARTS. dtype: the sources'. It yields whether this is the first call.
     """
     if (part, dtype) in _noted:
-        yield
+        yield False
         return
-    with loading, original_builtins(), ExitStack() as stack:
-        mark = _mark(part, dtype)
-        if not mark.exists():
-            stack.enter_context(_only_process())
-            if not mark.exists():
-                _announce(part, dtype)
-        yield
-        mark.touch()
+    with loading, original_builtins():
+        try:
+            yield True
+        finally:
+            _turn.end()
         _noted.add((part, dtype))
 
 
-def _announce(part: str, dtype: str) -> None:
-    words, seconds = PARTS[part]
-    print(
-        f"augengine: compiling {words} for {dtype} images, once on this machine (some {seconds} s) …",
-        file=sys.stderr,
-        flush=True,
-    )
+class Kept:
+    """The compiled code of one kernel on disk, a file for each signature: what a numba function asks as
+    its `_cache`.
+
+    numba's own keeps a pickled index, which two processes can spoil, and loads machine code unseen: a
+    damaged file ends the process.
+    """
+
+    def __init__(self, part: str):
+        self._part = part
+        self._seen: set[str] = set()
+
+    @property
+    def cache_path(self) -> Path | None:
+        return folder.cache_folder()
+
+    def load_overload(
+        self, signature: tuple[Type, ...], context: BaseContext
+    ) -> CompileResult | None:
+        """What was compiled for the signature; None where numba is to compile it now."""
+        context.refresh()
+        name = self._name(signature, context.codegen())
+        found, _ = self._load(name, context)
+        if found is None:
+            _turn.take()
+            found, damage = self._load(name, context)  # meanwhile another process may have
+            if found is None:
+                self._announce(signature, name, damage)
+            else:
+                _turn.end()
+        return found
+
+    def save_overload(self, signature: tuple[Type, ...], compiled: CompileResult) -> None:
+        """Keep what numba has compiled. Where that fails, say so: this process has it anyway."""
+        from numba.core.serialize import dumps
+
+        assert not compiled.library.has_dynamic_globals  # addresses of this process
+        name = self._name(signature, compiled.library.codegen)
+        try:
+            folder.write(name, dumps((signature, compiled._reduce())))
+        except OSError as error:
+            say(
+                f"got no room for {PARTS[self._part][0]} in {folder.cache_folder()} ({error.strerror}), "
+                "expected a folder that keeps it. This process has it, the next compiles it again. Free "
+                "some space, or set NUMBA_CACHE_DIR to another folder."
+            )
+        finally:
+            _turn.end()
+
+    def new_signatures(self, codegen: Codegen) -> Iterator[tuple[Type, ...]]:
+        """The signatures of the whole files for this machine that this process has not been told yet."""
+        for name in folder.names(self._machine(codegen)):
+            if name not in self._seen:
+                self._seen.add(name)
+                try:
+                    contents = folder.read(name)
+                    if contents is not None:
+                        yield pickle.loads(contents)[0]
+                except DamagedError:  # whoever needs it compiles it, and says so
+                    continue
+
+    def _load(self, name: str, context: BaseContext) -> tuple[CompileResult | None, str]:
+        """(what was compiled or None, the damage that the file has or an empty text)."""
+        from numba.core.compiler import CompileResult
+
+        try:
+            contents = folder.read(name)
+            if contents is None:
+                return None, ""
+            return CompileResult._rebuild(context, *pickle.loads(contents)[1]), ""
+        except DamagedError as error:
+            return None, str(error)
+
+    def _announce(self, signature: tuple[Type, ...], name: str, damage: str) -> None:
+        words, seconds = PARTS[self._part]
+        what = f"{words} for {signature[2]} images"  # the third argument is one of their values
+        if damage:
+            path = (folder.cache_folder() or Path()) / name
+            say(f"compiling {what} anew (some {seconds} s), since {path} is damaged: {damage} …")
+        else:
+            say(f"compiling {what}, once on this machine (some {seconds} s) …")
+
+    def _machine(self, codegen: Codegen) -> str:
+        """The beginning of the names of all files that this machine and this numba can load."""
+        import numba
+
+        machine = (numba.__version__, sys.implementation.cache_tag, *codegen.magic_tuple())
+        return f"{self._part}-{_short(machine)}-"
+
+    def _name(self, signature: tuple[Type, ...], codegen: Codegen) -> str:
+        return f"{self._machine(codegen)}{_short(signature)}.compiled"
 
 
-@contextmanager
-def _only_process() -> Iterator[None]:
-    """A context that one process of this machine is in at a time. The lock is one on the cache's folder,
-    which goes with the process that holds it."""
-    folder = os.open(cache_folder(), os.O_RDONLY)
-    try:
-        # A file system without locks: every process then compiles for itself.
-        with suppress(OSError):
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        # A process that was forked meanwhile has the folder open too, so closing it is not enough.
-        with suppress(OSError):
-            fcntl.flock(folder, fcntl.LOCK_UN)
-        os.close(folder)
-
-
-def _mark(part: str, dtype: str) -> Path:
-    """An empty file beside numba's own, which say nothing of dtypes."""
-    return cache_folder() / (f"{dtype}.compiled" if part == "draw" else f"{dtype}.{part}.compiled")
-
-
-def cache_folder() -> Path:
-    """Where numba keeps these very sources compiled. The folder exists."""
-    digest, here = hashlib.sha256(), Path(__file__).parent
-    also = [str(module.__file__) for module in (kinds, random_numbers, bind, pixel)]
-    for path in [*sorted(here.glob("*.py")), *map(Path, also)]:
-        digest.update(path.read_bytes())
-    root = (
-        os.environ.get("NUMBA_CACHE_DIR")
-        or os.environ.get("XDG_CACHE_HOME")
-        or Path.home() / ".cache"
-    )
-    folder = Path(root) / "augengine" / digest.hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a home that cannot be written; what is compiled is then kept until a restart
-        folder = Path(tempfile.gettempdir()) / f"augengine-{os.getuid()}" / folder.name
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _short(parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -38,7 +38,7 @@ from .tables import AXIS, LAYER, VIEW
 Job = namedtuple("Job", "item to_unit channels width fill colour")
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@njit(nogil=True, error_model="numpy")
 def draw(
     begin, end, sample_value, item, to_unit, images, views, axes, layers, fill, colour,
     step_kind, step_arg, curves, gain, offset, out, height, width,

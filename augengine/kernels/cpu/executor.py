@@ -7,7 +7,8 @@ workers; they follow `torch.get_num_threads()`, which is 1 in a worker.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -60,7 +61,9 @@ def _spread_first(part: str, dtype: str):
     """`_spread` for one of the compiled parts, whose first call loads or compiles it."""
 
     def spread(work, count: int) -> None:
-        with first_call(part, dtype):
+        with first_call(part, dtype) as first:
+            if first:
+                work(0, 0)  # compiled in this thread, since no other one hears a Ctrl-C
             _spread(work, count)
 
     return spread
@@ -78,6 +81,17 @@ def _spread(work, count: int) -> None:
         _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="augengine")
     # Four ranges a thread, since outputs differ in cost.
     edges = np.linspace(0, count, min(count, 4 * threads) + 1).astype(int)
-    futures = [_pools[key].submit(work, int(begin), int(end)) for begin, end in pairwise(edges)]
-    for future in futures:
-        future.result()
+    futures: list[Future] = []
+    try:
+        for begin, end in pairwise(edges):
+            futures.append(_pools[key].submit(work, int(begin), int(end)))
+        for future in futures:
+            future.result()
+    except BaseException:
+        # They read and write by address: none may go on when the caller lets go of its memory.
+        for future in futures:
+            future.cancel()
+        while not all(future.done() for future in futures):
+            with suppress(KeyboardInterrupt):
+                wait(futures)
+        raise

@@ -48,7 +48,7 @@ def filtered(pictures: torch.Tensor, filters, spread) -> torch.Tensor:
     return out
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@njit(nogil=True, error_model="numpy")
 def _filter(begin, end, sample_value, item, most, source, out, height, width, channels, filters):
     """Filter the pictures begin … end − 1 from address `source` to address `out`.
 

@@ -46,7 +46,7 @@ def measured(plan, sample_value, to_unit, images, spread):
     return completed(plan, measure, byte=sample_value.itemsize == 1)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@njit(nogil=True, error_model="numpy")
 def _measure(
     begin, end, sample_value, item, to_unit, images, source, step_kind, step_arg, curves,
     views, windows, step, which, channels, mean, limits, counts,
