@@ -29,6 +29,7 @@ from .engine import BatchType, Device, DrawOptions, Engine, as_engine
 from .keys import Keys, could_be_id, keys_of
 from .passes import Counter, chain, draws_from_all, ranks_of
 from .resume import Progress, Start, state_of
+from .workers import end_of
 
 _PACK = "Collate with ae.pack(policy), or pass a loader of plain images and the policy here."
 
@@ -426,7 +427,7 @@ class _Iteration:
         inner_state = state_of(loader.loader)
         thread = threading.Thread(
             target=_produce,
-            args=(batches, draw, inner_state, self._line),
+            args=(loader.loader, batches, draw, inner_state, self._line),
             name="augengine-draw",
             daemon=True,
         )
@@ -485,22 +486,30 @@ class _Iteration:
         return batch
 
 
-def _produce(batches, draw, inner_state: Callable | None, line: _Line) -> None:
+def _produce(loader, batches, draw, inner_state: Callable | None, line: _Line) -> None:
     try:
         while True:
             line.free.acquire()
             if line.ended.is_set():
+                end_of(loader, batches, None)
                 return
             try:
                 batch = next(batches)
             except StopIteration:
                 line.ready.put(_End)
                 return
+            except Exception as error:
+                if (lost := end_of(loader, batches, error)) is None:
+                    raise
+                raise lost from error
             state = None if inner_state is None else inner_state()
             line.ready.put((*draw(batch), state))
             del batch
     except BaseException as error:
+        # Or the error would hold them by this frame, and the line the error.
+        del loader, batches, draw, inner_state
         line.ready.put(error)
+        del line
 
 
 def _end(line: _Line, thread: threading.Thread) -> None:
