@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import warnings
 import weakref
@@ -431,7 +432,8 @@ class _Iteration:
             name="augengine-draw",
             daemon=True,
         )
-        self._end = weakref.finalize(self, _end, self._line, thread)
+        self._process = os.getpid()
+        self._end = weakref.finalize(self, _end, self._line, thread, self._process)
         thread.start()
 
     def __iter__(self):
@@ -447,6 +449,11 @@ class _Iteration:
             self._begin()
         if self._end is None or not self._end.alive:
             raise StopIteration
+        if self._process != os.getpid():
+            raise RuntimeError(
+                "DeviceLoader: got an iteration that the parent process began before it forked, expected "
+                "one of this process, since the thread that draws is not here. Begin another: iter(loader)."
+            )
         if self._device.type == "cuda":
             self._keep_pace()
         item = self._line.ready.get()
@@ -512,7 +519,9 @@ def _produce(loader, batches, draw, inner_state: Callable | None, line: _Line) -
         del line
 
 
-def _end(line: _Line, thread: threading.Thread) -> None:
+def _end(line: _Line, thread: threading.Thread, process: int) -> None:
+    if process != os.getpid():  # forked since: the thread is not here, and may have held the locks
+        return
     line.ended.set()
     line.free.release()
     if thread is not threading.current_thread():  # the thread's own garbage collection, say
