@@ -6,58 +6,33 @@
 batch; `execute` draws it. `Engine` and `Collate` do both at once.
 """
 
-from .kernels import Sources, execute
-from .kernels.operator import as_tensor, execute_compiled
-from .loading.batch import Batch, BatchOfViews, PackedBatch
-from .loading.collate import Collate, pack
-from .loading.device_loader import DeviceLoader
-from .loading.engine import Engine
-from .loading.keys import Key, Keys, WithIds
-from .loading.labels import soft_labels
-from .loading.sampler import KeyedSampler, keyed
-from .loading.targets import boxes, masks
-from .plan import Finish, Plan, concatenate, side_by_side
-from .policy import ops
-from .policy.ops import *  # noqa: F403
-from .policy.ops import __all__ as _op_names
-from .policy.policy import Policy
-from .policy.schedule import Ramp
-from .policy.views import Views
-from .recipes import presets
-from .recipes.from_timm import from_timm
-from .recipes.from_torchvision import from_torchvision
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = [
-    "Batch",
-    "BatchOfViews",
-    "Collate",
-    "DeviceLoader",
-    "Engine",
-    "Finish",
-    "Key",
-    "KeyedSampler",
-    "Keys",
-    "PackedBatch",
-    "Plan",
-    "Policy",
-    "Ramp",
-    "Sources",
-    "Views",
-    "WithIds",
-    "as_tensor",
-    "boxes",
-    "concatenate",
-    "execute",
-    "execute_compiled",
-    "from_timm",
-    "from_torchvision",
-    "keyed",
-    "masks",
-    "ops",
-    "pack",
-    "presets",
-    "side_by_side",
-    "soft_labels",
-    *_op_names,
-]
+
+if TYPE_CHECKING:
+    from .api import *  # noqa: F403
+    from .api import __all__ as __all__
+    from .policy.ops import *  # noqa: F403  (mypy reads no list that is added to another)
+else:
+    # torch takes a second, so that it is imported with the first public name that is used, and not by
+    # programs that only print their help. Type checkers read the names above: beside a function
+    # __getattr__ they would pass any name.
+    def __getattr__(name):
+        special = name.startswith("__") and name != "__all__"
+        # A module of ours is imported alone, because those that `api` imports name each other this way.
+        if not special and "." not in name and find_spec(f"{__name__}.{name}") is not None:
+            return import_module(f"{__name__}.{name}")
+        if not special:
+            api = import_module(f"{__name__}.api")
+            for public in ("__all__", *api.__all__):
+                globals().setdefault(public, getattr(api, public))
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        __getattr__("__all__")
+        return sorted(globals())

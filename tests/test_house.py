@@ -25,6 +25,7 @@ HOUSE = (
     {"doctor"},
     {"pipelines", "demo"},
     {"sheet", "__init__"},
+    {"api"},
     {"recipes", "frameworks"},
     {"loading"},
     {"policy", "kernels"},
@@ -150,20 +151,29 @@ def test_every_folder_is_packaged():
     assert set(setuptools.find_packages(ROOT, include=["augengine*"])) == folders
 
 
-IMPORT_AFTER_TORCH = """
-import sys, torch
-before = set(sys.modules)
-import augengine
-print(*set(sys.modules) - before)
-"""
+def modules_that_come_with(code, after=""):
+    """Names of the modules that a new process imports by `code`, those that `after` has left out."""
+    program = (
+        f"import sys; {after}\nbefore = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    )
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True)
+    return set(loaded.splitlines()[-1].split())
+
+
+def test_the_import_loads_no_other_package():
+    """torch, which takes a second, comes with the first name that is used."""
+    loaded = modules_that_come_with("import augengine; augengine.__version__")
+    assert {name for name in loaded if name.startswith("augengine")} == {"augengine"}
+    assert {name.partition(".")[0] for name in loaded} <= sys.stdlib_module_names | {"augengine"}
+
+
 # Of ours, what only some programs need. The executors come with the first batch.
 LATER = ("doctor", "pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
 
 
-def test_import_loads_little():
-    """Beside torch no package but ours, so that `import augengine` costs a fraction of torch's."""
-    code = [sys.executable, "-c", IMPORT_AFTER_TORCH]
-    loaded = subprocess.check_output(code, text=True).split()
+def test_the_first_use_loads_little():
+    """Beside torch no package but ours, so that it costs a fraction of torch's import."""
+    loaded = modules_that_come_with("import augengine; augengine.Policy", after="import torch")
     packages = {name.partition(".")[0] for name in loaded}
     assert "augengine" in packages
     assert not LAZY & packages
@@ -171,6 +181,13 @@ def test_import_loads_little():
     ours = {name.removeprefix("augengine.") for name in loaded if name.startswith("augengine.")}
     assert "kernels.operator" in ours
     assert not [name for name in ours if f"{name}.".startswith(tuple(f"{n}." for n in LATER))]
+
+
+def test_the_command_line_says_what_it_can_without_torch():
+    import_cli = "from augengine import cli"
+    loaded = {name.partition(".")[0] for name in modules_that_come_with(import_cli)}
+    assert "typer" in loaded
+    assert not {"torch", "numpy", "numba"} & loaded
 
 
 @pytest.mark.parametrize("name", getattr(augengine, "__all__", ["__all__"]))
