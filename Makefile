@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops bench results lint clean
+.PHONY: help demo test test-all test-loops test-installed audit bench results lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -28,6 +28,16 @@ test-all: $(VENV)/ready-test  ## run every test, with every generated example
 # the link `kernels` there for another project's package of that name.
 test-loops: $(VENV)/ready-test-loops  ## run the pages of docs/frameworks with the frameworks themselves
 	$(BIN)/pytest tests/loops $(ARGS)
+
+test-installed: $(VENV)/ready-supply  ## install wheel and sdist anew, lowest and newest versions, and use them
+	$(BIN)/python tests/installed/environments.py
+
+# Strict: what the service does not answer for is an error, not a pass. Another service:
+# make audit ARGS="--vulnerability-service osv".
+audit: $(VENV)/ready-supply  ## ask for known vulnerabilities of what is installed
+	mkdir -p build
+	$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable > build/installed.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt $(ARGS)
 
 bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,19 @@ from .pipelines.command import Pipelines
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
+
+
+@contextmanager
+def _errors_of(command: str) -> Iterator[None]:
+    """A context in which an error that is the user's is printed in one line, and ends the program."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        said = str(error)
+        if isinstance(error, ModuleNotFoundError):  # Python's own words; ours say how to get it
+            said = f"it needs more packages ({said}). Get them with pip install 'augengine[demo]'."
+        typer.secho(f"augengine {command}: {said}", fg="red", err=True)
+        raise typer.Exit(1) from error
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,13 +70,10 @@ def demo(
     ] = None,
 ) -> None:
     """Augment photographs, draw a contact sheet of them, and measure how fast that is."""
-    from .demo import run
+    with _errors_of("demo"):
+        from .demo import run
 
-    try:
         run(images=images, output=output, size=size, seed=seed, epoch=epoch, policy=policy)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        typer.secho(f"augengine demo: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -74,13 +86,10 @@ def gallery(
     epoch: Annotated[int, typer.Option(min=0, help="The epoch that is drawn.")] = 0,
 ) -> None:
     """Draw what each published policy does to six photographs."""
-    try:
+    with _errors_of("gallery"):
         from .demo.gallery import run
 
         run(output=output, size=size, seed=seed, epoch=epoch, say=typer.echo)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        typer.secho(f"augengine gallery: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
     typer.echo(f"written to {output}")
 
 
@@ -119,16 +128,13 @@ def doctor(
     ] = None,
 ) -> None:
     """Measure a training's input pipeline, and say where augmentation should run."""
-    try:
+    with _errors_of("doctor"):
         from .doctor.command import run
 
         run(
             folder=data, model=model, batch_size=batch_size, policy=policy, workers=workers,
             device=device, budget=budget, output=out, json=json,
         )  # fmt: skip
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        typer.secho(f"augengine doctor: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
 
 
 app.add_typer(
