@@ -1,6 +1,6 @@
 """Batches of changing sizes through everything that loads, for as long as is asked: does anything grow?
 
-    python -m benchmarks.soak                 half a minute, printed
+    python -m benchmarks.soak                 a quarter of a minute, printed
     python -m benchmarks.soak --minutes 60    written to benchmarks/results/soak.md, with a picture
 
 Each lap goes once through every way of `ways`: workers that stay and workers that are begun anew, policies
@@ -33,7 +33,7 @@ import augengine as ae
 from . import soak_figures
 from .soak_figures import Sample
 
-SECONDS = 30
+SECONDS = 15
 SAMPLES = 48
 CLASSES = 10
 SIZES = (4, 7, 16, 24)  # of batches, lap by lap

@@ -17,10 +17,10 @@ COPYLEFT = re.compile(r"\b[AL]?GPL|Affero|General Public", re.IGNORECASE)
 def rows(title):
     """{(package, versions): its other cells} below a title of the page."""
     section = PAGE.split(f"## {title}")[1].partition("\n## ")[0]
-    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if "| " in line]
-    return {
-        tuple(cells[:2]): cells[2:] for cells in lines if cells[0] in section and len(cells) > 2
-    }
+    head, _, *lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert head.startswith("| package | versions | licence | what for |")
+    cells = [line.strip("| ").split(" | ") for line in lines]
+    return {(name, versions): others for name, versions, *others in cells}
 
 
 def asked_for(requirements):
