@@ -40,7 +40,8 @@ SIZES = (4, 7, 16, 24)  # of batches, lap by lap
 GEOMETRY = [ae.RandomResizedCrop(64), ae.RandomHorizontalFlip(), ae.RandAugment(2, 9)]
 POLICIES = {
     "usual": ae.Policy([*GEOMETRY, ae.RandomErasing(), ae.Normalize(0.5, 0.25)]),
-    "mixes": ae.Policy([ae.RandomResizedCrop(64), ae.MixUpOrCutMix(), ae.Mosaic(0.3)]),
+    "mixes": ae.Policy([ae.RandomResizedCrop(64), ae.MixUpOrCutMix()]),
+    "mosaics": ae.Policy([ae.RandomResizedCrop(64), ae.Mosaic()]),
     "filters": ae.Policy([ae.Resize((72, 56)), ae.GaussianBlur(7), ae.RandomAdjustSharpness(2)]),
     "statistics": ae.Policy([ae.CenterCrop(64), ae.RandomEqualize(), ae.RandomAutocontrast()]),
 }
@@ -203,18 +204,19 @@ class Ways:
         """Without workers: an Engine, into memory that is there and into new memory, and a refusal."""
         engine = ae.Engine(POLICIES[name], **DRAWN)
         for images, labels, ids in plain(number, size):
-            # The batch that is too short for what is there goes into new memory.
-            drawn = engine(images, labels, ids=ids, epoch=number)
-            fits = drawn.images.shape[1:] == self.out.shape[1:]
-            out = self.out[: len(ids)] if fits else None
-            again = ae.execute(drawn.plan, images, out=out)
-            if not torch.equal(again, drawn.images):
-                self.ledger.amiss["execute differs from the engine"] += 1
+            drawn = engine(images, labels, ids=ids, epoch=number, out=self.there)
+            if not torch.equal(ae.execute(drawn.plan, images), drawn.images):
+                self.ledger.amiss["memory that is there gets other pixels"] += 1
             yield drawn
         try:
             engine(images, [CLASSES] * len(ids), ids=ids, epoch=number)
         except ValueError:
             self.ledger.thrown += 1
+
+    def there(self, plan: ae.Plan) -> torch.Tensor:
+        """Memory for what a plan draws: what is there, if it fits."""
+        fits = plan.shape[1:] == self.out.shape[1:]
+        return self.out[: len(plan)] if fits else torch.empty(plan.shape)
 
     def children(self) -> list[int]:
         return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
