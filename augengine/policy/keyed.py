@@ -212,7 +212,7 @@ def log_gamma_variate(uniform, alpha: float):
     shape = alpha if alpha >= 1 else alpha + 1
     d = shape - 1 / 3
     c = 1 / np.sqrt(9 * d)
-    log_value = np.full(len(uniform), *logs(d))
+    log_value = np.full(len(uniform), logs(d)[0])
     rows = np.arange(len(uniform))  # those that wait for a try
     for first in range(0, 3 * GAMMA_TRIES, 3):
         radius, turn, accept = uniform[rows, first : first + 3].T

@@ -59,8 +59,10 @@ class Ramp:
         Returns:
             A number in [0, 1].
         """
-        after = bisect_right(self.points, epoch, key=lambda point: point[0])
-        if after in (0, len(self.points)):
-            return self.points[min(after, len(self.points) - 1)][1]
-        (begin, low), (end, high) = self.points[after - 1 : after + 1]
+        epochs, strengths = zip(*self.points, strict=True)
+        after = bisect_right(epochs, epoch)
+        if after in (0, len(epochs)):
+            return float(strengths[max(after - 1, 0)])
+        begin, end = epochs[after - 1 : after + 1]
+        low, high = strengths[after - 1 : after + 1]
         return (high - low) / (end - begin) * (epoch - begin) + low
