@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from ..forks import hold_at_forks
 from . import folder
 from .folder import DamagedError, Turn, say
 from .originals import original_builtins
@@ -39,7 +38,6 @@ _turn = Turn()
 def load_kernels() -> SimpleNamespace:
     """The functions that numba compiles at their first call, or takes from disk then."""
     if not _kernels:
-        hold_at_forks()
         with loading, original_builtins():
             if not _kernels:
                 _kernels.append(_import_kernels())

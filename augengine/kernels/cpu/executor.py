@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ...plan import Plan
+from ..forks import hold_at_forks
 from ..passes import with_filtered
 from ..sources import Sources
 from .cache import first_call, load_kernels
@@ -31,6 +32,7 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     byte = sources.dtype == torch.uint8
     sample_value = np.uint8(0) if byte else np.float32(0)
     to_unit = np.float32(1 / 255 if byte else 1)
+    hold_at_forks()
     kernels, dtype = load_kernels(), sample_value.dtype.name
     plan, sources = with_filtered(
         plan,
