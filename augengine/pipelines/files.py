@@ -10,14 +10,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ..checks import shown
 from ..untrusted import MOST_JSON, opened, read_header, read_json
+
+if TYPE_CHECKING:  # the command line reads settings without torch
+    import torch
 
 
 @contextmanager
@@ -77,6 +78,8 @@ def write_tensors(
     file: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 ) -> None:
     """Write tensors, and text by name beside them, the whole file or none; raises as `written`."""
+    from safetensors.torch import save_file
+
     # Copied, since safetensors refuses tensors that share memory.
     state = {
         name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()
@@ -92,6 +95,8 @@ def read_tensors(file: Path, fix: str) -> tuple[dict[str, torch.Tensor], dict[st
         ValueError: When it is cut short, damaged or no such file, with its name and `fix`.
         OSError: When it cannot be read.
     """
+    from safetensors.torch import load_file
+
     metadata = read_metadata(file, fix)
     try:
         return load_file(file), metadata
