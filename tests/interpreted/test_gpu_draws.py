@@ -156,6 +156,16 @@ def test_agrees_on_blurred_and_mixed_views():
         assert_mostly_agrees(Case([], images, {}), plan, 1e-4, 2e-3)
 
 
+@pytest.mark.parametrize("op", [ae.GaussianBlur(3, 1.0), ae.RandomAdjustSharpness(2, 1)], ids=str)
+def test_only_the_batch_is_normalised(op):
+    """What is filtered is a picture on the way: its values stay in [0, 1]."""
+    images = patches(2, 12, 14).float() / 255
+    plan = plan_of([ae.CenterCrop(10), op, ae.Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))], images)
+    drawn, expected = (ae.execute(plan, images, executor=e) for e in ("gpu", "torch"))
+    assert expected.min() < -1
+    assert_close(drawn, expected, 1e-5)
+
+
 def test_planes_further_apart_than_2_to_the_31_values():
     """Strides of 64 bits, in memory that is reserved and hardly touched."""
     apart = 2**31 + 64

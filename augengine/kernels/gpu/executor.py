@@ -168,7 +168,7 @@ def launch(uploaded: Uploaded, out: torch.Tensor) -> torch.Tensor:
                 )  # fmt: skip
                 counts["launch"] += 1
             arguments = _Arguments(
-                (*views, tables[part.layers], tables["finish"]),
+                (*views, tables[part.layers], tables[part.finish]),
                 lowered.tables[part.layers].shape[1],
                 step_count,
             )

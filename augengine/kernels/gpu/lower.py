@@ -42,6 +42,7 @@ class LoweredPass(NamedTuple):
     size: tuple[int, int]  # height and width
     traits: Traits
     layers: str  # name of its table of layers
+    finish: str  # name of its table of gains and offsets: only the batch is normalised
     measured_views: tuple[int, int]  # rows of that table that are measured before it, begin and end
     filters: str  # name of its table of filters; "" for the batch
     reach: int  # pixels that its widest blur reaches along x
@@ -102,6 +103,7 @@ def lower(plan: Plan) -> Lowered:
         "steps": (sum(view_counts), step_count, STEP_WORDS),
         "curves": (first_curve[-1], CURVE_CHANNELS, CURVE_ENTRIES),
         "finish": (2, channels),
+        "no finish": (2, channels),
         "measured_views": (measured_count, MEASURES_AT + step_count * MEASURE_WORDS),
     }
     for i, part in enumerate(plans):
@@ -113,6 +115,7 @@ def lower(plan: Plan) -> Lowered:
 
     arrays["curves"][: len(plan.curves)] = plan.curves
     arrays["finish"][...] = plan.finish.gain_offset()
+    arrays["no finish"][...] = [[1], [0]]
     for i, part in enumerate(plans):
         rows = slice(first_view[i], first_view[i + 1])
         fill_views(arrays["views"][rows], part)
@@ -133,6 +136,7 @@ def lower(plan: Plan) -> Lowered:
             size=part.finish.size,
             traits=traits(part),
             layers=f"layers {i}",
+            finish="finish" if part is batch else "no finish",
             measured_views=(ends[i], ends[i + 1]),
             filters="" if part is batch else f"filters {i}",
             reach=0 if part is batch else int(reaches[i][:, 1].max(initial=0)),
