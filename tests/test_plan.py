@@ -457,7 +457,7 @@ def test_a_statistic_over_pixels_that_are_not_there_is_refused(plan, window):
     statistic, windows = np.zeros_like(plan.statistic), plan.window.copy()
     statistic[0, 0], windows[0, 0] = HISTOGRAM, window
     with pytest.raises(
-        ValueError, match=r"Plan\.window: (reaches outside its source|holds -1, expected)"
+        ValueError, match=r"Plan\.window: (reaches outside its source|holds -1\.0, expected)"
     ):
         dataclasses.replace(plan, statistic=statistic, window=windows)
 
