@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from photos import patches
 
 import augengine as ae
+from augengine.kernels.gpu.lower import lower
 from augengine.plan.kinds import (
     CONSTANT,
     CURVE,
@@ -164,6 +165,18 @@ def test_only_the_batch_is_normalised(op):
     drawn, expected = (ae.execute(plan, images, executor=e) for e in ("gpu", "torch"))
     assert expected.min() < -1
     assert_close(drawn, expected, 1e-5)
+
+
+def test_what_another_plan_was_lowered_to_is_refused():
+    images = patches(2, 12, 14)
+    plan = plan_of([ae.CenterCrop(10)], images)
+    others = [plan.select([0]), plan_of([ae.CenterCrop(9)], images)]
+    others.append(ae.Policy(ae.CenterCrop(10)).sample([0, 1], [(99, 99)] * 2))
+    for other in others:
+        with pytest.raises(ValueError, match="got lowered of a plan that makes"):
+            ae.execute(plan, images, executor="gpu", lowered=lower(other))
+    batch = ae.execute(plan, images, executor="gpu", lowered=lower(plan))
+    assert torch.equal(batch, ae.execute(plan, images, executor="gpu"))
 
 
 def test_planes_further_apart_than_2_to_the_31_values():

@@ -59,6 +59,13 @@ def execute(
 ) -> torch.Tensor:
     """Draw the plan into `out`, a CUDA tensor of any strides, and return it. lowered: the same plan,
     where it is lowered already."""
+    if lowered is not None and (
+        lowered.shape != plan.shape or not np.array_equal(lowered.sizes, plan.sizes)
+    ):
+        raise ValueError(
+            f"execute: got lowered of a plan that makes {lowered.shape}, expected this plan's, which makes "
+            f"{plan.shape} of images of its own sizes. Leave lowered= away, or pass lower(plan)."
+        )
     return draw(lower(plan) if lowered is None else lowered, sources, out)
 
 
