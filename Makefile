@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops test-installed audit bench results lint clean
+.PHONY: help demo test test-all test-loops test-installed fuzz audit bench results lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -38,6 +38,9 @@ audit: $(VENV)/ready-supply  ## ask for known vulnerabilities of what is install
 	mkdir -p build
 	$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable > build/installed.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt $(ARGS)
+
+fuzz: $(VENV)/ready-fuzz  ## run generated policies, plans and files between guard pages: some minutes
+	$(BIN)/python -m fuzz $(ARGS)
 
 bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
 	$(BIN)/python -m benchmarks $(ARGS)
