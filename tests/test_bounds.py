@@ -3,6 +3,9 @@ is extreme and yet allowed gives the right picture."""
 
 import dataclasses
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import augengine as ae
 from augengine.kernels import CPU_EXECUTORS
 from augengine.plan.kinds import CURVE, GAUSSIAN, HUE, NOISE, TONE
 
+ROOT = Path(__file__).parents[1]
 POLICY = [
     ae.RandomResizedCrop(24),
     ae.ColorJitter(0.4, 0.4, 0.4, 0.1),
@@ -357,3 +361,30 @@ def test_a_blur_reaches_no_further_than_its_picture():
     for executor in CPU_EXECUTORS:
         drawn = [ae.execute(p, images, executor=executor) for p in (far, near)]
         torch.testing.assert_close(*drawn, rtol=0, atol=0)
+
+
+PAGES = """
+import numpy as np, torch
+import augengine as ae
+from fuzz.guard import Block
+
+torch.set_num_threads(1)
+block = Block(4 * 64 * 64 * 3, at_end=True, poison=7)  # behind its last byte is a page that nobody may read
+images = block.tensor(torch.uint8).view(4, 64, 64, 3)
+for mode in ("edge", "reflect", "symmetric", "constant"):
+    policy = ae.Policy(
+        [ae.RandomCrop(64, padding=8, padding_mode=mode), ae.RandomPerspective(1.0, 1.0)]
+    )
+    for epoch in range(40):
+        plan = policy.sample(range(4), [(64, 64)] * 4, epoch=epoch)
+        assert (ae.execute(plan, images, executor="cpu", layout="NHWC") * 255 <= 7.001).all()
+print("whole")
+"""
+
+
+def test_a_perspective_reads_no_byte_behind_an_image():
+    """The ends of a row are not its extremes; the image ends with a page of memory."""
+    run = subprocess.run(
+        [sys.executable, "-c", PAGES], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "whole\n"), run.stderr[-2000:]
