@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 
 import augengine as ae
 from augengine.kernels import CPU_EXECUTORS
+from augengine.plan import VIEW_FIELDS
 from augengine.plan.kinds import CURVE, GAUSSIAN, HUE, NOISE, TONE
 
 ROOT = Path(__file__).parents[1]
@@ -179,10 +180,16 @@ def test_a_strong_shrink_of_a_large_image_is_sampled(policy):
 
 
 def test_views_through_many_filters():
-    deep = ae.Policy([ae.CenterCrop(6), *[ae.GaussianBlur(3)] * 256]).sample([0], [(6, 6)])
-    with pytest.raises(ValueError, match="through more than 256 filters"):
-        ae.Policy([ae.CenterCrop(6), *[ae.GaussianBlur(3)] * 257]).sample([0], [(6, 6)])
-    assert len(deep.source) == 257
+    deep = ae.Policy([ae.CenterCrop(6), *[ae.GaussianBlur(3)] * 200]).sample([0], [(6, 6)])
+    assert len(deep.source) == 201
+    views = {name: np.concatenate([getattr(deep, name)] * 2) for name in VIEW_FIELDS}
+    # The second half goes on where the first one ends, so its last view looks through 400 filters.
+    last = deep.source[deep.view[0, 0]]
+    source = np.where(deep.source == 0, last, deep.source + len(deep.source))
+    views["source"] = np.concatenate([deep.source, source]).astype(np.int32)
+    view = deep.view + np.int32(len(deep.source))
+    with pytest.raises(ValueError, match=r"through more than 256 filters"):
+        dataclasses.replace(deep, view=view, **views)
 
 
 # Who else may change a plan

@@ -356,3 +356,23 @@ def test_workers_compile_once_on_a_cold_cache(tmp_path):
     )
     assert done.stderr.count("augengine: compiling") == 1
     assert len(list((tmp_path / "augengine").rglob("draw-*"))) == 1
+
+
+def test_a_compiler_that_is_switched_off_is_named():
+    """numba reads the setting as it is imported; what it would run is no plain Python."""
+    code = (
+        "import numpy as np, augengine as ae\n"
+        "plan = ae.Policy(ae.CenterCrop(8)).sample([0], [(9, 9)])\n"
+        "try: ae.execute(plan, np.zeros((1, 9, 9, 3), np.uint8), executor='cpu')\n"
+        "except ValueError as error: print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith(
+        "execute: NUMBA_DISABLE_JIT is set, and the cpu executor is compiled"
+    )

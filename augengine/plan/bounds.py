@@ -52,7 +52,7 @@ _ROW_WEIGHTS = 2**28  # weights of one row of an output, which a thread keeps at
 MOST_PASSES = 4096  # pictures of one size are drawn together
 _KEY_WORDS = 2.0**24
 _LEAST_SUPPORT = 0.75  # a half-width of ½ may reach no pixel's centre
-_LEAST_SCALE, _LEAST_INVERSE = 2.0**-20, 2.0**-9
+_LEAST_SCALE, _LEAST_INVERSE = 2.0**-20, 2.0**-64
 
 
 def check(plan: Plan) -> None:

@@ -45,6 +45,13 @@ def load_kernels() -> SimpleNamespace:
 
 
 def _import_kernels() -> SimpleNamespace:
+    from numba import config
+
+    if config.DISABLE_JIT:
+        raise ValueError(
+            "execute: NUMBA_DISABLE_JIT is set, and the cpu executor is compiled code, expected it unset. "
+            "Unset it, or pass executor='torch'."
+        )
     from .draw import draw
     from .filter import _filter, filtered
     from .finish import OUT_KINDS, Out
