@@ -335,8 +335,12 @@ def _gather_wide(
 
 @inlined
 def _stays_inside(image, matrix, axis_y, axis_x, first_y, first_x, count):
-    """Whether vector loads for a whole row of points stay within the memory. Along a row points go
-    one way, and its ends are its extremes, unless a perspective or a border turns them."""
+    """Whether vector loads for a whole row of points stay within the memory: all that the clip allows do,
+    or those of this row. Along a row points go one way, and its ends are its extremes, unless a
+    perspective or a border turns them."""
+    reach = patch_reach(axis_x.taps)
+    if _ends_inside(image, axis_y, axis_y.last - axis_y.taps, axis_x.last - axis_x.taps, reach):
+        return True
     if is_affine(matrix) and (axis_x.border == CONSTANT or axis_x.border == EDGE):
         y, x = max(first_y[0], first_y[count - 1]), max(first_x[0], first_x[count - 1])
     else:
@@ -345,8 +349,14 @@ def _stays_inside(image, matrix, axis_y, axis_x, first_y, first_x, count):
             y = max(y, first_y[k])
         for k in range(count):
             x = max(x, first_x[k])
-    reach = patch_reach(axis_x.taps)
-    furthest = (np.int64(y) + axis_y.taps - 1) * image.stride_y + 3 * np.int64(x) + reach
+    return _ends_inside(image, axis_y, np.int64(y), np.int64(x), reach)
+
+
+@inlined
+def _ends_inside(image, axis_y, y, x, reach):
+    """Whether the memory goes on to the last value that is loaded for first taps y, x, `reach` values of
+    each row."""
+    furthest = (y + axis_y.taps - 1) * image.stride_y + 3 * x + reach
     return image.address + furthest * image.item <= image.limit
 
 

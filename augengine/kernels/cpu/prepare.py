@@ -80,7 +80,7 @@ def prepare(sample_value, job, buffers, tables, n, k):
     if job.channels == 3 and not is_packed_rgb(source):
         # Planes and such: the piece that is looked at is packed once, for both paths.
         copy = buffers.packed + k * buffers.packed_size
-        y0, x0, y1, x1 = _reach(view.matrix, axis_y, axis_x, layer)
+        y0, x0, y1, x1 = _copied(view.matrix, axis_y, axis_x, layer)
         if y0 < y1 and x0 < x1:
             pack_rgb(source, sample_value, y0, x0, y1, x1, copy)
         look.stride_y, look.stride_x, look.stride_c = 3 * (x1 - x0), 3, 1
@@ -124,6 +124,16 @@ def _reach(matrix, axis_y, axis_x, layer):
 
 
 @inlined
+def _copied(matrix, axis_y, axis_x, layer):
+    """The pixels of the source that are copied for a view: `_reach`, its columns a multiple of sixteen
+    where the clip has room, so that loops over them come out even."""
+    y0, x0, y1, x1 = _reach(matrix, axis_y, axis_x, layer)
+    wide = min((x1 - x0 + 15) // 16 * 16, axis_x.last - axis_x.first)
+    x0 = max(axis_x.first, min(x0, axis_x.last - wide))
+    return y0, x0, y1, x0 + wide
+
+
+@inlined
 def largest_copy(tables, job, begin, end):
     """Bytes of the largest copy that `prepare` makes for the outputs begin … end − 1."""
     largest = np.int64(0)
@@ -138,7 +148,7 @@ def largest_copy(tables, job, begin, end):
         if image.stride_x != 3 or image.stride_c != 1:
             axis_y = axis_of(record_at(tables.axes, 2 * layer.view_number, AXIS))
             axis_x = axis_of(record_at(tables.axes, 2 * layer.view_number + 1, AXIS))
-            y0, x0, y1, x1 = _reach(view.matrix, axis_y, axis_x, layer)
+            y0, x0, y1, x1 = _copied(view.matrix, axis_y, axis_x, layer)
             largest = max(largest, (y1 - y0) * (x1 - x0) * 3 * job.item)
     return largest
 
