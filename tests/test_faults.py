@@ -343,7 +343,7 @@ import os, signal, sys, threading, time
 import torch, augengine as ae
 from torch.utils.data import DataLoader
 torch.set_num_threads(2)
-data = [(torch.zeros(3, 300, 300, dtype=torch.uint8), 0)] * 4000
+data = [(torch.zeros(3, 300, 300, dtype=torch.uint8), 0)] * 100_000
 how = dict(batch_size=8, num_workers=2, persistent_workers=True, multiprocessing_context="fork")
 loader = ae.keyed(DataLoader(data, collate_fn=ae.pack(ae.RandomRotation(30)), **how))
 batches = iter(ae.DeviceLoader(loader, device="cpu"))
