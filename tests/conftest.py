@@ -38,6 +38,11 @@ def pytest_addoption(parser):
     parser.addoption(
         "--thorough", action="store_true", help="also the tests marked so, and every example"
     )
+    parser.addoption(
+        "--beyond-quick",
+        action="store_true",
+        help="with --thorough, after a quick run: without the tests that were the same there",
+    )
 
 
 def pytest_configure(config):
@@ -85,11 +90,21 @@ ae.Engine(ops, executor="cpu")(images, ids=[0])
 """
 
 
+def _same_when_quick(item):
+    """Whether a thorough run tests no more of it: it is not marked, and has no generated examples."""
+    function = getattr(item, "obj", None)  # the interpreter's items have none
+    generated = getattr(function, "is_hypothesis_test", False)
+    return function is not None and not item.get_closest_marker("thorough") and not generated
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("thorough"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    elif config.getoption("beyond_quick"):
+        config.hook.pytest_deselected(items=[item for item in items if _same_when_quick(item)])
+        items[:] = [item for item in items if not _same_when_quick(item)]
     if torch.cuda.is_available():
         return
     skip = pytest.mark.skip(reason="needs a GPU: torch.cuda.is_available() is false")

@@ -93,7 +93,8 @@ class Child:
         # would make a worker of the child.
         arguments = [f"--rootdir={config.rootpath}", f"--tb={config.option.tbstyle}"]
         arguments += ["-v"] * config.option.verbose + ["-l"] * config.option.showlocals
-        arguments += ["--thorough"] * config.getoption("thorough", False)
+        for name in ("thorough", "beyond_quick"):
+            arguments += [f"--{name.replace('_', '-')}"] * config.getoption(name, False)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno()), *arguments, str(folder)],
