@@ -342,6 +342,8 @@ ENDINGS = """
 import os, signal, sys, threading, time
 import torch, augengine as ae
 from torch.utils.data import DataLoader
+# What runs in the background, as tests may, has Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(2)
 data = [(torch.zeros(3, 300, 300, dtype=torch.uint8), 0)] * 100_000
 how = dict(batch_size=8, num_workers=2, persistent_workers=True, multiprocessing_context="fork")
