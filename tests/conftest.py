@@ -24,6 +24,15 @@ PERCENT = {"quick": 20, "thorough": 100}
 
 
 @pytest.fixture
+def one_thread():
+    """torch on one thread, as in a worker: sums in another order would differ in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def nothing_is_left_running():
     """After a test of loaders no thread that draws is there, and no worker."""
     from loading import drawing_threads

@@ -30,13 +30,7 @@ PSEUDO = {"model": "digitnet_8", "first_epochs": 2, "threshold": 0.0, "repeat": 
 NOISY = {"student": "digitnet_8", "teacher_epochs": 2, "threshold": 0.0, "repeat": 1, **SMALL}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums in another order would differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def metrics(folder):
