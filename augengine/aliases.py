@@ -22,10 +22,10 @@ class PILImage(Protocol):
 # One image (H, W), (C, H, W) or (H, W, C).
 Image: TypeAlias = torch.Tensor | np.ndarray | PILImage
 
-# A batch (B, C, H, W) or (B, H, W, C), or a list or tuple of images of any sizes.
+# A tensor (B, C, H, W), an array (B, H, W, C), or a list or tuple of images of any sizes.
 Images: TypeAlias = torch.Tensor | np.ndarray | Sequence[Image]
 
-# Where the channels of images stand, for shapes that do not tell.
+# Where the channels of images stand, if not first in tensors and last in arrays.
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
 # The executors by their names.
@@ -39,6 +39,9 @@ Occurrences: TypeAlias = Sequence[int] | np.ndarray
 
 # Heights and widths [n, 2] of images, in pixels.
 Sizes: TypeAlias = Sequence[Sequence[int]] | np.ndarray
+
+# Boxes [k, 4] of one image: a tensor, an array, or a list of lists.
+BoxArray: TypeAlias = torch.Tensor | np.ndarray | Sequence[Sequence[float]]
 
 # Class numbers [n], or soft labels [n, num_classes].
 Labels: TypeAlias = Sequence[int] | np.ndarray | torch.Tensor

@@ -2,31 +2,47 @@
 
 from .kernels import Sources, execute
 from .kernels.operator import as_tensor, execute_compiled
-from .loading.batch import Batch, BatchOfViews, PackedBatch
+from .loading import at_once  # noqa: F401  (calls of ops and policies draw by it)
+from .loading.batch import Batch, BatchOfViews
 from .loading.collate import Collate, pack
 from .loading.device_loader import DeviceLoader
 from .loading.engine import Engine
 from .loading.keys import Key, Keys, WithIds
 from .loading.labels import soft_labels
+from .loading.packed import PackedBatch
 from .loading.sampler import KeyedSampler, keyed
-from .loading.targets import boxes, masks
 from .plan import Finish, Plan, concatenate, side_by_side
 from .policy import ops
 from .policy.ops import *  # noqa: F403
 from .policy.policy import Policy
 from .policy.schedule import Ramp
-from .policy.views import Views
+from .policy.views import Inside, Tied, Views
 from .recipes import presets
+from .recipes.from_albumentations import from_albumentations
+from .recipes.from_kornia import from_kornia
 from .recipes.from_timm import from_timm
 from .recipes.from_torchvision import from_torchvision
+from .recipes.tta import tta
+from .targets.boxes import boxes
+from .targets.follow import follow
+from .targets.instances import instance_masks
+from .targets.keypoints import COCO_FLIP_PAIRS, keypoints
+from .targets.maps import flow, maps
+from .targets.masks import masks
+from .targets.options import TargetOptions
+from .targets.outlines import polygons
+from .targets.padded import pad_targets
+from .targets.resample import resample
 
 __all__ = [
+    "COCO_FLIP_PAIRS",
     "Batch",
     "BatchOfViews",
     "Collate",
     "DeviceLoader",
     "Engine",
     "Finish",
+    "Inside",
     "Key",
     "KeyedSampler",
     "Keys",
@@ -35,6 +51,8 @@ __all__ = [
     "Policy",
     "Ramp",
     "Sources",
+    "TargetOptions",
+    "Tied",
     "Views",
     "WithIds",
     "as_tensor",
@@ -42,14 +60,25 @@ __all__ = [
     "concatenate",
     "execute",
     "execute_compiled",
+    "flow",
+    "follow",
+    "from_albumentations",
+    "from_kornia",
     "from_timm",
     "from_torchvision",
+    "instance_masks",
     "keyed",
+    "keypoints",
+    "maps",
     "masks",
     "ops",
     "pack",
+    "pad_targets",
+    "polygons",
     "presets",
+    "resample",
     "side_by_side",
     "soft_labels",
+    "tta",
 ]
 __all__ += ops.__all__

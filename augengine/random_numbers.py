@@ -1,8 +1,8 @@
 """Random numbers as functions of keys: Philox4x32-10 and the normal distribution, written once.
 
 As it stands the module computes in NumPy, on ints and uint64 arrays that hold 32-bit words.
-`kernels.bind` compiles its formulas for each executor, with that executor's own `wide_product`, `xor`,
-`add_word`, `sqrt`, `log` and constants.
+`kernels.bind` compiles `philox_round` for each executor, with that executor's own `wide_product`, `xor`,
+`add_word` and constants; normal numbers of pixels are by a formula of their own, in float32.
 """
 
 from __future__ import annotations

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import bounds, checks, file, join, words
+from ..checks import whole_number
+from . import bounds, checks, file, inverse, join, tied, words
 from .fields import array, array_fields, fields_of
 from .finish import Finish
 from .join import concatenate, side_by_side
 from .kinds import (
+    ADD_BELOW,
     CONSTANT,
     HISTOGRAM,
     MOST_ARGUMENT,
@@ -29,7 +31,6 @@ from .kinds import (
     NO_STATISTIC,
     NONE,
     SYMMETRIC,
-    TONE,
 )
 
 # Ranges that several fields share.
@@ -71,8 +72,20 @@ class Plan:
     support: np.ndarray = array(
         "V 2", np.float32, "filter half-width along x, y, ¾ or more; 0: nearest", _PIXELS
     )
+    slope: np.ndarray = array(
+        "V",
+        np.float32,
+        "0: the filter is a triangle; otherwise a cubic, and this its slope halfway to its end",
+        (-1, 0),
+    )
     clip: np.ndarray = array(
         "V 4", np.float32, "y0, x0, y1, x1 of the source that may be seen", _PIXELS
+    )
+    sight: np.ndarray = array(
+        "V 4",
+        np.float32,
+        "y0, x0, y1, x1 of the source that the filter may weigh: the clip or more around it",
+        _PIXELS,
     )
     border: np.ndarray = array(
         "V", np.int8, "outside the clip: CONSTANT, EDGE, REFLECT, SYMMETRIC", (CONSTANT, SYMMETRIC)
@@ -80,22 +93,32 @@ class Plan:
     fill: np.ndarray = array("V C", np.float32, "the colour outside the clip, for CONSTANT", _SHARE)
     fill_start: np.ndarray = array("V", np.int16, "colour steps from this one on act on the fill")
     step_kind: np.ndarray = array(
-        "V S", np.int8, "NONE, MATRIX, CURVE, HUE, NOISE, TONE", (NONE, TONE)
+        "V S",
+        np.int8,
+        "NONE, MATRIX, CURVE, HUE, NOISE, TONE, GAINS, IMPULSE, GAMMA, ADD_BELOW",
+        (NONE, ADD_BELOW),
     )
     step_arg: np.ndarray = array(
         "V S 12",
         np.float32,
-        "MATRIX: 3×4, row by row; CURVE: row of curves; HUE: turns; NOISE: mean, sigma, two key "
+        "MATRIX: 3×4, row by row; CURVE, GAINS: row of curves; HUE: turns; NOISE: mean, sigma, two key "
         "words below 2^24; TONE, in bytes: invert from this threshold on, then for each channel "
-        "(byte − low) / scale, then whole steps: threshold, step, 1 / step, three lows, three scales",
+        "(byte − low) / scale, then whole steps: threshold, step, 1 / step, three lows, three scales; "
+        "IMPULSE: share of white pixels, of white and black ones, two key words below 2^24; "
+        "GAMMA: exponent, gain; ADD_BELOW, in bytes: threshold, what is added below it",
         _ARGUMENT,
     )
-    curves: np.ndarray = array("Q 3 256", np.float32, "tone curves, for each channel", _SHARE)
+    curves: np.ndarray = array(
+        "Q C 256",
+        np.float32,
+        "for each channel a tone curve, in [0, 1]; or for GAINS a gain and an offset, then zeros",
+        _ARGUMENT,
+    )
     statistic: np.ndarray = array(
         "V S",
         np.int8,
-        "MEAN: the matrix's last column is times the mean grey; RANGE: stretch each channel's "
-        "range to [0, 1]; HISTOGRAM: equalize each channel",
+        "MEAN: the matrix's last column is times the mean grey, of other than RGB each channel's; RANGE: "
+        "stretch each channel's range to [0, 1]; HISTOGRAM: equalize each channel",
         (NO_STATISTIC, HISTOGRAM),
     )
     window: np.ndarray = array(
@@ -105,7 +128,8 @@ class Plan:
         "V 4",
         np.float32,
         "what is done to the view before others look at it: kind, then GAUSSIAN: sigma, reach along "
-        "x, y, in pixels; SHARPNESS: factor",
+        "x, y, in pixels; SHARPNESS: factor; MOTION, SMOOTH_MOTION: length in pixels, angle in degrees, "
+        "direction; DISC: radius, sigma of its edge, in pixels; SHADE: gain, angle in degrees, offset",
         _ARGUMENT,
     )
     frame: np.ndarray = array(
@@ -118,13 +142,27 @@ class Plan:
     box: np.ndarray = array("N K 4", np.int32, "y0, x0, y1, x1 in output pixels", _PIXELS)
     alpha: np.ndarray = array("N K", np.float32, "out = out + alpha · (view − out)", _SHARE)
     weight: np.ndarray = array("N K", np.float32, "the layer's share of the label", _SHARE)
-    colour: np.ndarray = array("N K C", np.float32, "of a plain-colour layer", _COLOUR)
+    colour: np.ndarray = array(
+        "N K C",
+        np.float32,
+        "of a plain-colour layer; of a view of alpha 0 that a blend has erased, how much of the pixel it "
+        "were, relative to the others there",
+        _COLOUR,
+    )
+    extent: np.ndarray = array(
+        "N 2",
+        np.int32,
+        "height and width of what each output shows, from the top left corner; what lies beyond is "
+        "padding. Executors ignore it",
+        (1, MOST_SIDE),
+    )
     # The rest
     log_text: tuple[str, ...] = ()
     seed: int = 0
     epoch: int = 0
     look: int = 0  # which look at the samples this is, the `view` of Policy.sample
     policy: str = ""  # the policy's fingerprint
+    after: tuple[str, ...] = ()  # stages on the outputs that may move pixels, by name
 
     def __post_init__(self) -> None:
         checks.check(self)
@@ -155,9 +193,9 @@ class Plan:
         """A plan from fields that are known to be in bounds, since they were made of such plans'."""
         plan = object.__new__(cls)
         for name, value in fields.items():
-            if isinstance(value, np.ndarray) and value.flags.writeable:  # otherwise another plan's
+            if isinstance(value, np.ndarray):
                 fields[name] = value = np.ascontiguousarray(value)
-                value.flags.writeable = False
+                value.setflags(write=False)
         plan.__dict__.update(fields)
         return plan
 
@@ -174,7 +212,7 @@ class Plan:
 
     def source_sizes(self) -> np.ndarray:
         """[V, 2] height and width of what each view looks at."""
-        return np.concatenate([self.sizes, self.frame])[self.source]
+        return np.concatenate([self.sizes, self.frame]).take(self.source, axis=0)
 
     def roots(self) -> np.ndarray:
         """[V] the source that each view shows in the end, also by way of other views."""
@@ -214,7 +252,7 @@ class Plan:
 
     __hash__ = None  # type: ignore[assignment]
 
-    # Cutting and saving
+    # Cutting
 
     def select(self, indices: int | slice | Sequence[int] | np.ndarray) -> Plan:
         """The plan of some of the outputs, over the same sources. Unused views are dropped.
@@ -226,6 +264,174 @@ class Plan:
             The plan of those outputs.
         """
         return join.select(self, indices)
+
+    # Elsewhere
+
+    def inverse(
+        self,
+        size: tuple[int, int] | None = None,
+        *,
+        channels: int | None = None,
+        fill: float = 0.0,
+    ) -> Plan:
+        """The way back: a plan whose sources are this plan's outputs, and whose outputs are the originals.
+
+        What a model says of the outputs (masks, heat maps, boxes, keypoints) is so taken to where it
+        lies on the originals, by one resampling through the whole geometry, filters and perspectives
+        included; an antialiased one where the way back shrinks. Flips and quarter turns come back to
+        the bit (on a GPU, floats along an edge but for a rounding). Colours stay as they are, and so
+        does what was erased. What no output shows is fill; a view that shows nothing, such as one of a
+        degenerate perspective, gives nothing back. Where a frame on the way was cut obliquely, as by a
+        rotation between two blurs, a box bounds what shows.
+
+        Args:
+            size: Height and width in pixels of the plan's outputs, at least those of every original.
+                None is the size of the originals, or where they differ that of the largest sides:
+                each original then lies in the upper left corner, and the rest is fill.
+            channels: Number of channels of what is mapped back; None is that of the images.
+            fill: Value in [0, 1] of what was not shown.
+
+        Returns:
+            The plan, of one output for each of this plan's, float32 and not normalised.
+
+        Raises:
+            ValueError: An output shows several views that carry its label, as a mix does; size is
+                smaller than an original; or the outputs go through a Stage that may move pixels.
+
+        Example:
+            >>> plan = ae.Policy(ae.RandomHorizontalFlip(p=1)).sample([0], [(1, 3)])
+            >>> image = torch.tensor([[[[0.1, 0.2, 0.3]]]]).expand(1, 3, 1, 3)
+            >>> flipped = ae.execute(plan, image)
+            >>> torch.equal(ae.execute(plan.inverse(), flipped), image)
+            True
+        """
+        return inverse.inverse(self, size, channels, fill)
+
+    def resized(self, size: tuple[int, int]) -> Plan:
+        """The same geometry drawn at another size: every view, box and filter scaled. Filters of
+        pictures (blur, sharpness) keep the size that they are applied at.
+
+        Args:
+            size: Height and width in pixels of the outputs.
+
+        Returns:
+            The plan, of outputs that show the same at that size.
+
+        Example:
+            >>> plan = ae.Policy(ae.RandomResizedCrop(32)).sample([7], [(40, 40)])
+            >>> plan.resized((16, 16)).map_to(plan)[0].tolist()
+            [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
+        """
+        return tied.resized(self, size)
+
+    def without_colour(self) -> Plan:
+        """The same geometry and layers, without colour steps, statistics, noise, blurs and sharpness.
+        Mixes and erased boxes stay, those filled with noise too. A crop before a blur stays a crop.
+
+        Returns:
+            The plan of the outputs in the images' own colours.
+
+        Example:
+            >>> ops = [ae.RandomResizedCrop(32), ae.ColorJitter(0.4)]
+            >>> ae.Policy(ops).sample([7], [(40, 40)]).without_colour().step_kind.shape
+            (1, 0)
+        """
+        return tied.without_colour(self)
+
+    def inside(self, outer: Plan) -> Plan:
+        """This plan, drawn within the outputs of another one by one resampling of the images.
+
+        Its geometry stands behind the outer plan's; of that the geometry alone is taken, so that colours,
+        blurs, mixes and erased boxes are this plan's. Where it shows nothing of the outer frame there
+        is fill; a box bounds that frame where the outer plan turned it.
+
+        Args:
+            outer: Plan of as many outputs as this plan has sources, of the sources' sizes; one view
+                carries each output's label.
+
+        Returns:
+            The plan, over the outer plan's sources.
+
+        Raises:
+            ValueError: The plans do not fit each other, an outer output is a mix, or a border is
+                mirrored or smeared.
+
+        Example:
+            >>> outer = ae.Policy(ae.CenterCrop(32)).sample([7], [(40, 40)])
+            >>> local = ae.Policy(ae.CenterCrop(16)).sample([7], [(32, 32)]).inside(outer)
+            >>> local.box_in(outer).tolist()
+            [[8.0, 8.0, 24.0, 24.0]]
+        """
+        return tied.inside(self, outer)
+
+    def map_to(self, other: Plan) -> np.ndarray:
+        """Where the points of this plan's outputs lie in another plan's outputs of the same images.
+
+        Args:
+            other: Plan of as many outputs of the same sources; one view carries each output's label,
+                in either plan.
+
+        Returns:
+            Matrices [N, 3, 3] float64: matrix @ (x, y, 1) is the point in the other's output i, in
+            pixels, where its third coordinate, which divides, is above 0. NaN where the other output
+            shows no area.
+
+        Raises:
+            ValueError: The outputs show different samples, one is a mix, or one goes through a Stage
+                that may move pixels.
+
+        Example:
+            >>> ops = [ae.CenterCrop(32), ae.RandomHorizontalFlip(p=1)]
+            >>> plans = [ae.Policy(some).sample([7], [(40, 40)]) for some in (ops, ops[:1])]
+            >>> plans[0].map_to(plans[1])[0].tolist()
+            [[-1.0, 0.0, 32.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        """
+        return tied.map_to(self, other)
+
+    def box_in(self, other: Plan) -> np.ndarray:
+        """Where this plan's outputs lie in another plan's: offsets and scale of a crop in another.
+
+        Args:
+            other: Plan of as many outputs of the same sources, as for `map_to`.
+
+        Returns:
+            Boxes [N, 4] float64, y0, x0, y1, x1 in the other outputs' pixels, around the whole
+            outputs; infinite where a horizon cuts one, or the other output shows no area.
+
+        Raises:
+            ValueError: The outputs show different samples, one is a mix, or one goes through a Stage
+                that may move pixels.
+
+        Example:
+            >>> plans = [ae.Policy(ae.CenterCrop(n)).sample([7], [(40, 40)]) for n in (16, 32)]
+            >>> plans[0].box_in(plans[1]).tolist()
+            [[8.0, 8.0, 24.0, 24.0]]
+        """
+        return tied.box_in(self, other)
+
+    def repeat(self, count: int) -> Plan:
+        """The same for each of several frames: every output and every source `count` times, one after
+        the other, as the frames of clips (B, T, C, H, W) lie. A mix takes frame t of its partner into
+        frame t. Ids repeat; noise is the same in all frames; what is measured (autocontrast,
+        equalize, the mean of contrast) is measured in each frame.
+
+        Args:
+            count: Number of frames, 1 or more.
+
+        Returns:
+            The plan of N · count outputs, over B · count sources.
+
+        Raises:
+            ValueError: The number is below 1.
+
+        Example:
+            >>> plan = ae.Policy(ae.RandomResizedCrop(32)).sample([7, 8], [(40, 40)] * 2)
+            >>> plan.repeat(3).ids.tolist()
+            [7, 7, 7, 8, 8, 8]
+        """
+        return join.repeat(self, whole_number("Plan.repeat: count", count, 1, 2**31 - 1))
+
+    # Saving
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file: the arrays as they are, the rest as JSON in its header.

@@ -8,23 +8,50 @@ table; here are those that depend on other fields.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ..checks import all_true, any_true
 from .fields import array_fields
 from .kinds import (
     CONSTANT,
     CURVE,
     CURVE_ROW,
+    DISC,
+    FILTER_ALIAS,
+    FILTER_ANGLE,
+    FILTER_DIRECTION,
+    FILTER_GAIN,
     FILTER_KIND,
+    FILTER_LENGTH,
+    FILTER_OFFSET,
+    FILTER_RADIUS,
     FILTER_REACH_X,
     FILTER_REACH_Y,
     FILTER_SIGMA,
+    GAINS,
+    GAMMA,
+    GAMMA_EXPONENT,
     GAUSSIAN,
     HUE,
+    IMPULSE,
+    IMPULSE_AMOUNT,
+    IMPULSE_KEY,
+    IMPULSE_SALT,
+    LEAST_EXPONENT,
     MATRIX,
+    MOST_ALIAS,
     MOST_DEPTH,
+    MOST_EXPONENT,
+    MOST_LINE,
+    MOST_RADIUS,
+    MOST_SIDE,
+    MOST_TURN,
+    MOTION,
     NO_FILTER,
     NO_STATISTIC,
     NO_VIEW,
@@ -32,7 +59,9 @@ from .kinds import (
     NOISE_KEY,
     NONE,
     PLAIN_COLOUR,
+    SHADE,
     SHARPNESS,
+    SMOOTH_MOTION,
     TONE,
     TONE_INVERSE_STEP,
     TONE_SCALE,
@@ -52,112 +81,181 @@ _ROW_WEIGHTS = 2**28  # weights of one row of an output, which a thread keeps at
 MOST_PASSES = 4096  # pictures of one size are drawn together
 _KEY_WORDS = 2.0**24
 _LEAST_SUPPORT = 0.75  # a half-width of ½ may reach no pixel's centre
+_LEAST_CUBIC = 2
 _LEAST_SCALE, _LEAST_INVERSE = 2.0**-20, 2.0**-64
 
 
 def check(plan: Plan) -> None:
     """Raise ValueError, with the field's name, for the first number that is out of bounds. The plan's
     arrays have the right shapes and dtypes."""
-    _check_ranges(plan)
-    _check_numbers(plan, "source", 0, len(plan.ids) + len(plan.source))
-    _check_numbers(plan, "view", PLAIN_COLOUR, len(plan.source))
-    _check_numbers(plan, "log_op", -1, len(plan.log_text))
-    _check_layers(plan)
-    looks_at_views = plan.source.max(initial=0) >= len(plan.ids)
-    filters = bool(looks_at_views or plan.filter.any() or plan.frame.any())
-    if filters:
-        _check_filters(plan)
+    extremes = _extremes(plan)
+    _check_ranges(plan, extremes)
+    _check_layers(plan, extremes)
+    looks_at_views = extremes["source"][1] >= len(plan.ids)
+    filters = looks_at_views or any(extremes["filter"]) or any(extremes["frame"])
     size = plan.source_sizes()
-    _check_clips(plan, size)
-    if plan.step_kind.any() or plan.statistic.any():
+    if filters:
+        _check_filters(plan, size, extremes["filter"][0])
+    _check_clips(plan, size, extremes)
+    if any(extremes["statistic"]) or extremes["step_kind"][1] > MATRIX:
         _check_steps(plan, size)
-    _check_costs(plan, size, filters)
+    _check_costs(plan, size, filters, extremes)
 
 
-_groups: list[tuple[tuple[str, ...], float, float]] = []
+# The lowest and the highest number of each array: most bounds are seen to hold from these alone, and to
+# find all of them at once takes a few calls. Of an array that is empty they are 0.
+Extremes = dict[str, tuple[float, float]]
 
 
-def _ranges(plan: Plan) -> list[tuple[tuple[str, ...], float, float]]:
-    """Fields of one dtype that have the same range: NumPy costs by the call, not by the number."""
-    if not _groups:
-        groups: dict[tuple, list[str]] = {}
-        for field in array_fields(plan):
-            if field.metadata["within"] is not None:
-                key = (field.metadata["dtype"], *field.metadata["within"])
-                groups.setdefault(key, []).append(field.name)
-        _groups.extend((tuple(names), low, high) for (_, low, high), names in groups.items())
-    return _groups
+@cache
+def _fields(plan_class: Any) -> tuple[tuple, dict[str, tuple[float, float]]]:
+    """(kind of number, names) of the arrays, and their ranges, from the plan's table."""
+    # Whole numbers that are smaller are taken for int32.
+    groups: dict[type, list[str]] = {np.float32: [], np.int32: []}
+    limits = {}
+    for field in array_fields(plan_class):
+        dtype = field.metadata["dtype"]
+        if dtype != np.int64:
+            groups[np.float32 if dtype == np.float32 else np.int32].append(field.name)
+        if field.metadata["within"] is not None:
+            limits[field.name] = field.metadata["within"]
+    return tuple((dtype, tuple(names)) for dtype, names in groups.items()), limits
 
 
-def _check_ranges(plan: Plan) -> None:
-    for names, low, high in _ranges(plan):
-        values = [getattr(plan, name).reshape(-1) for name in names]
-        several = np.concatenate(values) if len(values) > 1 else values[0]
-        # Written so that a NaN, which is the lowest and the highest of all, does not pass.
-        if len(several) and not (low <= several.min() and several.max() <= high):
-            for name, value in zip(names, values, strict=True):
-                wrong = value[~((low <= value) & (value <= high))]
-                if len(wrong):
-                    raise ValueError(
-                        f"Plan.{name}: holds {wrong[0]!s}, expected numbers in [{low}, {high}]. {FIX}"
-                    )
+def _extremes(plan: Plan) -> Extremes:
+    groups, _ = _fields(cast(Any, type(plan)))
+    extremes: Extremes = {}
+    arrays = vars(plan)
+    for dtype, names in groups:
+        values = [arrays[name].reshape(-1) for name in names]
+        values = [value if len(value) else _NOTHING for value in values]
+        starts = np.array([0, *accumulate(map(len, values[:-1]))])
+        together = np.concatenate(values, dtype=dtype)
+        # A NaN is the lowest and the highest of all.
+        low = np.minimum.reduceat(together, starts).tolist()
+        high = np.maximum.reduceat(together, starts).tolist()
+        extremes.update(zip(names, zip(low, high, strict=True), strict=True))
+    return extremes
 
 
-def _check_numbers(plan: Plan, name: str, low: int, end: int) -> None:
-    """What names a row of something else."""
-    value = getattr(plan, name)
-    if value.size and not (low <= value.min() and value.max() < end):
-        raise ValueError(f"Plan.{name}: holds a value outside [{low}, {end}). {FIX}")
+_NOTHING = np.zeros(1, np.int8)
 
 
-def _check_layers(plan: Plan) -> None:
+def _check_ranges(plan: Plan, extremes: Extremes) -> None:
+    _, limits = _fields(cast(Any, type(plan)))
+    for name, (least, most) in limits.items():
+        low, high = extremes[name]
+        # Written so that a NaN does not pass.
+        if not (least <= low and high <= most) and (value := getattr(plan, name)).size:
+            wrong = value[~((least <= value) & (value <= most))]
+            raise ValueError(
+                f"Plan.{name}: holds {wrong[0]!s}, expected numbers in [{least}, {most}]. {FIX}"
+            )
+    # What names a row of something else.
+    for name, least, end in (
+        ("source", 0, len(plan.ids) + len(plan.source)),
+        ("view", PLAIN_COLOUR, len(plan.source)),
+        ("log_op", -1, len(plan.log_text)),
+    ):
+        low, high = extremes[name]
+        if not (least <= low and high < end) and getattr(plan, name).size:
+            raise ValueError(f"Plan.{name}: holds a value outside [{least}, {end}). {FIX}")
+
+
+def _check_layers(plan: Plan, extremes: Extremes) -> None:
     """Boxes lie in the output, and of each output something shows in every pixel."""
-    size = np.array(plan.finish.size, np.int32)
-    low, high = plan.box[..., :2], plan.box[..., 2:]
-    if not ((low <= high).all() and (high <= size).all()):
-        raise ValueError(
-            f"Plan.box: is reversed or reaches outside the output of {size[0]}×{size[1]}. {FIX}"
-        )
+    height, width = plan.finish.size
+    size = np.array([height, width], np.int32)
+    several = plan.view.shape[1] != 1
+    if several:
+        low, high = plan.box[..., :2], plan.box[..., 2:]
+        if not (all_true(low <= high) and all_true(high <= size)):
+            raise ValueError(
+                f"Plan.box: is reversed or reaches outside the output of {height}×{width}. {FIX}"
+            )
     if not len(plan):
         return
-    covers = plan.view.shape[1] > 0 and (plan.view[:, 0] != NO_VIEW).all()
-    if not (covers and (plan.alpha[:, 0] == 1).all()):
+    if several:
+        covers = plan.view.shape[1] > 0 and all_true(plan.view[:, 0] != NO_VIEW)
+        covers = covers and all_true(plan.alpha[:, 0] == 1)
+    else:
+        covers = extremes["alpha"] == (1, 1) and (
+            extremes["view"][0] >= 0 or all_true(plan.view != NO_VIEW)
+        )
+    if not covers:
         raise ValueError(
             "Plan.view: an output has no first layer, or one that is blended over nothing, expected a "
             f"first layer with alpha 1. {FIX}"
         )
-    if low[:, 0].any() or not (high[:, 0] == size).all():
+    if not all_true(plan.box[:, 0] == np.array([0, 0, height, width], np.int32)):
         raise ValueError(
-            f"Plan.box: an output's first layer does not cover it, expected [0, 0, {size[0]}, {size[1]}]. "
+            f"Plan.box: an output's first layer does not cover it, expected [0, 0, {height}, {width}]. "
             f"{FIX}"
         )
+    if extremes["extent"][1] > min(height, width) and (plan.extent > size).any():
+        raise ValueError(f"Plan.extent: reaches outside the output of {height}×{width}. {FIX}")
 
 
-def _check_filters(plan: Plan) -> None:
+def _check_filters(plan: Plan, size: np.ndarray, lowest: float) -> None:
     """Views that others look at: each shows a picture that the filter can be applied to."""
-    if (plan.source_sizes() < 1).any():
+    if size.min(initial=1) < 1:
         raise ValueError(f"Plan.frame: a view looks at one that shows no pixels. {FIX}")
     kind = plan.filter[:, FILTER_KIND]
-    if not ((kind == NO_FILTER) | (kind == GAUSSIAN) | (kind == SHARPNESS)).all():
+    if not all_true((kind >= NO_FILTER) & (kind <= SHADE) & (kind == np.floor(kind))):
         raise ValueError(f"Plan.filter: holds an unknown kind. {FIX}")
-    if (plan.filter[:, FILTER_SIGMA:] < 0).any():
+    if lowest < 0 and any_true(plan.filter[kind <= SHARPNESS, FILTER_SIGMA:] < 0):
         raise ValueError(f"Plan.filter: holds a number below 0. {FIX}")
+    if kind.max(initial=NO_FILTER) > SHARPNESS:
+        _check_shaped_filters(plan.filter, kind)
     if len(plan.frame) > MOST_PASSES and len(np.unique(plan.frame, axis=0)) > MOST_PASSES:
         raise ValueError(f"Plan.frame: has more than {MOST_PASSES} different sizes. {FIX}")
-    if (plan.roots() >= len(plan.ids)).any():
+    if any_true(plan.roots() >= len(plan.ids)):
         raise ValueError(
             "Plan.source: views look at each other in a circle, or through more than "
             f"{MOST_DEPTH} filters. {FIX}"
         )
 
 
-def _check_clips(plan: Plan, size: np.ndarray) -> None:
+def _check_shaped_filters(filters: np.ndarray, kind: np.ndarray) -> None:
+    """Lines, discs and shadows lie within what an executor has room for."""
+    lines = filters[(kind == MOTION) | (kind == SMOOTH_MOTION)]
+    length, discs, shades = lines[:, FILTER_LENGTH], filters[kind == DISC], filters[kind == SHADE]
+    for what, values, low, high in (
+        ("a line of a length", length, 1, MOST_LINE),
+        ("a line at an angle", lines[:, FILTER_ANGLE], -MOST_TURN, MOST_TURN),
+        ("a line with a direction", lines[:, FILTER_DIRECTION], -1, 1),
+        ("a disc of a radius", discs[:, FILTER_RADIUS], 0, MOST_RADIUS),
+        ("a disc with an edge", discs[:, FILTER_ALIAS], 0, MOST_ALIAS),
+        ("a shadow with a gain", shades[:, FILTER_GAIN], 0, 1),
+        ("a shadow at an angle", shades[:, FILTER_ANGLE], -MOST_TURN, MOST_TURN),
+        ("a shadow with an offset", shades[:, FILTER_OFFSET], -2 * MOST_SIDE, 2 * MOST_SIDE),
+    ):
+        if ((values < low) | (values > high)).any():
+            raise ValueError(f"Plan.filter: {what} outside [{low}, {high}]. {FIX}")
+    if (length % 2 != 1).any():
+        raise ValueError(f"Plan.filter: a line whose length is not an odd number. {FIX}")
+
+
+def _check_clips(plan: Plan, size: np.ndarray, extremes: Extremes) -> None:
     """Clips lie in what is looked at, and filters weigh the pixel that a point falls on."""
-    low, high = plan.clip[:, :2], plan.clip[:, 2:]
-    if not ((low <= high).all() and (high <= size).all()):
-        raise ValueError(f"Plan.clip: is reversed or reaches outside its source. {FIX}")
+    clip, sight = plan.clip, plan.sight
+    # From each to the next it never goes back.
+    edges = np.concatenate([sight[:, :2], clip, sight[:, 2:], size], axis=1)
+    if not all_true(edges[:, :-2] <= edges[:, 2:]):
+        low, high = clip[:, :2], clip[:, 2:]
+        if not (all_true(low <= high) and all_true(high <= size)):
+            raise ValueError(f"Plan.clip: is reversed or reaches outside its source. {FIX}")
+        raise ValueError(
+            f"Plan.sight: reaches outside its source, or does not hold the clip. {FIX}"
+        )
     support = plan.support
-    if ((support < _LEAST_SUPPORT) & (support != 0)).any():
+    if any(extremes["slope"]) and (support[plan.slope != 0] < _LEAST_CUBIC).any():
+        raise ValueError(
+            f"Plan.support: holds a number below {_LEAST_CUBIC} for a cubic, by which weights may add up to 0. "
+            f"{FIX}"
+        )
+    narrow = extremes["support"][0] < _LEAST_SUPPORT
+    if narrow and ((support < _LEAST_SUPPORT) & (support != 0)).any():
         raise ValueError(
             f"Plan.support: holds a number between 0 and {_LEAST_SUPPORT}, by which no pixel may be weighed. "
             f"{FIX}"
@@ -167,47 +265,83 @@ def _check_clips(plan: Plan, size: np.ndarray) -> None:
 def _check_steps(plan: Plan, size: np.ndarray) -> None:
     """Colour steps have arguments of their kind, and statistics a window to be measured in."""
     measures = plan.statistic != NO_STATISTIC
-    if measures.any():
+    views, steps = np.nonzero(measures)
+    if len(views):
         # At least one pixel of a window is read, so the window must start on one.
-        low, high = plan.window[..., :2], plan.window[..., 2:]
-        lies = (low >= size[:, None]) | (high < low) | (high > size[:, None])
-        if (lies.any(axis=-1) & measures).any():
+        window, extent = plan.window[views, steps], size[views]
+        low, high = window[:, :2], window[:, 2:]
+        if not all_true((low < extent) & (low <= high) & (high <= extent)):
             raise ValueError(f"Plan.window: reaches outside its source. {FIX}")
     # A statistic completes its step, whose kind and arguments are then others.
     kind = np.where(measures, NONE, plan.step_kind)
-    if kind.max(initial=NONE) <= MATRIX:
-        return
-    rows = plan.step_arg[kind == CURVE, CURVE_ROW]
-    if len(rows) and not (0 <= rows.min() and rows.max() < len(plan.curves)):
-        raise ValueError(f"Plan.step_arg: names a curve outside [0, {len(plan.curves)}). {FIX}")
-    if plan.finish.channels != 3 and (kind == HUE).any():
-        raise ValueError(
-            f"Plan.step_kind: HUE turns colours, and there are {plan.finish.channels} channel(s), expected "
-            f"3. {FIX}"
-        )
-    noise = plan.step_arg[kind == NOISE]
-    keys = noise[:, NOISE_KEY : NOISE_KEY + 2]
-    if ((keys < 0) | (keys >= _KEY_WORDS)).any():
-        raise ValueError(f"Plan.step_arg: the key of a NOISE lies outside [0, 2^24). {FIX}")
-    tone = plan.step_arg[kind == TONE]
-    scale, step = tone[:, TONE_SCALE : TONE_SCALE + 3], tone[:, TONE_STEP]
-    inverse = tone[:, TONE_INVERSE_STEP]
-    divides = (np.abs(step * inverse - 1) < 1e-3) & (inverse >= _LEAST_INVERSE)
-    if (scale < _LEAST_SCALE).any() or not divides.all():
-        raise ValueError(
-            f"Plan.step_arg: a TONE divides by 0, or its steps are not 1 / its inverse steps. {FIX}"
-        )
+    count = np.bincount(kind.reshape(-1), minlength=MATRIX + 1).tolist()
+    for of_kind in range(MATRIX + 1, len(count)):
+        if count[of_kind]:
+            _check_arguments(plan, of_kind, plan.step_arg[kind == of_kind])
 
 
-def _check_costs(plan: Plan, size: np.ndarray, filters: bool) -> None:
+def _check_arguments(plan: Plan, kind: int, arg: np.ndarray) -> None:
+    """arg: [n, 12], the arguments of all steps of a kind."""
+    channels = plan.finish.channels
+    if kind in (CURVE, GAINS):
+        rows = arg[:, CURVE_ROW]
+        if not (0 <= rows.min() and rows.max() < len(plan.curves)):
+            raise ValueError(f"Plan.step_arg: names a curve outside [0, {len(plan.curves)}). {FIX}")
+        if kind == CURVE and not (0 <= plan.curves.min() and plan.curves.max() <= 1):
+            looked_up = plan.curves[rows.astype(np.int64)]
+            if not all_true((looked_up >= 0) & (looked_up <= 1)):
+                raise ValueError(
+                    f"Plan.curves: a tone curve holds numbers outside [0, 1], expected values. {FIX}"
+                )
+        if kind == GAINS and channels == 3:
+            raise ValueError(
+                f"Plan.step_kind: GAINS came for 3 channels, expected a MATRIX, which says as much. {FIX}"
+            )
+    elif kind == HUE and channels != 3:
+        raise ValueError(
+            f"Plan.step_kind: HUE turns colours, and there are {channels} channel(s), expected 3. {FIX}"
+        )
+    elif kind == NOISE:
+        _check_keys("a NOISE", arg[:, NOISE_KEY : NOISE_KEY + 2])
+    elif kind == IMPULSE:
+        _check_keys("an IMPULSE", arg[:, IMPULSE_KEY : IMPULSE_KEY + 2])
+        salt, amount = arg[:, IMPULSE_SALT], arg[:, IMPULSE_AMOUNT]
+        if not ((salt >= 0) & (salt <= amount) & (amount <= 1)).all():
+            raise ValueError(
+                f"Plan.step_arg: the shares of an IMPULSE are not 0 ≤ white ≤ white and black ≤ 1. {FIX}"
+            )
+    elif kind == TONE:
+        scale, step = arg[:, TONE_SCALE : TONE_SCALE + 3], arg[:, TONE_STEP]
+        inverse = arg[:, TONE_INVERSE_STEP]
+        divides = (np.abs(step * inverse - 1) < 1e-3) & (inverse >= _LEAST_INVERSE)
+        if any_true(scale < _LEAST_SCALE) or not all_true(divides):
+            raise ValueError(
+                f"Plan.step_arg: a TONE divides by 0, or its steps are not 1 / its inverse steps. {FIX}"
+            )
+    elif kind == GAMMA:
+        exponent = arg[:, GAMMA_EXPONENT]
+        if ((exponent < LEAST_EXPONENT) | (exponent > MOST_EXPONENT)).any():
+            raise ValueError(
+                f"Plan.step_arg: the exponent of a GAMMA lies outside [2^-20, 2^20]. {FIX}"
+            )
+
+
+def _check_keys(what: str, keys: np.ndarray) -> None:
+    if any_true((keys < 0) | (keys >= _KEY_WORDS)):
+        raise ValueError(f"Plan.step_arg: the key of {what} lies outside [0, 2^24). {FIX}")
+
+
+def _check_costs(plan: Plan, size: np.ndarray, filters: bool, extremes: Extremes) -> None:
     """A plan asks for work and memory in proportion to its images and outputs."""
     channels, (height, width) = plan.finish.channels, plan.finish.size
     (layers, steps), outputs = (plan.view.shape[1], plan.step_kind.shape[1]), float(len(plan))
-    taps = max(2 * int(np.ceil(plan.support.max(initial=0))), 2)
-    widest = max(width, int(plan.frame[:, 1].max(initial=0)))
-    if taps * (layers + 2) * widest > _ROW_WEIGHTS:
+    taps = max(2 * math.ceil(extremes["support"][1]), 2)
+    widest = max(width, int(plan.frame[:, 1].max(initial=0))) if filters else width
+    # A cubic also keeps rows that it has sampled, of all channels.
+    rows = layers + 2 + (layers * channels if any(extremes["slope"]) else 0)
+    if taps * rows * widest > _ROW_WEIGHTS:
         taps = min(taps, int(size.max(initial=1)))
-        if taps * (layers + 2) * widest > _ROW_WEIGHTS:
+        if taps * rows * widest > _ROW_WEIGHTS:
             raise ValueError(
                 f"Plan.support: a filter of {taps:,} pixels for {layers} layer(s) of a row of {widest:,} "
                 f"pixels takes more than {_ROW_WEIGHTS:,} weights at a time, expected fewer. Shrink in "
@@ -216,12 +350,17 @@ def _check_costs(plan: Plan, size: np.ndarray, filters: bool) -> None:
     # Most plans ask for so little that what each view asks for need not be worked out.
     frames = channels * float(plan.frame.prod(axis=1, dtype=np.float64).sum()) if filters else 0.0
     shown = channels * outputs * layers * height * width + frames
-    reach = min(
-        float(plan.filter[:, FILTER_REACH_X:].max(initial=1)), float(plan.frame.max(initial=0))
-    )
-    most = shown * (float(taps) ** 2 + steps) + frames * 4 * (1 + reach)
+    most = shown * (float(taps) ** 2 + steps)
+    if filters:
+        longest = extremes["frame"][1]
+        # The most that any of them takes: a disc, a line or a blur of the largest number that there is.
+        largest = extremes["filter"][1]
+        steps_of_filter = (2 * largest + 5) ** 2 + 8
+        if most + frames * steps_of_filter > _STEPS:
+            steps_of_filter = float(_filter_steps(plan.filter, longest, longest).max(initial=0))
+        most += frames * steps_of_filter
     most += outputs * height * float(layers) ** 2
-    if plan.statistic.any():
+    if any(extremes["statistic"]):
         measured = float(np.count_nonzero(plan.statistic))
         most += measured * (1 + steps) * channels * float(size.prod(axis=1, dtype=np.float64).max())
     if most <= _STEPS and frames <= _PICTURES:
@@ -247,7 +386,7 @@ def _check_costs(plan: Plan, size: np.ndarray, filters: bool) -> None:
 
 def _work(plan: Plan, size: np.ndarray) -> np.ndarray:
     """[V] the steps of arithmetic that each view takes for a channel, at most, to within a few."""
-    extent = np.minimum(np.ceil(plan.clip[:, 2:]) - np.floor(plan.clip[:, :2]), size)
+    extent = np.minimum(np.ceil(plan.sight[:, 2:]) - np.floor(plan.sight[:, :2]), size)
     taps = np.maximum(np.minimum(np.ceil(2.0 * plan.support[:, ::-1]), extent), 1)
     shows = _visible_pixels(plan)
     pixels = np.zeros(len(plan.source))
@@ -259,13 +398,25 @@ def _work(plan: Plan, size: np.ndarray) -> np.ndarray:
     frame = plan.frame[pictures].astype(np.float64)
     pixels[pictures] += np.minimum(frame.prod(axis=1), shows[pictures])
     work = pixels * (taps.prod(axis=1) + plan.step_kind.shape[1])
-    reach = np.minimum(plan.filter[pictures][:, [FILTER_REACH_Y, FILTER_REACH_X]], frame - 1)
-    blurs = plan.filter[pictures, FILTER_KIND] == GAUSSIAN
-    work[pictures] += frame.prod(axis=1) * 2 * (1 + np.where(blurs, reach.sum(axis=1), 3))
+    filter_steps = _filter_steps(plan.filter[pictures], frame[:, 0] - 1, frame[:, 1] - 1)
+    work[pictures] += frame.prod(axis=1) * filter_steps
     window = plan.window.astype(np.float64)
     measured = (window[..., 2] - window[..., 0] + 2) * (window[..., 3] - window[..., 1] + 2)
     before = 1 + np.arange(plan.step_kind.shape[1])
     return work + (measured * before * (plan.statistic != NO_STATISTIC)).sum(axis=1)
+
+
+def _filter_steps(filters: np.ndarray, most_y, most_x) -> np.ndarray:
+    """[n] the steps of arithmetic that each filter takes for a value, at most. most_y, most_x: how far a
+    blur may reach."""
+    kind = filters[:, FILTER_KIND]
+    reach = np.minimum(filters[:, FILTER_REACH_Y], most_y, dtype=np.float64)
+    reach += np.minimum(filters[:, FILTER_REACH_X], most_x)
+    steps = np.where(kind == GAUSSIAN, 2 * (1 + reach), 8)
+    # A line is drawn two pixels wide at most; a disc's edge is softened by two pixels.
+    lines = (kind == MOTION) | (kind == SMOOTH_MOTION)
+    steps = np.where(lines, 3 * (2 + filters[:, FILTER_LENGTH]), steps)
+    return np.where(kind == DISC, (2 * filters[:, FILTER_RADIUS] + 5) ** 2, steps)
 
 
 def _visible_pixels(plan: Plan) -> np.ndarray:

@@ -43,6 +43,11 @@ def check(plan: Plan) -> None:
         raise ValueError(
             f"Plan.log_text: got {type(texts).__name__}, expected a tuple of text. {FIX}"
         )
+    names = plan.after
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"Plan.after: got {type(names).__name__}, expected a tuple of names. {FIX}"
+        )
     for name in ("seed", "epoch", "look"):
         if type(getattr(plan, name)) is not int:
             raise ValueError(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
+from .kinds import CURVE_ENTRIES
+
 
 def array(dims: str, dtype, meaning: str, within: tuple[float, float] | None = None) -> Any:
     """A field of the plan. dims: names of lengths and numbers, such as "V 3 3". within: the lowest and
@@ -17,6 +21,11 @@ def array(dims: str, dtype, meaning: str, within: tuple[float, float] | None = N
 def array_fields(plan) -> list[dataclasses.Field]:
     """The arrays of a plan or of its class, in order."""
     return [field for field in dataclasses.fields(plan) if field.metadata]
+
+
+def no_curves(channels: int) -> np.ndarray:
+    """The curves [0, C, 256] of a plan that has none."""
+    return np.zeros((0, channels, CURVE_ENTRIES), np.float32)
 
 
 def fields_of(plan, length: str) -> tuple[str, ...]:

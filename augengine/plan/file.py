@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 _KEY = "augengine.plan"
+_LEFT_OUT = {"occurrence", "extent", "slope", "sight"}  # where they say nothing
 _FIX = "expected what Plan.save wrote. Save the plan again."
 # A header has some 5 kB: 24 arrays and a line for each kind of op.
 MOST_HEADER, MOST_LINES, MOST_LINE = 1 << 20, 1 << 12, 1 << 10
+MOST_CURVE_VALUES = 1 << 26  # that an older file's curves become
 _DTYPES = {
     "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "F32": "float32", "F64": "float64",
 }  # fmt: skip
@@ -37,6 +39,12 @@ def to_bytes(plan: Plan) -> bytes:
     arrays = {field.name: getattr(plan, field.name) for field in array_fields(plan)}
     if not plan.occurrence.any():  # as in most plans, and in all files of before there were any
         del arrays["occurrence"]
+    if (plan.extent == plan.finish.size).all():  # likewise
+        del arrays["extent"]
+    if not plan.slope.any():
+        del arrays["slope"]
+    if np.array_equal(plan.sight, plan.clip):
+        del arrays["sight"]
     return save(arrays, metadata={_KEY: json.dumps(header(plan))})
 
 
@@ -68,7 +76,20 @@ def from_bytes(plan_class: type[Plan], data: bytes, where: str) -> Plan:
         arrays: dict[str, Any] = load(data)
         if "occurrence" not in arrays:
             arrays["occurrence"] = np.zeros(arrays["ids"].shape, np.int64)
-        return plan_class(**arrays, **_read_header(plan_class, text))
+        header = _read_header(plan_class, text)
+        channels = header["finish"].channels
+        if arrays["curves"].shape[1] == 3 != channels:  # of before each channel had its own
+            curves = arrays["curves"][:, :1]
+            if curves.size * channels > arrays["curves"].size + MOST_CURVE_VALUES:
+                raise ValueError("its curves are for 3 channels")
+            arrays["curves"] = np.repeat(curves, channels, axis=1)
+        if "extent" not in arrays:
+            size = np.array(header["finish"].size, np.int32)
+            arrays["extent"] = np.tile(size, (len(arrays["view"]), 1))
+        arrays.setdefault("sight", arrays["clip"])
+        if "slope" not in arrays:
+            arrays["slope"] = np.zeros(len(arrays["support"]), np.float32)
+        return plan_class(**arrays, **header)
     except (SafetensorError, TypeError, ValueError) as error:
         raise ValueError(f"{where} is damaged ({error}), {_FIX}") from error
 
@@ -84,7 +105,7 @@ def _text_of(plan_class: type[Plan], stream: BinaryIO, size: int, where: str) ->
     if text is None:
         raise ValueError(f"{where} holds no plan, {_FIX}")
     fields = {field.name: field.metadata for field in array_fields(plan_class)}
-    missing = (fields.keys() ^ tensors.keys()) - ({"occurrence"} - tensors.keys())
+    missing = (fields.keys() ^ tensors.keys()) - (_LEFT_OUT - tensors.keys())
     if missing:
         raise ValueError(f"{where} lacks or adds {_named(missing)}, {_FIX}")
     for name, (dtype, shape) in tensors.items():
@@ -111,6 +132,7 @@ def header(plan: Plan) -> dict[str, Any]:
         "epoch": plan.epoch,
         "look": plan.look,
         "policy": plan.policy,
+        **({"after": list(plan.after)} if plan.after else {}),  # as in few plans
     }
 
 
@@ -119,12 +141,19 @@ def _read_header(plan_class: type[Plan], text: str) -> dict:
     header = parse_json(text)
     if not isinstance(header, dict) or header.pop("version", None) != FORMAT_VERSION:
         raise ValueError(f"its version is not {FORMAT_VERSION}")
+    header.setdefault("after", [])
     wrong = {f.name for f in dataclasses.fields(plan_class) if not f.metadata} ^ set(header)
     if wrong:
         raise ValueError(f"its header lacks or adds {_named(wrong)}")
     lines, policy = header["log_text"], header["policy"]
     if not isinstance(lines, list) or len(lines) > MOST_LINES:
         raise ValueError(f"its log_text is no list of at most {MOST_LINES:,} lines")
+    names = header["after"]
+    if not isinstance(names, list) or len(names) > MOST_LINES:
+        raise ValueError(f"its after is no list of at most {MOST_LINES:,} names")
+    for name in names:
+        if not isinstance(name, str) or len(name) > MOST_LINE or not name.isprintable():
+            raise ValueError(f"its stage {shown(name)} is no name")
     for line in (*lines, policy):
         _check_line(line)
     for name, low, high in (
@@ -136,7 +165,8 @@ def _read_header(plan_class: type[Plan], text: str) -> dict:
             raise ValueError(
                 f"its {name} is {shown(header[name])}, expected a whole number of 64 bits"
             )
-    return {**header, "finish": _finish(header["finish"]), "log_text": tuple(lines)}
+    finish = _finish(header["finish"])
+    return {**header, "finish": finish, "log_text": tuple(lines), "after": tuple(names)}
 
 
 def _check_line(line: object) -> None:

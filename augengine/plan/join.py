@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .fields import array_fields, fields_of
-from .kinds import CURVE, CURVE_ROW, NO_VIEW
+from .kinds import CURVE, CURVE_ROW, GAINS, NO_VIEW
 
 if TYPE_CHECKING:
     from . import Plan
@@ -100,6 +100,34 @@ def side_by_side(plans: Iterable[Plan]) -> Plan:
     return _joined("side_by_side", plans, own_sources=False)
 
 
+def of_no_samples(plan: Plan) -> Plan:
+    """A plan of no outputs and no sources, that makes what this one makes."""
+    lengths = ("B", "V", "N", "Q")
+    empty = {name: getattr(plan, name)[:0] for of in lengths for name in fields_of(plan, of)}
+    return dataclasses.replace(plan, **empty)
+
+
+def repeat(plan: Plan, count: int) -> Plan:
+    """See `Plan.repeat`."""
+    if count == 1:
+        return plan
+    fields = {f.name: getattr(plan, f.name) for f in array_fields(plan)}
+    copies = np.arange(count)
+
+    def each(numbers: np.ndarray) -> np.ndarray:
+        """The numbers of the copies, copy k of each after copy k − 1."""
+        return (numbers[..., None] * count + copies).astype(np.int32)
+
+    repeated = {
+        name: np.repeat(value, count, axis=0) for name, value in fields.items() if name != "curves"
+    }
+    # A source that is a view is numbered behind the images, of which there are so many times more too.
+    repeated["source"] = each(plan.source).reshape(-1)
+    view = np.moveaxis(each(plan.view), -1, 1).reshape(-1, plan.view.shape[1])
+    repeated["view"] = np.where(repeated["view"] < 0, repeated["view"], view)
+    return plan._trusted(**{**vars(plan), **repeated})
+
+
 def _joined(where: str, plans, own_sources: bool) -> Plan:
     plans = list(plans)
     if not plans:
@@ -115,7 +143,7 @@ def _joined(where: str, plans, own_sources: bool) -> Plan:
     sources = views = curves = 0
     for plan in plans:
         images, step_arg = len(plan.ids), plan.step_arg.copy()
-        step_arg[..., CURVE_ROW] += curves * (plan.step_kind == CURVE)
+        step_arg[..., CURVE_ROW] += curves * np.isin(plan.step_kind, (CURVE, GAINS))
         chained = plan.source - images + total + views
         shifted = {
             "source": np.where(plan.source < images, plan.source + sources, chained).astype(
@@ -138,19 +166,20 @@ def _joined(where: str, plans, own_sources: bool) -> Plan:
         for field in array_fields(plans[0]):
             if field.metadata["dims"][0] == "B":
                 del arrays[field.name][1:]
-    joined = {name: _join(parts, _PADDING.get(name, 0)) for name, parts in arrays.items()}
+    arrays_joined = {name: joined(parts, _PADDING.get(name, 0)) for name, parts in arrays.items()}
     return plans[0]._trusted(  # of plans that were checked
-        **joined,
+        **arrays_joined,
         finish=plans[0].finish,
         log_text=texts,
         seed=shared("seed", 0),
         epoch=shared("epoch", 0),
         look=shared("look", 0),
         policy=shared("policy", ""),
+        after=tuple(dict.fromkeys(name for plan in plans for name in plan.after)),
     )
 
 
-def _join(parts, padding):
+def joined(parts, padding):
     """Concatenate along the first axis, padding the second to the longest."""
     if parts[0].ndim == 1:
         return np.concatenate(parts)

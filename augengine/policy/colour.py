@@ -1,4 +1,4 @@
-"""Colour ops as 3×4 matrices on (r, g, b, 1), in [0, 1], or as tone curves. All take arrays [n];
+"""Colour ops as 3×4 matrices on (r, g, b, 1), in [0, 1], or as arguments of tones. All take arrays [n];
 matrices are [n, 12].
 
 Sources: `torchvision.transforms.v2.functional`, which blends with black, grey or the mean grey.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import elementary
 from ..plan.kinds import (
     GREY,
     MATRIX_GAINS,
@@ -21,6 +20,8 @@ from ..plan.kinds import (
     TONE_THRESHOLD,
 )
 
+# As slices, which NumPy takes sooner than numbers.
+_GAINS, _OFFSETS = (slice(of[0], None, of[1] - of[0]) for of in (MATRIX_GAINS, MATRIX_OFFSETS))
 _GREY_ROWS = np.tile([*GREY, 0.0], 3)
 
 
@@ -28,14 +29,21 @@ def diagonal(gain, offset):
     """value · gain + offset, the same for every channel."""
     gain, offset = np.asarray(gain, float), np.asarray(offset, float)
     out = np.zeros((*max(gain.shape, offset.shape), STEP_ARGS))
-    out[..., MATRIX_GAINS] = gain[..., None]
-    out[..., MATRIX_OFFSETS] = offset[..., None]
+    out[..., _GAINS] = gain[..., None]
+    out[..., _OFFSETS] = offset[..., None]
     return out
 
 
 def brightness(factor):
     """Blend with black."""
     return diagonal(factor, 0.0)
+
+
+def light(red, blue):
+    """Red and blue times a gain each, as under another light; green stays."""
+    out = diagonal(np.ones_like(red), 0.0)
+    out[..., MATRIX_GAINS[0]], out[..., MATRIX_GAINS[2]] = red, blue
+    return out
 
 
 def add(delta):
@@ -94,23 +102,16 @@ def solarized(threshold):
     return tone(threshold, NEUTRAL_TONE[TONE_STEP])
 
 
-# Tone curves: what becomes of each of the 256 bytes. All take [q], return [q, 256] in [0, 1].
-
-_BYTES = np.arange(256)
-_LOG_BYTES = elementary.log(_BYTES[1:] / 255)
+# The arguments [n, 2] of an ADD_BELOW, in bytes, and of a GAMMA
 
 
 def solarized_add(add, threshold: float = 128):
-    """Bytes below `threshold` get `add` more, 255 at most (timm, TensorFlow's EfficientNet)."""
-    more = np.clip(_BYTES + np.asarray(add)[:, None], 0, 255)
-    return np.where(_BYTES < threshold, more, _BYTES) / 255
+    """What is below `threshold` gets `add` more, 255 at most (timm, TensorFlow's EfficientNet)."""
+    add = np.asarray(add, float)
+    return np.stack([np.full_like(add, threshold), add], axis=-1)
 
 
-def gamma(exponent):
-    """value ** exponent, on [0, 1]; exponent above 0."""
-    curves = np.zeros((len(exponent), len(_BYTES)))
-    # A few at a time, as larger arrays would leave the cache.
-    for begin in range(0, len(curves), 32):
-        some = slice(begin, begin + 32)
-        curves[some, 1:] = elementary.exp(np.asarray(exponent)[some, None] * _LOG_BYTES)
-    return curves
+def gamma(exponent, gain=1.0):
+    """value ** exponent · gain, within [0, 1]; exponent above 0."""
+    exponent = np.asarray(exponent, float)
+    return np.stack([exponent, np.broadcast_to(gain, exponent.shape)], axis=-1)

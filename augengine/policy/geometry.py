@@ -12,18 +12,27 @@ from __future__ import annotations
 import numpy as np
 
 from .. import elementary
+from ..checks import all_true, any_true
 
 
 def matrix(rows):
     """[n, 3, 3] from three rows of three entries, each a number or an array [n]."""
     entries = [entry for row in rows for entry in row]
     n = [len(entry) for entry in entries if isinstance(entry, np.ndarray) and entry.ndim]
-    out = np.empty((*n[:1], 9))
-    out[...] = [entry if isinstance(entry, (int, float)) else 0 for entry in entries]
+    # Entry by entry, each of n numbers that lie together, as NumPy is fast with them.
+    out = np.empty((9, *n[:1]))
     for k, entry in enumerate(entries):
-        if not isinstance(entry, (int, float)):
-            out[..., k] = entry
-    return out.reshape(*n[:1], 3, 3)
+        out[k] = entry
+    out = out.reshape(3, 3, *n[:1])
+    return out.transpose(2, 0, 1) if n else out
+
+
+def columns(*parts):
+    """[n, k] from k arrays [n]; all but the first may be numbers."""
+    out = np.empty((len(parts), len(parts[0])), np.result_type(*parts))
+    for k, part in enumerate(parts):
+        out[k] = part
+    return out.T
 
 
 def identity(n: int):
@@ -38,7 +47,6 @@ def cos_sin(angle_deg):
 def product(a, b):
     """a @ b of matrices [n, k, m] and [n, m, l]. (NumPy's own goes to a library that fuses sums and
     products where a processor can.)"""
-    # Entry by entry, each of n numbers that lie together, as NumPy is fast with them.
     a, b = (np.ascontiguousarray(part.transpose(1, 2, 0)) for part in (a, b))
     total = a[:, 0, None] * b[0]
     for k in range(1, len(b)):
@@ -167,15 +175,20 @@ def apply(matrices, points):
 def bounds(matrices, top, left, height, width):
     """The bounding box [n, 4] (y0, x0, y1, x1) of a rectangle of the new frame, in the old one.
     Infinite where a perspective takes a part of the rectangle through infinity."""
-    x = np.stack([left, left + width, left + width, left], axis=1).astype(np.float64)
-    y = np.stack([top, top, top + height, top + height], axis=1).astype(np.float64)
-    homogeneous = _homogeneous(matrices, np.stack([x, y], axis=-1))
-    in_front = homogeneous[..., 2:] > 0
-    corners = homogeneous[..., :2] / np.where(in_front, homogeneous[..., 2:], 1)
-    finite = in_front.all(axis=1)
-    low = np.where(finite, corners.min(axis=1), -np.inf)
-    high = np.where(finite, corners.max(axis=1), np.inf)
-    return np.stack([low[:, 1], low[:, 0], high[:, 1], high[:, 0]], axis=1)
+    x, y = np.empty((2, 4, len(matrices)))  # four corners
+    x[0], x[1], x[2], x[3] = left, left + width, left + width, left
+    y[0], y[1], y[2], y[3] = top, top, top + height, top + height
+    m = np.ascontiguousarray(matrices.transpose(1, 2, 0))
+    across, down = (x * row[0] + y * row[1] + row[2] for row in m[:2])
+    if not any_true(m[2, :2]) and all_true(m[2, 2] == 1):  # affine
+        return columns(down.min(axis=0), across.min(axis=0), down.max(axis=0), across.max(axis=0))
+    ahead = x * m[2, 0] + y * m[2, 1] + m[2, 2]
+    in_front = ahead > 0
+    ahead = np.where(in_front, ahead, 1)
+    across, down, finite = across / ahead, down / ahead, in_front.all(axis=0)
+    low = (np.where(finite, part.min(axis=0), -np.inf) for part in (down, across))
+    high = (np.where(finite, part.max(axis=0), np.inf) for part in (down, across))
+    return columns(*low, *high)
 
 
 def _homogeneous(matrices, points):

@@ -14,16 +14,27 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
 from ..elementary import cos_sin, exp, log, logs
-from ..random_numbers import PHILOX_ROUNDS, WORD, normal_radius, philox_round
+from ..random_numbers import (
+    PHILOX_M0,
+    PHILOX_M1,
+    PHILOX_ROUNDS,
+    PHILOX_W0,
+    PHILOX_W1,
+    WORD,
+    normal_radius,
+    philox_round,
+)
 
 _WORD64 = 0xFFFFFFFFFFFFFFFF
 # Above it the key of a draw that is the same in every epoch would run into the next occurrence's.
 MOST_OCCURRENCES = 2**31 - 1
+# Philox costs by the call: as many numbers may be drawn for nothing, if that saves one.
+_WORTH_A_CALL = 512
 
 
 def id_of_name(name: str | bytes) -> int:
@@ -40,6 +51,8 @@ def ids_of_names(names: Iterable[object]) -> list[object]:
 
 def count_repeats(ids: np.ndarray) -> np.ndarray:
     """[n] how often each id has come before in ids [n]."""
+    if len(set(ids.tolist())) == len(ids):  # as nearly always
+        return np.zeros(len(ids), np.int64)
     order = np.argsort(ids, kind="stable")
     in_order = ids[order]
     at = np.arange(len(ids))
@@ -62,6 +75,86 @@ def philox4x32(counter, key):
     return state[:4]
 
 
+def _philox4x32(counter, keys, shape: tuple[int, int]) -> np.ndarray:
+    """`philox4x32` of many counters in a quarter of the time: NumPy is fast where all operands have one
+    shape or none, and nothing is allocated. Its four words, [k, 4, n] uint64.
+
+    counter: four words that broadcast to shape [k, n]. keys: `_round_keys` of one key, or of [n].
+    """
+    # Words 2 and 0, and words 3 and 1: in this order a round reads and leaves them alike.
+    even, odd, product = np.empty((3, 2, *shape), np.uint64)
+    (word2, word0), (word3, word1), (product0, product1) = even, odd, product
+    word0[:], word1[:], word2[:], word3[:] = counter
+    for key0, key1 in keys:
+        np.multiply(word0, _M0, product0)
+        np.multiply(word2, _M1, product1)
+        np.right_shift(product, _HALF, even)
+        np.bitwise_xor(even, odd, even)
+        np.bitwise_xor(word0, key0, word0)
+        np.bitwise_xor(word2, key1, word2)
+        np.bitwise_and(product, _WORD, odd)
+    words = np.empty((shape[0], 4, shape[1]), np.uint64)
+    for k, word in enumerate((word0, word1, word2, word3)):
+        words[:, k] = word
+    return words
+
+
+def philox4x32_blocks(block, place, ids, keys) -> np.ndarray:
+    """`philox4x32` of the counters (block, place, id's low word, its high word), [4 · k, n] uint64: a
+    block's four words stay together.
+
+    block, place: [k, 1] uint64. ids: [n] int64. keys: `_round_keys` of one key, or of [n].
+    """
+    ids = ids.astype(np.uint64)
+    counter = (block, place, ids & _WORD, ids >> _HALF)
+    return _philox4x32(counter, keys, (len(block), len(ids))).reshape(4 * len(block), len(ids))
+
+
+# Arrays without a dimension, which NumPy takes sooner than Python's numbers.
+_WORD, _HALF, _M0, _M1 = (
+    np.array(number, np.uint64) for number in (WORD, 32, PHILOX_M0, PHILOX_M1)
+)
+# How far a key has moved before each round.
+_WEYL = np.arange(PHILOX_ROUNDS, dtype=np.uint64)[:, None] * np.array(
+    [PHILOX_W0, PHILOX_W1], np.uint64
+)
+
+
+def _round_keys(key) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The two words of the key of each round. key: two words, ints or uint64 arrays [n]."""
+    words = np.array(key, np.uint64)
+    moved = _WEYL.reshape(_WEYL.shape + (1,) * (words.ndim - 1))
+    return [(pair[0, ...], pair[1, ...]) for pair in (words + moved) & _WORD]
+
+
+@lru_cache(maxsize=256)
+def _batch_keys(seed: int, low: int, high: int, look: int, last: int) -> list:
+    """The keys of samples of which none occurs again: those of all batches of an epoch."""
+    return _round_keys(philox4x32((low, high, look, last), (seed & WORD, seed >> 32))[:2])
+
+
+@lru_cache(maxsize=16)
+def _seed_keys(seed: int) -> list:
+    return _round_keys((seed & WORD, seed >> 32))
+
+
+@lru_cache(maxsize=256)
+def _counters(block_counts: tuple[tuple[int, int], ...]) -> tuple:
+    """(blocks [k, 1], places [k, 1], {place: its rows of words}) of (place, number of blocks) pairs."""
+    counts = np.array([count for _, count in block_counts])
+    ends = np.cumsum(counts)
+    places = np.repeat(np.array([place for place, _ in block_counts], np.uint64), counts)
+    blocks = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+    rows = zip((4 * (ends - counts)).tolist(), (4 * ends).tolist(), strict=True)
+    parts = {place: slice(*row) for (place, _), row in zip(block_counts, rows, strict=True)}
+    return blocks.astype(np.uint64)[:, None], places[:, None], parts
+
+
+def _uniform(words: np.ndarray) -> np.ndarray:
+    """Words as numbers in the open interval (0, 1)."""
+    return (words + 0.5) * 2.0**-32
+
+
 @dataclass(frozen=True)
 class Keyed:
     """The draws of some samples, in one epoch, for one look.
@@ -75,10 +168,12 @@ class Keyed:
     ids: np.ndarray
     look: int = 0
     occurrences: np.ndarray | None = None
-    # Only for speed: what was asked for all samples, {place: blocks}, and what has been worked out
-    # ahead, {place: words [4 · blocks, n]}. Philox costs by the call, not by the number.
+    # Only for speed: what was asked for, {place: blocks}, and what has been worked out ahead for all
+    # samples, {place: (words, uniform numbers)}, [4 · blocks, n] each.
     block_counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
-    _ahead: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    _ahead: dict[int, tuple] = field(default_factory=dict, repr=False, compare=False)
+    # How many of the ids are samples, before those of forks; 0: all.
+    samples: int = field(default=0, repr=False, compare=False)
     # The places of ops that have asked for random words.
     places: set[int] = field(default_factory=set, repr=False, compare=False)
 
@@ -86,35 +181,39 @@ class Keyed:
         """Work out in one go what a draft of the same policy asked for."""
         if not block_counts:
             return
-        places = np.concatenate([np.full(blocks, place) for place, blocks in block_counts.items()])
-        blocks = np.concatenate([np.arange(blocks) for blocks in block_counts.values()])
-        words = self._blocks(blocks, places, self.ids, self._key)
-        ends = 4 * np.cumsum([*block_counts.values()])
-        self._ahead.update(zip(block_counts, np.split(words, ends[:-1]), strict=True))
+        blocks, places, parts = _counters(tuple(block_counts.items()))
+        words = philox4x32_blocks(blocks, places, self.ids, self._keys)
+        uniform = _uniform(words)
+        words.flags.writeable = uniform.flags.writeable = False  # they may be asked for again
+        self._ahead.update({p: (words[part], uniform[part]) for p, part in parts.items()})
 
     @cached_property
-    def _key(self) -> tuple:
+    def _keys(self) -> list:
         epoch = self.epoch & _WORD64
         return self._keyed(epoch & WORD, epoch >> 32, 0)
 
     @cached_property
-    def _timeless_key(self) -> tuple:
+    def _timeless_keys(self) -> list:
         return self._keyed(0, 0, 1)
 
-    def _keyed(self, low, high, timeless: int) -> tuple:
-        """Two words: ints, or [n] where samples occur again."""
+    def _keyed(self, low: int, high: int, timeless: int) -> list:
+        """Keys for all samples, or [n] where samples occur again."""
         seed = self.seed & _WORD64
-        last: int | np.ndarray = timeless
-        if self.occurrences is not None:
-            last = 2 * self.occurrences.astype(np.uint64) + np.uint64(timeless)
-        return philox4x32((low, high, self.look, last), (seed & WORD, seed >> 32))[:2]
+        if self.occurrences is None:
+            return _batch_keys(seed, low, high, self.look, timeless)
+        last = (2 * self.occurrences + timeless).astype(np.uint64)
+        counter = (low, high, self.look, last)
+        words = _philox4x32(counter, _seed_keys(seed), (1, len(last)))
+        return _round_keys(words[0, :2])
 
     def forked(self, rows) -> Keyed:
         """The same with rows repeated at the end."""
-        more = {"ids": np.concatenate([self.ids, self.ids[rows]])}
-        if self.occurrences is not None:
-            more["occurrences"] = np.concatenate([self.occurrences, self.occurrences[rows]])
-        return replace(self, **more)  # type: ignore[arg-type]
+        occurrences = self.occurrences
+        if occurrences is not None:
+            occurrences = np.concatenate([occurrences, occurrences[rows]])
+        ids = np.concatenate([self.ids, self.ids[rows]])
+        samples = self.samples or len(self.ids)
+        return replace(self, ids=ids, occurrences=occurrences, samples=samples)
 
     def order(self, rows: slice) -> np.ndarray:
         """Which of the rows is the first, the second … by id, then by occurrence: an order that does
@@ -126,35 +225,33 @@ class Keyed:
     def words(self, place: int, count: int, rows=slice(None), timeless=False) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
         in every epoch."""
-        ids, blocks = self.ids[rows], -(-count // 4)
+        ahead = None if timeless else self._worked_out(place, count, rows)
+        if ahead is not None:
+            return ahead[0][:count, rows].T
+        ids, keys = self.ids[rows], self._timeless_keys if timeless else self._keys
         if len(ids):
             self.places.add(place)
-        ahead = self._ahead.get(place)
-        if not timeless and 2 * len(ids) > len(self.ids):
-            self.block_counts[place] = max(blocks, self.block_counts.get(place, 0))
-        # Rows that came later, by a fork, are not in it.
-        if (
-            ahead is not None
-            and not timeless
-            and count <= len(ahead)
-            and (
-                len(self.ids) == ahead.shape[1]
-                or (not isinstance(rows, slice) and rows.max(initial=-1) < ahead.shape[1])
-            )
-        ):
-            return ahead[:count][:, rows].T
-        key = self._timeless_key if timeless else self._key
         if self.occurrences is not None:
-            key = tuple(word[rows] for word in key)
-        return self._blocks(np.arange(blocks), np.full(blocks, place), ids, key)[:count].T
+            keys = [(key0[rows], key1[rows]) for key0, key1 in keys]
+        blocks, places, _ = _counters(((place, -(-count // 4)),))
+        return philox4x32_blocks(blocks, places, ids, keys)[:count].T
 
-    @staticmethod
-    def _blocks(blocks, places, ids, key) -> np.ndarray:
-        """[4 · blocks, n]: a block's four words stay together."""
-        ids = ids.astype(np.uint64)
-        block, place = (array.astype(np.uint64)[:, None] for array in (blocks, places))
-        words = philox4x32((block, place, ids & WORD, ids >> 32), key)
-        return np.stack(words, axis=1).reshape(4 * len(blocks), len(ids))
+    def _worked_out(self, place: int, count: int, rows) -> tuple | None:
+        """(words, uniform numbers) [4 · blocks, n] in which what is asked for stands, if it does."""
+        n, of_all = len(self.ids), isinstance(rows, slice)
+        asked, blocks = len(range(n)[rows]) if of_all else len(rows), -(-count // 4)
+        if asked:
+            self.places.add(place)
+        if blocks * ((self.samples or n) - asked) <= _WORTH_A_CALL:
+            self.block_counts[place] = max(blocks, self.block_counts.get(place, 0))
+        ahead = self._ahead.get(place)
+        if ahead is None or count > len(ahead[0]):
+            return None
+        # Rows that came later, by a fork, are not in it.
+        known = ahead[0].shape[1]
+        if of_all:
+            return ahead if n == known or rows == slice(known) else None
+        return ahead if rows.max(initial=-1) < known else None
 
     def uniform(self, place: int, count: int, rows=slice(None), stratify=False) -> np.ndarray:
         """[len(rows), count] float64 in the open interval (0, 1).
@@ -163,7 +260,10 @@ class Keyed:
         start, by an irrational step of its own (a Kronecker sequence: in n epochs every interval
         gets its share of them to within some log n). In any one epoch draws are as random as ever.
         """
-        uniform = (self.words(place, count, rows, stratify) + 0.5) * 2.0**-32
+        ahead = None if stratify else self._worked_out(place, count, rows)
+        if ahead is not None:
+            return ahead[1][:count, rows].T
+        uniform = _uniform(self.words(place, count, rows, stratify))
         if stratify:
             walked = uniform + (self.epoch % 2**32) * _irrational_steps(count)
             uniform = np.clip(walked - np.floor(walked), 2.0**-33, 1 - 2.0**-33)
@@ -214,16 +314,20 @@ def log_gamma_variate(uniform, alpha: float):
     c = 1 / np.sqrt(9 * d)
     log_value = np.full(len(uniform), logs(d)[0])
     rows = np.arange(len(uniform))  # those that wait for a try
-    for first in range(0, 3 * GAMMA_TRIES, 3):
-        radius, turn, accept = uniform[rows, first : first + 3].T
+    # Nearly all accept one of the first three, which are looked at together.
+    for first, end in ((0, 3), (3, GAMMA_TRIES)):
+        tries = uniform[rows, 3 * first : 3 * end].reshape(len(rows), end - first, 3)
+        radius, turn, accept = np.ascontiguousarray(tries.transpose(2, 0, 1))
         deviate = normal(radius, turn)
         root = 1 + c * deviate
         cube = np.maximum(root * root * root, 1e-270)
         log_cube = log(cube)
         accepted = log(accept) < 0.5 * deviate * deviate + d * (1 - cube + log_cube)
         accepted &= root > 0
-        log_value[rows[accepted]] += log_cube[accepted]
-        rows = rows[~accepted]
+        best = (np.arange(len(rows)), accepted.argmax(axis=1))
+        some = accepted[best]
+        log_value[rows[some]] += log_cube[best][some]
+        rows = rows[~some]
         if not len(rows):
             break
     return log_value if alpha >= 1 else log_value + log(uniform[:, -1]) / alpha

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 
-from ..aliases import Ids, Occurrences, Sizes, Strength
-from ..checks import whole_number
+from ..aliases import BoxArray, Ids, Occurrences, Sizes, Strength
+from ..checks import any_true, whole_number
 from ..plan import Finish, Plan
 from ..plan.kinds import DTYPES, MOST_SIDE
-from . import ops, yaml
+from . import calls, ops, yaml
+from .boxes import checked_boxes
 from .draft import Draft
 from .keyed import MOST_OCCURRENCES, Keyed, count_repeats, ids_of_names
 from .ops.arguments import PADDING_MODES
 from .ops.choosing import check_extent, check_order, checked_ops
 from .ops.op import Op
+from .ops.unfused import CountsChannels, Unfused, after_of, whole_batch
+from .units import Units, dtype_name, share
 
+MIXES = (ops.CutMix, ops.MixUp, ops.MixUpOrCutMix, ops.Mosaic)
 DType = Literal["float32", "float16", "bfloat16", "uint8"]
+T = TypeVar("T")
 
 
 class Policy:
@@ -52,16 +59,15 @@ class Policy:
         self.transforms = checked_ops("Policy", transforms)
         check_extent("Policy", self.transforms)
         check_order("Policy", self.transforms)
-        top = self.transforms
-        if len(top) == 1 and isinstance(top[0], ops.Compose):
-            top = top[0].children
+        top = self.top
         normalizes = [op for op in self._every() if isinstance(op, ops.Normalize)]
-        stages = [op for op in self._every() if isinstance(op, ops.Stage)]
-        if len(stages) > len(self.after):
-            raise ValueError(
-                "Policy: Stage stands inside another op, expected it at the top, since it takes the "
-                "whole finished batch. Move it to the end of the policy."
-            )
+        for op in self._every():
+            if whole_batch(op) and id(op) not in map(id, top):
+                name = type(op).__name__
+                raise ValueError(
+                    f"Policy: {name} stands inside another op, expected it at the top, since it takes the "
+                    "whole finished batch. Move it to the end of the policy."
+                )
         if len(normalizes) > 1:
             raise ValueError(
                 f"Policy: got {len(normalizes)} Normalize, expected one at most, since one normalisation "
@@ -72,10 +78,32 @@ class Policy:
                 "Policy: Normalize stands inside another op, expected it at the top, since one "
                 "normalisation holds for the whole batch. Move it to the end of the policy."
             )
+        behind = top[top.index(normalizes[0]) :] if normalizes else ()
+        for op in behind:
+            if isinstance(op, Unfused) and op.colours:
+                raise ValueError(
+                    f"Policy: {type(op).__name__} comes after Normalize, expected it before, since it takes "
+                    "values for colours. Move Normalize behind it."
+                )
+        if len(said := {getattr(op, "num_classes", None) for op in self._every()} - {None}) > 1:
+            raise ValueError(
+                f"Policy: got mixes of {' and '.join(sorted(map(str, said)))} classes, expected one number. "
+                "Give them the same num_classes, or none."
+            )
+        for op in self._every():
+            inside = () if isinstance(op, ops.Compose) else op.children
+            for child in (deep for one in inside for deep in one.with_children()):
+                if getattr(child, "converts_to", None):
+                    raise ValueError(
+                        f"Policy: {type(child).__name__} stands inside {type(op).__name__}, expected it at the "
+                        "top, since all images of a batch have one dtype. Move it out."
+                    )
         # What the last call took of random numbers, so that the next works them out in one go.
         self._block_counts: dict[int, int] = {}
-        self._fill = self._agreed("fill", 0.0)
-        self._nearest = self._agreed("interpolation", "bilinear") == "nearest"
+        fills, self._converts_to = _fills(self.transforms, None)
+        self._fills = tuple(fills)
+        self._check_fills()
+        self._interpolation = self._agreed("interpolation", "bilinear")
         self._border = PADDING_MODES.index(self._agreed("padding_mode", "constant"))
 
     def _every(self) -> list[Op]:
@@ -83,16 +111,22 @@ class Policy:
         return [op for top in self.transforms for op in top.with_children()]
 
     @property
-    def after(self) -> tuple[ops.Stage, ...]:
-        """The stages that are applied to the finished batch, unfused."""
-        return tuple(op for op in self.transforms if isinstance(op, ops.Stage))
+    def top(self) -> tuple[Op, ...]:
+        """The ops in order, where all of them stand in one Compose those."""
+        top = self.transforms
+        return top[0].children if len(top) == 1 and isinstance(top[0], ops.Compose) else top
+
+    @cached_property
+    def after(self) -> tuple[Unfused, ...]:
+        """What is applied to the finished batch, unfused."""
+        return after_of(self.top)
 
     def _agreed(self, name: str, default: Any) -> Any:
         """The one value that the ops give an argument, None meaning that an op does not mind."""
         values = {
             v: type(op).__name__
             for op in self._every()
-            if (v := getattr(op, name, None)) is not None
+            if (v := getattr(op, name, None)) is not None and not isinstance(op, Unfused)
         }
         if len(values) > 1:
             arguments = " and ".join(f"{op}({name}={value!r})" for value, op in values.items())
@@ -101,6 +135,33 @@ class Policy:
                 "one interpolation. Give these ops the same."
             )
         return next(iter(values), default)
+
+    def _check_fills(self) -> None:
+        """Raise ValueError if fills agree for images of no dtype."""
+        error = None
+        for image_dtype in ("uint8", "float32", "uint16", "int16"):
+            try:
+                self._fill(image_dtype, above=math.inf)
+                return
+            except ValueError as disagreement:
+                error = error or disagreement
+        assert error is not None
+        raise error
+
+    def _fill(self, image_dtype: str, above: float = 0) -> float | tuple[float, ...]:
+        """The one fill that the ops give, as shares of the full range; image_dtype: of what comes."""
+        fills: dict[float | tuple[float, ...], tuple[str, Units]] = {}
+        for name, value, converted in self._fills:
+            fills.setdefault(
+                share(f"{name}.fill", value, converted or image_dtype, above), (name, value)
+            )
+        if len(fills) > 1:
+            (name, value), *_, (other, last) = fills.values()
+            raise ValueError(
+                f"Policy: got {name}(fill={value!r}) and {other}(fill={last!r}), expected one fill in a "
+                "policy, since all its geometry is one interpolation. Give these ops the same."
+            )
+        return next(iter(fills), 0.0)
 
     def sample(
         self,
@@ -111,16 +172,18 @@ class Policy:
         epoch: int = 0,
         look: int = 0,
         channels: int = 3,
+        image_dtype: str | torch.dtype = "uint8",
         strength: Strength | None = None,
         occurrences: Occurrences | None = None,
         partners: tuple[Ids, Sizes] | tuple[Ids, Sizes, Occurrences | None] | None = None,
+        boxes: Sequence[BoxArray] | None = None,
         dtype: DType = "float32",
         channels_last: bool = False,
     ) -> Plan:
         """Decide what happens to each of n samples.
 
         A sample's part of the plan depends on (policy, seed, epoch, id, occurrence, look, size)
-        alone, but for its partners in mixes.
+        alone, but for its partners in mixes, and the largest size of the batch in PadToLargest.
 
         Args:
             ids: Identities [n] of the samples, ints of 64 bits, or names (str or bytes), of which a
@@ -131,12 +194,17 @@ class Policy:
             look: Number of this look among several at the same samples, 0 … 2³² − 1; each look has
                 random numbers of its own.
             channels: Number of channels of the images.
+            image_dtype: Dtype of the images, or its name, by which fills, thresholds and values are read:
+                'uint8', 'uint16', 'int16', 'bool', or of floats in [0, 1].
             strength: Share in [0, 1] of every magnitude that is used, one number or [n]; None is 1.
             occurrences: Number of times [n] that each id has come before in the epoch, 0 … 2³¹ − 1:
                 each time has random numbers of its own. None counts within these ids, from 0.
             partners: Ids and sizes of a second batch, and its occurrences if it has any, from which
                 mixes then take their partners; its images come after the first's among the plan's
                 sources.
+            boxes: Boxes [k, 4] of each source, x0, y0, x1, y1 in its pixels, empty where there are none,
+                for an op that looks at them, as RandomIoUCrop does; those of partners come last. None
+                where no op does.
             dtype: Name of the output's dtype: 'float32', 'float16', 'bfloat16' or 'uint8'.
             channels_last: Whether the output lies in memory as NHWC.
 
@@ -146,8 +214,10 @@ class Policy:
         Raises:
             TypeError: A number is of another type.
             ValueError: A number is outside its range, ids do not go with sizes, images end at
-                different sizes, or an op cannot be applied to them.
+                different sizes, or an op cannot be applied to them, as where a fill is no value of images
+                of their dtype.
         """
+        image_dtype = dtype_name("Policy.sample: image_dtype", image_dtype)
         ids, sizes, occurrences = checked_samples(ids, sizes, occurrences)
         if dtype not in DTYPES:
             raise ValueError(
@@ -176,10 +246,14 @@ class Policy:
             whole_number("Policy.sample: epoch", epoch, 0, 2**63 - 1),
             ids,
             whole_number("Policy.sample: look", look, 0, 2**32 - 1),
-            occurrences if occurrences.any() else None,
+            occurrences if any_true(occurrences) else None,
         )
         keyed.work_out(self._block_counts)
-        draft = Draft(keyed, sizes, channels, strength, pool)
+        of_images = None if boxes is None else checked_boxes("Policy.sample", boxes, len(ids))
+        if channels == 1 and any(isinstance(op, CountsChannels) and op.widens for op in self.top):
+            channels = 3  # `execute` reads grey images so
+        fill = self._fill(image_dtype)
+        draft = Draft(keyed, sizes, channels, strength, pool, of_images, image_dtype)
         # A picture may go infinitely far away, such as by many strong shrinks: it is then not seen.
         with np.errstate(over="ignore", invalid="ignore"):
             place = 0
@@ -187,20 +261,26 @@ class Policy:
                 op.decide(draft, draft.rows, place)
                 place += op.places
             self._block_counts = dict(keyed.block_counts)
-            return self._closed(draft, dtype, channels_last)
+            return self._closed(draft, fill, dtype, channels_last)
 
-    def _closed(self, draft: Draft, dtype: str, channels_last: bool) -> Plan:
+    def _closed(
+        self,
+        draft: Draft,
+        share_of_fill: float | tuple[float, ...],
+        dtype: str,
+        channels_last: bool,
+    ) -> Plan:
         """The plan of a draft on which all ops have decided."""
         channels = draft.channels
-        if dtype == "uint8" and draft.mean:
+        if dtype == "uint8" and draft.normalized:
             raise ValueError(
                 "Policy: got Normalize with uint8 output, expected a float dtype, since normalised "
                 "values are no bytes. Leave Normalize out, or ask for float32."
             )
-        finish = Finish(
+        finish = _finish(
             draft.output_size(), channels, draft.mean, draft.std, dtype, bool(channels_last)
         )
-        fill = np.asarray(self._fill, float) / 255
+        fill = np.asarray(share_of_fill, float)
         if fill.ndim and len(fill) not in (1, channels):
             raise ValueError(
                 f"Policy: got a fill of {len(fill)} channels, the images have {channels}. Pass "
@@ -209,22 +289,118 @@ class Policy:
         return draft.plan(
             fill=fill,
             border=self._border,
-            nearest=self._nearest,
+            interpolation=self._interpolation,
             finish=finish,
             policy=self.fingerprint,
+            after=tuple(
+                stage.name
+                for stage in self.after
+                if stage.rule != "same" and stage.happens(draft.keyed.epoch)
+            ),
         )
 
+    def __call__(self, image: T, *beside: object) -> T:
+        """Decide and draw at once, as torchvision's transforms do: in a dataset, or to look at one image.
+
+        The seed is drawn from torch's generator, so torch.manual_seed brings the result back. Nothing else
+        keys it: where a sample's draw is to depend on its id and epoch alone, in whatever worker and
+        batch, make an `Engine`, or a `Collate` for a loader. These take labels and targets as well.
+
+        Args:
+            image: Image (C, H, W) or batch (B, C, H, W) as a tensor or torchvision's Image; (H, W), (H, W, C)
+                or (B, H, W, C) as an array; or a PIL image of mode L or RGB. uint8, or floats in
+                [0, 1]. Each image of a batch has draws of its own.
+            beside: Nothing: targets are refused.
+
+        Returns:
+            The same kind of thing, of the same dtype, or that of a conversion such as ToDtype. What a policy
+            normalises is float32. Floats of a PIL image are a tensor (C, H, W).
+
+        Raises:
+            TypeError: It is no image, or more came beside it.
+            ValueError: The policy cannot be applied to it, or depends on boxes or on the epoch.
+
+        Example:
+            >>> policy = ae.Policy([ae.RandomResizedCrop(24), ae.RandomHorizontalFlip()])
+            >>> policy(torch.zeros(3, 40, 48, dtype=torch.uint8)).shape
+            torch.Size([3, 24, 24])
+            >>> policy(np.zeros((2, 40, 48, 3), np.float32)).shape
+            (2, 24, 24, 3)
+        """
+        return calls.draw(self, image, beside)
+
     @property
+    def converts_to(self) -> str | None:
+        """Name of the dtype of its last conversion, such as ToDtype; None where it has none."""
+        return self._converts_to
+
+    @cached_property
+    def normalizes(self) -> bool:
+        """Whether a Normalize ends it, so that its outputs are floats."""
+        return any(isinstance(op, ops.Normalize) for op in self._every())
+
+    @cached_property
     def mixes(self) -> bool:
         """Whether outputs may be made of several samples."""
-        mixes = (ops.CutMix, ops.MixUp, ops.MixUpOrCutMix, ops.Mosaic)
-        return any(isinstance(op, mixes) for op in self._every())
+        return any(isinstance(op, MIXES) for op in self._every())
+
+    def without_mixes_from(self, epoch: int) -> Policy:
+        """The policy whose mixes (CutMix, MixUp, MixUpOrCutMix and Mosaic) end at an epoch, as detectors are
+        trained without Mosaic, and classifiers without MixUp, in their last ones. All other draws, and
+        those of the mixes before, stay what they are.
+
+        Args:
+            epoch: Number of the first epoch without mixes, 1 … 1000000000. For the last 15 of 300: 285.
+
+        Returns:
+            A policy with `Scheduled` around each mix, inside other ops too.
+
+        Raises:
+            ValueError: The epoch is outside its range.
+
+        Example:
+            >>> ae.Policy([ae.RandomCrop(32), ae.CutMix()]).without_mixes_from(285)
+            Policy([
+                RandomCrop(size=(32, 32)),
+                Scheduled(transforms=(CutMix(),), stop=285),
+            ])
+        """
+        epoch = whole_number("Policy.without_mixes_from: epoch", epoch, 1, 10**9)
+
+        def ended(op: Op) -> Op:
+            if isinstance(op, MIXES):
+                return ops.Scheduled(op, stop=epoch)
+            if not any(isinstance(inner, MIXES) for inner in op.with_children()):
+                return op
+            return dataclasses.replace(op, transforms=tuple(map(ended, op.children)))  # type: ignore[call-arg]
+
+        return Policy([ended(op) for op in self.transforms])
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes that its mixes say, as torchvision's do; None where none says it."""
+        said = {getattr(op, "num_classes", None) for op in self._every()} - {None}
+        return said.pop() if said else None
+
+    @cached_property
+    def needs_boxes(self) -> bool:
+        """Whether an op chooses by the boxes in a picture, so that `sample` must be given them."""
+        return any(isinstance(op, ops.RandomIoUCrop) for op in self._every())
+
+    @cached_property
+    def needs_epoch(self) -> bool:
+        """Whether an op follows the epoch, so that somebody must name it."""
+        return any(
+            isinstance(op, ops.DuringEpochs)
+            or (isinstance(op, (ops.Scheduled, ops.Stage)) and op.needs_epoch)
+            for op in self._every()
+        )
 
     @cached_property
     def draws(self) -> bool:
-        """Whether anything is left to chance. Where nothing is, as in evaluation, a plan does not depend
-        on ids or epochs."""
-        if self.after:  # a module that is not ours
+        """Whether anything is left to chance, or depends on the epoch. Where nothing does, as in evaluation,
+        a plan does not depend on ids or epochs."""
+        if self.needs_epoch or any(op.draws for op in self.after):  # what is not drawn at first
             return True
         keyed, place = Keyed(0, 0, np.arange(2)), 0
         draft = Draft(keyed, np.full((2, 2), 1024))
@@ -239,9 +415,13 @@ class Policy:
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that name the policy: equal exactly for equal ops and arguments. A Stage's
-        module goes by its repr."""
-        text = yaml.write(tuple(op for op in self.transforms if not isinstance(op, ops.Stage)))
-        text += "".join(f"{stage.module!r} {stage.each}" for stage in self.after)
+        module and its rule for targets go by their repr."""
+        code = [op for op in self.transforms if isinstance(op, Unfused) and op.code]
+        text = yaml.write(tuple(op for op in self.transforms if op not in code))
+        for stage in code:
+            text += stage.text
+        if self.transforms[len(self.transforms) - len(code) :] != tuple(code):
+            text += f" at {[k for k, op in enumerate(self.transforms) if op in code]}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
@@ -259,9 +439,10 @@ class Policy:
                 padding: [4, 4, 4, 4]
             - CutMix: {}
         """
-        if self.after:
+        code = [op for op in self.after if op.code]
+        if code:
             raise ValueError(
-                f"Policy.to_yaml: got {self.after[0]!r}, expected ops that YAML can say, which code is "
+                f"Policy.to_yaml: got {code[0]!r}, expected ops that YAML can say, which code is "
                 "not. Write the policy without it, and append the Stage after reading."
             )
         text = yaml.write(self.transforms)
@@ -306,12 +487,30 @@ class Policy:
         return hash(self.transforms)
 
 
-def checked_samples(
-    ids: Ids, sizes: Sizes, occurrences: Occurrences | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ids [n], sizes [n, 2], occurrences [n]) as int64, or ValueError; names become numbers."""
+# A policy's batches nearly all have one.
+_finish = lru_cache(maxsize=256, typed=True)(Finish)
+
+
+def _fills(
+    transforms: Sequence[Op], converted: str | None
+) -> tuple[list[tuple[str, Units, str | None]], str | None]:
+    """(op, fill, the dtype that images were converted to by then) of all ops, and the last of these."""
+    fills: list[tuple[str, Units, str | None]] = []
+    for op in transforms:
+        fill = getattr(op, "fill", None)
+        if fill is not None and not isinstance(op, Unfused):
+            units = getattr(op, "units_of_fill", None) or converted
+            fills.append((type(op).__name__, fill, units))
+        converts = getattr(op, "converts_to", None)
+        inside, converted = _fills(op.children, converts or converted)
+        fills += inside
+    return fills, converted
+
+
+def checked_ids(ids: Ids, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
+    """(ids [n], sizes [n, 2]) as int64, or ValueError; names become numbers."""
     sizes = np.asarray(sizes)
-    if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
+    if sizes.ndim != 2 or sizes.shape[1] != 2 or sizes.dtype.kind not in "iu":
         raise ValueError(
             f"Policy.sample: got sizes of {sizes.dtype} {list(sizes.shape)}, expected ints [n, 2], the "
             "height and width of each image. Pass [(h, w), …]."
@@ -337,20 +536,27 @@ def checked_samples(
     if isinstance(ids, (list, tuple)) or (isinstance(ids, np.ndarray) and ids.dtype.kind in "USO"):
         ids = np.asarray(ids_of_names(ids))
     ids = np.asarray(ids)
-    if ids.shape != (len(sizes),) or not np.issubdtype(ids.dtype, np.integer):
+    if ids.shape != (len(sizes),) or ids.dtype.kind not in "iu":
         raise ValueError(
             f"Policy.sample: got ids of {ids.dtype} {list(ids.shape)}, expected {len(sizes)} ints, one "
             "for each image. Pass the samples' indices in the dataset, or their names."
         )
-    ids = ids.astype(np.int64)
+    return ids.astype(np.int64), sizes.astype(np.int64)
+
+
+def checked_samples(
+    ids: Ids, sizes: Sizes, occurrences: Occurrences | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ids [n], sizes [n, 2], occurrences [n]) as int64, or ValueError; names become numbers."""
+    ids, sizes = checked_ids(ids, sizes)
     if occurrences is None:
-        return ids, sizes.astype(np.int64), count_repeats(ids)
+        return ids, sizes, count_repeats(ids)
     counts = np.asarray(occurrences)
-    in_range = np.issubdtype(counts.dtype, np.integer) and counts.shape == ids.shape
+    in_range = counts.dtype.kind in "iu" and counts.shape == ids.shape
     if not in_range or counts.min() < 0 or counts.max() > MOST_OCCURRENCES:
         raise ValueError(
             f"Policy.sample: got occurrences of {counts.dtype} {list(counts.shape)}, expected "
             f"{len(ids)} ints in 0 … {MOST_OCCURRENCES}, one for each id. Leave them out to have "
             "them counted."
         )
-    return ids, sizes.astype(np.int64), counts.astype(np.int64)
+    return ids, sizes, counts.astype(np.int64)

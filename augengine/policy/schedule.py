@@ -1,4 +1,4 @@
-"""Strength over time: how much of every magnitude is used, by epoch."""
+"""Numbers over time: how much of every magnitude is used, or how often, by epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..checks import interval, number, several
 
 @dataclass(frozen=True)
 class Ramp:
-    """A strength that is linear between points, constant before the first and after the last.
+    """A strength or probability, linear between points, constant before the first and after the last.
 
     Args:
         points: Pairs (epoch, strength), such as ((0, 0.0), (30, 1.0)); epochs rise, strengths lie in

@@ -197,7 +197,7 @@ def _built(entry):
             "for each item of the list."
         )
     ((name, arguments),) = entry.items()
-    known = [op for op in ops.__all__ if op not in ("Op", "Stage")]
+    known = [op for op in ops.__all__ if op not in ("Op", "Stage", "Lambda")]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1, 0)
         raise ValueError(

@@ -9,7 +9,9 @@ from .auto import (
     TrivialAugmentWide,
     UniformAugment,
 )
-from .choosing import Compose, OneOf, RandomApply, SomeOf
+from .canvas import FixedSizeCrop, LetterBox, Pad, PadIfSmaller, PadToLargest, RandomZoomOut
+from .channels import RGB, Grayscale
+from .choosing import Compose, DuringEpochs, OneOf, RandomApply, SomeOf
 from .colour import (
     ColorJitter,
     Normalize,
@@ -17,8 +19,19 @@ from .colour import (
     RandomChannelPermutation,
     RandomDesaturate,
     RandomGrayscale,
+    RandomPhotometricDistort,
 )
+from .conversions import (
+    ConvertImageDtype,
+    PILToTensor,
+    ToDtype,
+    ToImage,
+    ToPureTensor,
+    ToTensor,
+)
+from .elastic import ElasticTransform
 from .filters import GaussianBlur, GaussianNoise, RandomAdjustSharpness
+from .five_crop import FiveCrop, TenCrop
 from .geometric import (
     RandomAffine,
     RandomHorizontalFlip,
@@ -27,10 +40,17 @@ from .geometric import (
     RandomRotation,
     RandomVerticalFlip,
 )
+from .iou import RandomIoUCrop
+from .jpeg import JPEG
+from .lens import RandomDefocus, RandomMotionBlur
 from .mixing import CutMix, Cutout, MixUp, MixUpOrCutMix, Mosaic, RandomErasing
 from .op import Op
+from .orders import RandomChoice, RandomOrder
+from .scaling import RandomResize, RandomShortestSize, ScaleJitter
+from .scheduled import Scheduled
+from .sensors import RandomPlanckianJitter, RandomSaltAndPepperNoise, RandomShadow
 from .sizing import CenterCrop, RandomCrop, RandomResizedCrop, Resize
-from .stage import Stage
+from .stage import Lambda, Stage
 from .tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -42,22 +62,36 @@ from .tone import (
 )
 
 __all__ = [
+    "JPEG",
+    "RGB",
     "AugMix",
     "AutoAugment",
     "CenterCrop",
     "ColorJitter",
     "Compose",
+    "ConvertImageDtype",
     "CutMix",
     "Cutout",
+    "DuringEpochs",
+    "ElasticTransform",
+    "FiveCrop",
     "FixMatchAugment",
+    "FixedSizeCrop",
     "GaussianBlur",
     "GaussianNoise",
+    "Grayscale",
+    "Lambda",
+    "LetterBox",
     "MixUp",
     "MixUpOrCutMix",
     "Mosaic",
     "Normalize",
     "OneOf",
     "Op",
+    "PILToTensor",
+    "Pad",
+    "PadIfSmaller",
+    "PadToLargest",
     "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
@@ -65,7 +99,9 @@ __all__ = [
     "RandomAutocontrast",
     "RandomBrightness",
     "RandomChannelPermutation",
+    "RandomChoice",
     "RandomCrop",
+    "RandomDefocus",
     "RandomDesaturate",
     "RandomEqualize",
     "RandomErasing",
@@ -73,18 +109,35 @@ __all__ = [
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
+    "RandomIoUCrop",
+    "RandomMotionBlur",
+    "RandomOrder",
     "RandomPerspective",
+    "RandomPhotometricDistort",
+    "RandomPlanckianJitter",
     "RandomPosterize",
     "RandomQuarterTurn",
+    "RandomResize",
     "RandomResizedCrop",
     "RandomRotation",
+    "RandomSaltAndPepperNoise",
+    "RandomShadow",
+    "RandomShortestSize",
     "RandomSolarize",
     "RandomSolarizeAdd",
     "RandomVerticalFlip",
+    "RandomZoomOut",
     "Resize",
+    "ScaleJitter",
+    "Scheduled",
     "SomeOf",
     "Stage",
+    "TenCrop",
     "ThreeAugment",
+    "ToDtype",
+    "ToImage",
+    "ToPureTensor",
+    "ToTensor",
     "TrivialAugmentWide",
     "UniformAugment",
 ]

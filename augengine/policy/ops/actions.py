@@ -1,4 +1,4 @@
-"""What each named operation means: a magnitude in, a matrix, a step, a curve or a filter out.
+"""What each named operation means: a magnitude in, a matrix, a step or a filter out.
 
 Ops and published policies decide how strongly; what "Color 0.7" then is, is said here, once, with the
 words that a plan's log has for it. Definitions are torchvision's functional ones, which are PIL's;
@@ -10,24 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...plan.kinds import (
+    ADD_BELOW,
+    DISC,
     FILTER_ARGS,
     FILTER_KIND,
+    GAMMA,
     GAUSSIAN,
     HISTOGRAM,
     HUE,
+    IMPULSE,
     LOG_ARGS,
     MATRIX,
     MEAN,
+    MOTION,
     NO_STATISTIC,
     NOISE,
     RANGE,
+    SHADE,
     SHARPNESS,
+    SMOOTH_MOTION,
     STEP_ARGS,
     TONE,
 )
@@ -51,6 +59,11 @@ class Action:
     says. tell(draft, operations): tell a draft operations of one kind."""
 
     text: str
+
+    @cached_property
+    def fields(self) -> int:
+        """The number of its text's %-fields."""
+        return self.text.count("%")
 
     def __call__(self, draft: Draft, rows: np.ndarray, *magnitude: np.ndarray) -> None:
         """Tell the draft. magnitude: arrays [len(rows)], as the action wants."""
@@ -97,7 +110,6 @@ class Step(Action):
     @staticmethod
     def tell(draft, operations):
         if draft.channels == 1:
-            # Grey has no colours to mix: PIL and torchvision give it back as it is.
             operations = [operation for operation in operations if not operation.action.rgb]
             if not operations:
                 return
@@ -111,19 +123,6 @@ class Step(Action):
             arg[part, : columns.shape[-1]] = columns
             kind[part], statistic[part] = action.kind, action.statistic
         draft.step(rows, kind, arg, statistic)
-
-
-@dataclass(frozen=True)
-class Curve(Action):
-    """formula(magnitudes [q]) → curves [q, 256]: one for each that is distinct."""
-
-    formula: Callable
-
-    @staticmethod
-    def tell(draft, operations):
-        for action, rows, (magnitude,) in operations:
-            distinct, which = np.unique(magnitude, return_inverse=True)
-            draft.curve(rows, action.formula(distinct), which)
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class Filter(Action):
 def carry_out(draft: Draft, operations: Sequence[Operation]) -> None:
     """Tell the draft what happens to some of its rows, each of which stands in one operation at most."""
     operations = [operation for operation in operations if len(operation.rows)]
-    for kind in (Warp, Step, Curve, Filter):
+    for kind in (Warp, Step, Filter):
         of_kind = [operation for operation in operations if type(operation.action) is kind]
         if of_kind:
             kind.tell(draft, of_kind)
@@ -169,16 +168,17 @@ def _log(draft, operations: Sequence[Operation]) -> None:
     numbers, lines = np.zeros((len(rows), LOG_ARGS)), np.empty(len(rows), np.int64)
     for (action, _, magnitude), part in zip(operations, parts, strict=True):
         lines[part] = draft.line(action.text)
-        fields = action.text.count("%")
-        for column, values in enumerate(magnitude[:fields]):
+        for column, values in enumerate(magnitude[: action.fields]):
             numbers[part, column] = values
     draft.log_lines(rows, lines, numbers)
 
 
 def needs_rgb(draft, name) -> None:
-    if draft.channels != 3:
+    """Refuse images that are neither RGB nor grey. Grey has no colours to mix, and is given back as it
+    is, as PIL and torchvision do; of other channels nobody has said which are red, green and blue."""
+    if draft.channels not in (1, 3):
         raise ValueError(
-            f"{name}: mixes the colour channels and needs RGB, the images have {draft.channels} "
+            f"{name}: mixes the colour channels and needs RGB or grey, the images have {draft.channels} "
             "channel(s). Leave it out of this policy."
         )
 
@@ -217,14 +217,15 @@ contrast = Step("contrast ×%.2f", MATRIX, colour.contrast, MEAN)
 saturation = Step("saturation ×%.2f", MATRIX, colour.saturation, rgb=True)
 hue = Step("hue %+.2f", HUE, lambda turns: turns[:, None], rgb=True)
 grey = Step("grey", MATRIX, lambda: colour.grey(1), rgb=True)
+light = Step("illuminant red ×%.2f, blue ×%.2f", MATRIX, colour.light, rgb=True)
 invert = Step("inverted", MATRIX, lambda: colour.invert(1))
 permute = Step(
     "channels %d, %d, %d", MATRIX, lambda *order: colour.permutation(np.stack(order, 1)), rgb=True
 )
 posterize = Step("posterized to %d bits", TONE, colour.posterized)
 solarize = Step("solarized from %.1f", TONE, colour.solarized)  # a byte, 0 … 256
-solarize_add = Curve("dark tones %+d", colour.solarized_add)  # bytes
-gamma = Curve("gamma %.2f", colour.gamma)
+solarize_add = Step("dark tones %+d", ADD_BELOW, colour.solarized_add)  # bytes
+gamma = Step("gamma %.2f", GAMMA, colour.gamma)
 autocontrast = Step("autocontrast", MATRIX, lambda: np.zeros((1, 0)), RANGE)
 equalize = Step("equalized", MATRIX, lambda: np.zeros((1, 0)), HISTOGRAM)
 
@@ -238,12 +239,27 @@ def _reaches(sigma, reach_x=None, reach_y=None):
     return sigma, most if reach_x is None else reach_x, most if reach_y is None else reach_y
 
 
+def _key(*words):
+    """Random 32-bit words as the key of a noise."""
+    return (np.asarray(word).astype(np.int64) >> 8 for word in words)
+
+
 def _noise(sigma, mean, word0, word1):
-    """word0, word1: random 32-bit words, the noise's key."""
-    words = (np.asarray(word).astype(np.int64) >> 8 for word in (word0, word1))
-    return np.stack([mean + 0 * sigma, sigma, *words], axis=1)
+    return np.stack([mean + 0 * sigma, sigma, *_key(word0, word1)], axis=1)
+
+
+def _impulse(amount, salt_share, word0, word1):
+    """amount: the share of the pixels that change. salt_share: of those, the share that becomes white."""
+    return np.stack([amount * salt_share, amount, *_key(word0, word1)], axis=1)
 
 
 sharpness = Filter("sharpness ×%.2f", SHARPNESS, lambda factor: (factor,))  # 0 smooths, 2 sharpens
 blur = Filter("blurred σ %.2f", GAUSSIAN, _reaches)  # in pixels of the frame
 noise = Step("noise σ %.2f", NOISE, _noise)
+salt_and_pepper = Step("salt and pepper %.3f, of it white %.2f", IMPULSE, _impulse)
+# An odd number of pixels, degrees counter-clockwise as seen, and −1 … 1 for the heavier end.
+motion_blur = Filter("motion blur of %d px at %.1f°, direction %+.2f", MOTION, lambda *line: line)
+smooth_motion_blur = Filter(motion_blur.text, SMOOTH_MOTION, lambda *line: line)
+defocus = Filter("defocused by %.1f px", DISC, lambda radius, alias: (radius, alias))
+# The gain in the shadow, degrees of the way into the light, and how far along it the edge lies, in pixels.
+shade = Filter("shadow ×%.2f, light at %.1f°", SHADE, lambda *edge: edge)

@@ -8,18 +8,21 @@ reference.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
 from typing import Annotated, Any, Literal, get_type_hints
 
 from ... import checks
-from ...checks import number, several, whole
+from ...checks import number, several, shown, whole
+from ..units import MOST, Units, bytes_of_text
 
 PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 BOUNDLESS = 1e9  # a bound that only keeps arithmetic finite
-INTERPOLATIONS = ("bilinear", "nearest")
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+_PIL_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 # What users may pass: one number, or a pair (lowest, highest).
 Limits = float | Sequence[float]
@@ -106,6 +109,30 @@ class OneOrInterval(_Bounded):
 
 
 @dataclass(frozen=True)
+class WholeLimits(_Bounded):
+    """A whole number n for (n, n), or a pair (lowest, highest) in [low, high]. odd: whether all are odd."""
+
+    odd: bool = False
+
+    @property
+    def range(self) -> str:
+        return f"{'odd' if self.odd else 'whole'}, {self.low} … {self.high}"
+
+    def check(self, where: str, value: Any) -> tuple[int, int]:
+        pair = several(value)
+        fits = len(pair) in (1, 2) and all(
+            whole(n) and self.low <= n <= self.high and (n % 2 or not self.odd) for n in pair
+        )
+        if not fits or pair[0] > pair[-1]:
+            what = "an odd number" if self.odd else "a whole number"
+            raise ValueError(
+                f"{where}: got {value!r}, expected {what} {self.low} … {self.high}, or (lowest, highest). "
+                "Pass one of these."
+            )
+        return int(pair[0]), int(pair[-1])
+
+
+@dataclass(frozen=True)
 class Custom(Kind):
     """Anything else. function(where, value) checks it; values: which there are, in words."""
 
@@ -120,22 +147,79 @@ class Custom(Kind):
         return self.function(where, value)
 
 
-def _colour(where: str, value: Any) -> float | tuple[float, ...]:
-    """A number, or one number a channel, 0 … 255."""
-    if isinstance(value, (Real, str)):
-        return number(where, value, 0, 255)
-    return tuple(number(where, v, 0, 255) for v in several(value))
-
-
-def _interpolation(where: str, value: Any) -> str | None:
-    """torchvision's InterpolationMode is taken by its value."""
-    name = getattr(value, "value", value)
-    if name not in (None, *INTERPOLATIONS):
+def colour(where: str, value: Any) -> Units:
+    """A number or one a channel, in the units of the images, or bytes as text. What images of a dtype do not
+    have is refused when their dtype is known."""
+    if isinstance(value, str):
+        bytes_of_text(where, value)
+        return value.lower()
+    if isinstance(value, (Real, bytes)):
+        return number(where, value, 0, MOST)
+    values = several(value)
+    if not values:
         raise ValueError(
-            f"{where.rpartition('.')[0]}: got {name!r}, expected 'bilinear' or 'nearest'. A view is sampled "
-            "once, with an antialiased triangle filter, or by the nearest pixel."
+            f"{where}: got no numbers, expected one, or one for each channel. Leave it out for black."
         )
-    return name
+    return tuple(number(where, v, 0, MOST) for v in values)
+
+
+# What torchvision's fills by type say of types whose values are no colours.
+_WITHOUT_COLOUR = ("BoundingBoxes", "KeyPoints")
+
+
+def _fill(where: str, value: Any) -> Units | None:
+    """As `colour`; of torchvision's fill by type that of images."""
+    if not isinstance(value, Mapping):
+        return colour(where, value)
+    by_name = {getattr(kind, "__name__", kind): fill for kind, fill in value.items()}
+    made = value.default_factory if isinstance(value, defaultdict) else None
+    known = ("Image", "Tensor", "Video", "Mask", "others", *_WITHOUT_COLOUR)
+    strange = [name for name in by_name if name not in known]
+    if strange or not (by_name or made):
+        came = shown(strange[0] if strange else value)
+        raise ValueError(
+            f"{where}: got {came} in a fill by type, expected some of {', '.join(known)}. Leave it out."
+        )
+    others = by_name.get("others", made() if made is not None else None)
+    own = "Image" in by_name or "Tensor" in by_name
+    mask = by_name.get("Mask", others if own else None)
+    if mask is not None and any(mask if isinstance(mask, (list, tuple)) else (mask,)):
+        raise ValueError(
+            f"{where}: got {shown(mask)} for masks, expected 0, since it is of images alone: masks are drawn "
+            f"beside the plan. Pass ae.TargetOptions(fill={shown(mask)}) to the engine, and 'Mask': 0 here."
+        )
+    for name in ("Image", "Tensor"):
+        if name in by_name:
+            return None if by_name[name] is None else colour(where, by_name[name])
+    return None if others is None else colour(where, others)
+
+
+def _interpolation(where: str, value: Any) -> str | tuple[str, ...]:
+    """torchvision's InterpolationMode is taken by its value, PIL's filters by their numbers too. Of
+    several each sample draws one."""
+    if isinstance(value, (list, tuple)):
+        names = tuple(one_interpolation(where, one) for one in value)
+        if not names:
+            raise ValueError(
+                f"{where.rpartition('.')[0]}: got no interpolation, expected one or more. Leave it out for "
+                "'bilinear'."
+            )
+        return names if len(set(names)) > 1 else names[0]
+    return one_interpolation(where, value)
+
+
+def one_interpolation(where: str, value: Any) -> str:
+    name = getattr(value, "value", value)
+    if whole(name):
+        name = _PIL_FILTERS.get(int(name), name)
+    if name == "nearest-exact":
+        return "nearest"
+    if name not in INTERPOLATIONS:
+        raise ValueError(
+            f"{where.rpartition('.')[0]}: got {name!r}, expected 'bilinear', 'bicubic' or 'nearest'. A view "
+            "is sampled once: with an antialiased triangle or cubic, or by the nearest pixel."
+        )
+    return str(name)
 
 
 def _point(where: str, value: Any) -> tuple[float, ...]:
@@ -154,6 +238,10 @@ def _padding_mode(where: str, value: Any) -> str:
     return value
 
 
+def _antialias(where: str, value: Any) -> bool:
+    return True if value is None else checks.flag(where, value)
+
+
 def _context(where: str, value: Any) -> str:
     if value != "source":
         raise ValueError(f"{where}: got {value!r}, expected None or 'source'. Leave it out.")
@@ -165,19 +253,49 @@ Size = Annotated[
     int | Sequence[int],
     Custom(checks.size_pair, "an int, or (height, width); 1 or more", unit="pixels"),
 ]
+# In the units of the images, or bytes as text; by type as in torchvision.
 Fill = Annotated[
-    float | Sequence[float] | None,
-    Custom(_colour, "one number or one a channel, 0 … 255", unit="bytes"),
+    float | Sequence[float] | str | Mapping[type | str, float | Sequence[float] | None] | None,
+    Custom(_fill, "one number or one a channel, or bytes as text", unit="units of the images"),
 ]
+Colour = Annotated[
+    float | Sequence[float] | str | None,
+    Custom(colour, "one number or one a channel, or bytes as text", unit="units of the images"),
+]
+# torchvision's names, PIL's numbers, or torchvision's InterpolationMode.
+_Filter = Literal["bilinear", "bicubic", "nearest", "nearest-exact", 0, 2, 3] | Enum
 Interpolation = Annotated[
-    Literal["bilinear", "nearest"] | Enum | None, Custom(_interpolation, "'bilinear' or 'nearest'")
+    _Filter | Sequence[_Filter] | None,
+    Custom(_interpolation, "'bilinear', 'bicubic' or 'nearest'"),
 ]
 Center = Annotated[Sequence[float] | None, Custom(_point, "(x, y)", unit="pixels")]
 PaddingMode = Annotated[
     Literal["constant", "edge", "reflect", "symmetric"] | None,
     Custom(_padding_mode, "'constant', 'edge', 'reflect' or 'symmetric'"),
 ]
+# None left it to the backend in torchvision, and PIL always does it.
+Antialias = Annotated[bool | None, Custom(_antialias, "True or False")]
 Context = Annotated[Literal["source"] | None, Custom(_context, "'source' or None")]
+
+
+def _threshold(where: str, value: Any) -> float | str:
+    """A number in the units of the images, or a byte as text."""
+    return byte(where, value) if isinstance(value, str) else number(where, value, 0, MOST + 1)
+
+
+def byte(where: str, value: str) -> str:
+    """A byte as text."""
+    if len(bytes_of_text(where, value)) > 1:
+        raise ValueError(
+            f"{where}: got {shown(value)}, expected one byte. Write two hexadecimal digits, such as '#80'."
+        )
+    return value.lower()
+
+
+Threshold = Annotated[
+    float | str,
+    Custom(_threshold, "0 or more, or a byte as text", unit="units of the images"),
+]
 
 
 def kept(value: Any) -> Any:

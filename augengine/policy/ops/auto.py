@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ...checks import number
+from ...checks import any_true, number
 from ...elementary import log
 from ..keyed import below, dirichlet_variate, gamma_draws, normal
 from . import actions, spaces
@@ -24,9 +24,11 @@ from .arguments import (
     Limits,
     Number,
     OneOrInterval,
+    Threshold,
     WholeNumber,
     kept,
 )
+from .levels import told_by_level
 from .op import LAYER, VIEW, Op
 from .strength import magnitude, pulled
 
@@ -72,6 +74,11 @@ class _Published(Op):
             object.__setattr__(self, "fill", 128.0)
         super().__post_init__()
 
+    @property
+    def units_of_fill(self) -> str | None:
+        """The dtype in whose units the fill is; None: that of the images. timm has bytes alone."""
+        return "uint8" if getattr(self, "dialect", None) == "timm" else None
+
 
 @dataclass(frozen=True, repr=False)
 class RandAugment(_Published):
@@ -83,9 +90,10 @@ class RandAugment(_Published):
         magnitude: Level: in torchvision's dialect a bin, 0 … num_magnitude_bins − 1; in timm's
             0 … max_magnitude, where levels above 10 extrapolate.
         num_magnitude_bins: Whole number of bins, 2 … 1000000 (torchvision).
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
-            policy's, in timm's dialect 128.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is the policy's, in timm's dialect, whose
+            fills are bytes, 128.
         dialect: Whose operations and magnitudes: 'torchvision' or 'timm'.
         p: Probability in [0, 1] of each operation; None is 1 (torchvision) or 0.5 (timm).
         magnitude_std: Standard deviation of each operation's level, 0 or more, cut to its range;
@@ -195,9 +203,9 @@ class TrivialAugmentWide(_Published):
 
     Args:
         num_magnitude_bins: Whole number of bins, 2 … 1000000.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
-            policy's.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is the policy's.
 
     Example:
         >>> policy = ae.Policy([ae.Resize((32, 32)), ae.TrivialAugmentWide()])
@@ -225,9 +233,10 @@ class AutoAugment(_Published):
     Args:
         policy: Table: torchvision's 'imagenet', 'cifar10' or 'svhn' (its AutoAugmentPolicy is taken
             too), timm's 'original', 'originalr', 'v0' or 'v0r'.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
-            policy's, in timm's dialect 128.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is the policy's, in timm's dialect, whose
+            fills are bytes, 128.
         dialect: Whose operations and magnitudes: 'torchvision' or 'timm'.
         magnitude_std: Standard deviation of each level, 0 or more (timm's mstd).
 
@@ -289,9 +298,10 @@ class AugMix(_Published):
         alpha: Parameter in [0.001, 1000] of the Dirichlet distributions.
         all_ops: Whether brightness, colour, contrast and sharpness are among the operations
             (torchvision).
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
-            policy's, in timm's dialect 128.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is the policy's, in timm's dialect, whose
+            fills are bytes, 128.
         dialect: Whose operations and magnitudes: 'torchvision' or 'timm'.
 
     Raises:
@@ -361,7 +371,8 @@ class ThreeAugment(Op):
     """One of solarize, grey and Gaussian blur (DeiT III's 3-Augment, Touvron et al. 2022; timm's `3a`).
 
     Args:
-        threshold: Brightness in bytes from which solarize inverts, in [0, 256].
+        threshold: Brightness from which solarize inverts, in the units of the images, 0 or more, or a byte
+            as text, such as '#80'.
         sigma: Standard deviation of the blur in pixels, in [0, 1000], one number or (lowest, highest)
             (timm's radius).
 
@@ -371,15 +382,17 @@ class ThreeAugment(Op):
         'resized to 32×32, grey'
     """
 
-    threshold: Annotated[float, Number(0, 256, unit="bytes")] = 128
+    threshold: Threshold = "#80"
     sigma: Annotated[Limits, OneOrInterval(0, 1e3, unit="pixels")] = (0.1, 2.0)
 
     def _decide(self, draft, rows, place):
+        byte = draft.in_bytes("ThreeAugment.threshold", kept(self.threshold), above=1)
         uniform = draft.uniform(place, 3, rows)
         strength = draft.strength[rows]
+        actions.needs_rgb(draft, "ThreeAugment")
         choice = below(uniform[:, 0], 3)
         darker, grey, blurred = (choice == k for k in range(3))
-        threshold = pulled(self.threshold, 256, strength[darker])
+        threshold = pulled(byte, 256, strength[darker])
         actions.solarize(draft, rows[darker], threshold)
         actions.grey(draft, rows[grey & (uniform[:, 2] < strength)])
         sigma = magnitude(uniform[:, 1], self.sigma, 0, strength)
@@ -393,9 +406,9 @@ class UniformAugment(_Published):
 
     Args:
         num_ops: Whole number of operations, 0 … 64.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
-            policy's.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is the policy's.
 
     Example:
         >>> policy = ae.Policy([ae.Resize((32, 32)), ae.UniformAugment()])
@@ -422,9 +435,9 @@ class FixMatchAugment(_Published):
 
     Args:
         num_ops: Whole number of operations, 0 … 64.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is the
-            policy's.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is the policy's.
 
     Example:
         >>> policy = ae.Policy([ae.Resize((32, 32)), ae.FixMatchAugment()])
@@ -465,20 +478,27 @@ def _noisy(level, std: float, most: float, turn, always_normal=False):
 
 def _carry_out(draft, rows, entries, choice, level, turn, bins=None):
     """Tell the draft, for each row, the entry that it chose (−1: none), at its level."""
+    for entry in entries if draft.channels not in (1, 3) else ():
+        # Of all that may be drawn, so that it does not depend on the draw.
+        if isinstance(entry.act, actions.Step) and entry.act.rgb:
+            actions.needs_rgb(draft, entry.act.text.split()[0])
     sign = np.where(turn.sign <= 0.5, -1.0, 1.0)
     strength, frame = draft.strength[rows], draft.frame[rows]
-    weaker = (strength < 1).any()
+    weaker = any_true(strength < 1)
+    if not weaker and told_by_level(draft, rows, entries, choice, level, sign, bins):
+        return
     # Sorted by choice, so that each entry's rows lie together.
     order = np.argsort(choice, kind="stable")
-    ends = np.searchsorted(choice[order], np.arange(len(entries) + 1))
+    ends = np.searchsorted(choice[order], np.arange(len(entries) + 1)).tolist()
+    rows, frame = rows.take(order), frame.take(order, 0)
+    level, sign, strength = level.take(order), sign.take(order), strength.take(order)
+    happens = turn.coin.take(order) < strength
     operations: list[actions.Operation] = []
-    for entry, begin, end in zip(entries, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        if entry.act is None or begin == end:
+    for entry, now in zip(entries, map(slice, ends[:-1], ends[1:]), strict=True):
+        if entry.act is None or now.start == now.stop:
             continue
-        now = order[begin:end]
         if entry.value is None:
-            happens = turn.coin[now] < strength[now]
-            operations.append(actions.Operation(entry.act, rows[now[happens]]))
+            operations.append(actions.Operation(entry.act, rows[now][happens[now]]))
             continue
         value = entry.value(level[now], bins, sign[now], frame[now])
         if weaker:

@@ -1,17 +1,17 @@
-"""Ops made of ops: in order, one of them, some of them, or perhaps. Each sample chooses alone."""
+"""Ops made of ops: in order, one of them, some of them, perhaps, or in some epochs. Each sample chooses
+alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from numbers import Real
 from typing import Annotated, Any
 
 import numpy as np
 
-from ...checks import interval, number, several, whole
+from ...checks import interval, number, several, shown, whole
 from ..keyed import below
-from .arguments import BOUNDLESS, Custom, Limits, Probability, kept
-from .op import Op
+from .arguments import BOUNDLESS, Custom, Limits, Probability, WholeNumber, kept
+from .op import FINISHED, Op
 
 # A place costs some 50 µs a batch, whatever happens there.
 MOST_LEVELS, MOST_PLACES = 16, 1 << 14
@@ -23,7 +23,7 @@ def checked_ops(where: str, value: Any) -> tuple[Op, ...]:
     for op in ops:
         if not isinstance(op, Op):
             raise TypeError(
-                f"{where}: got {op!r}, expected augengine ops. An op of another library cannot be "
+                f"{where}: got {shown(op)}, expected augengine ops. An op of another library cannot be "
                 "fused; apply it to the finished batch."
             )
     return ops
@@ -67,7 +67,7 @@ def _weights(where: str, value: Any) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, repr=False)
-class _Chooser(Op):
+class Chooser(Op):
     """What choosers share: children, and the bookkeeping over them."""
 
     transforms: Annotated[Op | Sequence[Op], Custom(_transforms, "ops")]
@@ -95,7 +95,7 @@ class _Chooser(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class Compose(_Chooser):
+class Compose(Chooser):
     """All of some ops, in order.
 
     Args:
@@ -118,7 +118,7 @@ class Compose(_Chooser):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomApply(_Chooser):
+class RandomApply(Chooser):
     """All of some ops in order with probability p, or none. Each sample chooses alone.
 
     Args:
@@ -147,7 +147,45 @@ class RandomApply(_Chooser):
 
 
 @dataclass(frozen=True, repr=False)
-class OneOf(_Chooser):
+class DuringEpochs(Chooser):
+    """All of some ops in order, in some epochs only: such as Mosaic and zooming out, which detectors are
+    trained without in their last epochs. Epochs count from 0, and are those of `Policy.sample`: where a
+    loader draws, name them by `set_epoch`.
+
+    Args:
+        transforms: Ops, one or more.
+        start: Number of the first epoch in which they happen, 0 … 1000000000.
+        stop: Number of the epoch from which on they do not, 0 … 1000000000, above start; None is never.
+
+    Raises:
+        ValueError: Stop is not above start, or an op on the image comes after a mix.
+
+    Example:
+        >>> mosaic = ae.DuringEpochs(ae.Mosaic(), stop=90)  # of 100 epochs
+        >>> policy = ae.Policy([ae.Resize((32, 32)), mosaic])
+        >>> [policy.sample(range(4), [(32, 32)] * 4, epoch=e).view.shape[1] for e in (89, 90)]
+        [5, 1]
+    """
+
+    start: Annotated[int, WholeNumber(0, int(BOUNDLESS))] = 0
+    stop: Annotated[int | None, WholeNumber(0, int(BOUNDLESS))] = None
+
+    def _check(self) -> None:
+        check_order("DuringEpochs", self.children)
+        if self.stop is not None and self.stop <= self.start:
+            raise ValueError(
+                f"DuringEpochs: got start {self.start} and stop {self.stop}, expected stop above start, "
+                "since they would never happen. Leave stop out to go on to the end."
+            )
+
+    def _decide(self, draft, rows, place):
+        if self.start <= draft.keyed.epoch and (self.stop is None or draft.keyed.epoch < self.stop):
+            for op, at in self._child_places(place + 1):
+                op.decide(draft, rows, at)
+
+
+@dataclass(frozen=True, repr=False)
+class OneOf(Chooser):
     """One of some ops for each sample (torchvision's RandomChoice chooses once for the whole batch).
     Mixes inside see the others as they were before the choice, so one sample may paste where its
     partner blends.
@@ -170,7 +208,7 @@ class OneOf(_Chooser):
     def _check(self) -> None:
         if self.p is not None and (len(self.p) != len(self.children) or sum(self.p) == 0):
             raise ValueError(
-                f"OneOf.p: got {len(self.p)} weights with sum {sum(self.p):g}, expected "
+                f"{type(self).__name__}.p: got {len(self.p)} weights with sum {sum(self.p):g}, expected "
                 f"{len(self.children)}, one for each op, and not all 0. Leave p out for equal chances."
             )
 
@@ -180,13 +218,13 @@ class OneOf(_Chooser):
         edges = edges / edges[-1]
         uniform = draft.uniform(place, 1, rows)[:, 0]
         choice = np.searchsorted(edges[:-1], uniform, side="right")
-        with _partners_as_they_are(draft, self):
+        with partners_as_they_are(draft, self):
             for k, (op, at) in enumerate(self._child_places(place + 1)):
                 op.decide(draft, rows[choice == k], at)
 
 
 @dataclass(frozen=True, repr=False)
-class SomeOf(_Chooser):
+class SomeOf(Chooser):
     """Some of the ops, drawn for each sample.
 
     Args:
@@ -241,14 +279,14 @@ class SomeOf(_Chooser):
         draft.strength[rows] = before * (low + uniform[:, 0] * (high - low))
         at = place + 1
         for turn in range(self.num_ops):
-            with _partners_as_they_are(draft, self):
+            with partners_as_they_are(draft, self):
                 for k, op in enumerate(self.children):
                     op.decide(draft, rows[choice[:, turn] == k], at)
                     at += op.places
         draft.strength[rows] = before
 
 
-class _partners_as_they_are:
+class partners_as_they_are:
     """While alternatives are carried out, mixes see the layers from before any of them."""
 
     def __init__(self, draft, chooser):
@@ -263,12 +301,24 @@ class _partners_as_they_are:
         self.draft.partners = self.outer
 
 
+def may_follow(before: Op, after: Op) -> bool:
+    """Whether an op may stand behind another: views are decided before they are layered, and what is not
+    fused comes last, but for what can be done unfused as well."""
+    return before.stages[1] <= after.stages[0] or (before.stages[1] == FINISHED and after.finishes)
+
+
 def check_order(where, transforms):
-    """Views are decided before they are layered: no op on the image may follow a mix."""
-    for before, after in pairwise(transforms):
-        if before.stages[1] > after.stages[0]:
+    """No op on the image may follow a mix, and no fused op one that is not fused. An op whose lowest stage
+    is above its highest stands anywhere."""
+    last = None  # the one that stands highest up to here
+    for op in transforms:
+        if op.stages[0] > op.stages[1]:
+            continue
+        if last is not None and not may_follow(last, op):
             raise ValueError(
-                f"{where}: {type(after).__name__} comes after {type(before).__name__}, expected "
+                f"{where}: {type(op).__name__} comes after {type(last).__name__}, expected "
                 "geometry and colour before mixes, RandomErasing and Normalize, and a Stage at the end. "
                 "Move it up."
             )
+        if last is None or op.stages[1] >= last.stages[1]:
+            last = op

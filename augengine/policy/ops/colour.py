@@ -10,11 +10,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ...checks import interval, number, several
+from ...checks import any_true, interval, number, several
+from ...plan.kinds import GREY
 from . import actions
+from .actions import Operation
 from .arguments import BOUNDLESS, Custom, Limits, OneOrInterval, Probability, Spread, kept
 from .op import LAYER, Op
 from .strength import acting, chosen, magnitude
+from .unfused import Finishing, Normalized, Unfused
 
 
 def _factors(where: str, value: Any) -> tuple[float, float]:
@@ -42,18 +45,20 @@ _Numbers = Annotated[float | Sequence[float], Custom(_numbers, "one number, or o
 class ColorJitter(Op):
     """Change brightness, contrast, saturation and hue, in a random order for every sample. Equals
     torchvision's ColorJitter for the same factors and order, but for its rounding to whole numbers
-    between steps on bytes. Contrast's mean is taken over the part of the source in the frame.
+    between steps on bytes. Contrast's mean is taken over the part of the source in the frame: of the
+    luma in RGB, otherwise each channel's own.
 
     Args:
         brightness: Factors (lowest, highest), 0 or more, or a number f for [max(0, 1 − f), 1 + f].
             None leaves the brightness as it is.
         contrast: Factors, as for brightness.
-        saturation: Factors, as for brightness. Needs RGB.
+        saturation: Factors, as for brightness. Grey images stay as they are.
         hue: Turns of the colour circle within ±0.5, (lowest, highest), or a number h for [−h, h].
-            None leaves the hue as it is. Needs RGB.
+            None leaves the hue as it is. Grey images stay as they are.
 
     Raises:
-        ValueError: A factor is negative, or a hue outside ±0.5; when it is sampled: images are not RGB.
+        ValueError: A factor is negative, or a hue outside ±0.5; when it is sampled: saturation or hue of
+            images that are neither RGB nor grey.
 
     Example:
         >>> ae.Policy(ae.ColorJitter(0.3, 0.3)).sample([0], [(32, 32)]).explain(0)
@@ -78,13 +83,65 @@ class ColorJitter(Op):
             (self.saturation, actions.saturation, 1),
             (self.hue, actions.hue, 0),
         ]
-        for turn in range(4):
-            for k, (limits, act, neutral) in enumerate(steps):
-                now = order[:, turn] == k
-                if limits is not None and now.any():
-                    act(
-                        draft, rows[now], magnitude(uniform[now, k], limits, neutral, strength[now])
-                    )
+        does = [
+            (k, act, magnitude(uniform[:, k], limits, neutral, strength))
+            for k, (limits, act, neutral) in enumerate(steps)
+            if limits is not None
+        ]
+        for now in order.T:  # what each sample does first, then what it does second …
+            operations = []
+            for k, act, amount in does:
+                which = (now == k).nonzero()[0]
+                operations.append(Operation(act, rows.take(which), (amount.take(which),)))
+            actions.carry_out(draft, operations)
+
+
+@dataclass(frozen=True, repr=False)
+class RandomPhotometricDistort(Op):
+    """Change brightness, contrast, saturation and hue, each with probability p, and put the channels in a
+    random order with probability p (Liu et al. 2016, SSD). Contrast comes before saturation and hue, or
+    after them, as often. Equals torchvision's RandomPhotometricDistort, but for its rounding to whole
+    numbers between steps on bytes. Grey images keep their one channel, which has no saturation or hue.
+
+    Args:
+        brightness: Factors (lowest, highest), 0 or more, or a number f for [max(0, 1 − f), 1 + f].
+        contrast: Factors, as for brightness: 0 or more.
+        saturation: Factors, as for brightness: 0 or more.
+        hue: Turns of the colour circle within ±0.5, (lowest, highest), or a number h for [−h, h].
+        p: Probability in [0, 1] of each change.
+
+    Raises:
+        ValueError: A factor is negative, or a hue outside ±0.5; when it is sampled: images are neither
+            RGB nor grey.
+
+    Example:
+        >>> ae.Policy(ae.RandomPhotometricDistort()).sample([0], [(32, 32)]).explain(0)
+        'saturation ×1.37, hue -0.04, channels 1, 0, 2'
+    """
+
+    brightness: Annotated[Limits, Custom(_factors, "0 or more")] = (0.875, 1.125)
+    contrast: Annotated[Limits, Custom(_factors, "0 or more")] = (0.5, 1.5)
+    saturation: Annotated[Limits, Custom(_factors, "0 or more")] = (0.5, 1.5)
+    hue: Annotated[Limits, Spread(-0.5, 0.5, unit="turns")] = (-0.05, 0.05)
+    p: Probability = 0.5
+
+    def _decide(self, draft, rows, place):
+        actions.needs_rgb(draft, "RandomPhotometricDistort")
+        uniform, strength = draft.uniform(place, 13, rows), draft.strength[rows]
+        acts, first = uniform[:, :4] < self.p, uniform[:, 8] < 0.5
+        for k, limits, act, neutral, turn in (
+            (0, self.brightness, actions.brightness, 1, True),
+            (1, self.contrast, actions.contrast, 1, first),
+            (2, self.saturation, actions.saturation, 1, True),
+            (3, self.hue, actions.hue, 0, True),
+            (1, self.contrast, actions.contrast, 1, ~first),
+        ):
+            now = acts[:, k] & turn
+            if any_true(now):
+                factor = magnitude(uniform[now, 4 + k], limits, neutral, strength[now])
+                act(draft, rows[now], factor)
+        now = uniform[:, 9] < self.p * strength
+        actions.permute(draft, rows[now], *np.argsort(uniform[now, 10:], axis=1, kind="stable").T)
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,11 +167,14 @@ class RandomBrightness(Op):
 
 @dataclass(frozen=True, repr=False)
 class RandomGrayscale(Op):
-    """Turn all channels into the luma 0.2989 R + 0.587 G + 0.114 B, with probability p. Needs RGB.
-    Equals torchvision's.
+    """Turn all channels into the luma 0.2989 R + 0.587 G + 0.114 B, with probability p. Grey images stay
+    as they are. Equals torchvision's.
 
     Args:
         p: Probability in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: images are neither RGB nor grey.
 
     Example:
         >>> ae.Policy(ae.RandomGrayscale(p=1)).sample([0], [(32, 32)]).explain(0)
@@ -130,11 +190,15 @@ class RandomGrayscale(Op):
 
 @dataclass(frozen=True, repr=False)
 class RandomDesaturate(Op):
-    """Take a share of the colour away, with probability p. Needs RGB. (timm's Desaturate.)
+    """Take a share of the colour away, with probability p. Grey images stay as they are. (timm's
+    Desaturate.)
 
     Args:
         amount: Share in [0, 1], one number or (lowest, highest); 1 gives grey.
         p: Probability in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: images are neither RGB nor grey.
 
     Example:
         >>> ae.Policy(ae.RandomDesaturate(0.5, p=1)).sample([0], [(32, 32)]).explain(0)
@@ -153,11 +217,14 @@ class RandomDesaturate(Op):
 
 @dataclass(frozen=True, repr=False)
 class RandomChannelPermutation(Op):
-    """Put the colour channels in a random order, with probability p. Needs RGB. (torchvision's has
-    no p.)
+    """Put the colour channels in a random order, with probability p. Grey images stay as they are.
+    (torchvision's has no p.)
 
     Args:
         p: Probability in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: images are neither RGB nor grey.
 
     Example:
         >>> ae.Policy(ae.RandomChannelPermutation()).sample([0], [(32, 32)]).explain(0)
@@ -173,17 +240,21 @@ class RandomChannelPermutation(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class Normalize(Op):
-    """Turn values in [0, 1] into (x − mean) / std, the last thing done to an output. Only CutMix, MixUp
-    and RandomErasing may follow it in a policy; a RandomErasing that does takes its value in
-    normalised units.
+class Normalize(Finishing):
+    """Turn values in [0, 1], as bytes are by then too, into (x − mean) / std, the last thing done to an
+    output. Only CutMix, MixUp and RandomErasing may follow it in a policy, and a Stage; a RandomErasing
+    that does takes its value in normalised units. It may follow what is not fused, as JPEG, and is then
+    not fused either.
 
     Args:
-        mean: Mean, one number, or one for each channel.
-        std: Standard deviation above 0, one number, or one for each channel.
+        mean: Mean, one number, or one for each channel. Of grey images three are taken too: their luma
+            0.2989 R + 0.587 G + 0.114 B.
+        std: Standard deviation above 0, one number, or one for each channel, as for mean.
+        inplace: Whether torchvision would write into its input. It changes nothing here.
 
     Raises:
-        ValueError: There are not as many of each, or a std is not above 0.
+        ValueError: There are not as many of each, a std is not above 0, or a mean is above 1, which is one
+            of bytes; when it is sampled: images have another number of channels.
 
     Example:
         >>> normalize = ae.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -193,6 +264,7 @@ class Normalize(Op):
 
     mean: _Numbers
     std: _Numbers
+    inplace: bool = False
     stages = (LAYER, LAYER)
 
     def _check(self) -> None:
@@ -202,13 +274,25 @@ class Normalize(Op):
                 f"Normalize: got mean {_in_words(mean)} and std {_in_words(std)}, expected as many "
                 "of each, and std above 0. Pass one number, or one for each channel."
             )
+        if max(mean) > 1:
+            raise ValueError(
+                f"Normalize.mean: got {_in_words(mean)}, expected means of values in [0, 1], which they are by "
+                "then, of byte images too. Divide mean and std by 255, or by what is 1 in your images."
+            )
 
     def _decide(self, draft, rows, place):
         mean, std = kept(self.mean), kept(self.std)
-        if len(mean) not in (1, draft.channels):
+        if (draft.channels, len(mean)) == (1, 3):
+            mean, std = ((sum(w * v for w, v in zip(GREY, of, strict=True)),) for of in (mean, std))
+        if len(mean) not in (1, draft.channels_left):
             raise ValueError(
-                f"Normalize: got {len(mean)} means, the images have {draft.channels} channels. "
-                f"Pass {draft.channels} or one."
+                f"Normalize: got {len(mean)} means, the images have {draft.channels_left} channels. "
+                f"Pass {draft.channels_left} or one."
             )
-        times = draft.channels // len(mean)
-        draft.mean, draft.std = mean * times, std * times
+        draft.normalized = True
+        if not draft.unfused:
+            times = draft.channels // len(mean)
+            draft.mean, draft.std = mean * times, std * times
+
+    def _unfused(self) -> Unfused:
+        return Normalized(kept(self.mean), kept(self.std))

@@ -91,7 +91,11 @@ class GaussianNoise(Op):
         mean: Mean of the noise in shares of the full range, in [-1, 1].
         sigma: Standard deviation in shares of the full range, in [0, 1000], one number or (lowest,
             highest).
+        clip: Whether values stay in [0, 1]. They do, so that False is refused.
         p: Probability in [0, 1].
+
+    Raises:
+        ValueError: A number is outside its range, or clip is False.
 
     Example:
         >>> ae.Policy(ae.GaussianNoise(sigma=0.05)).sample([0], [(32, 32)]).explain(0)
@@ -100,7 +104,15 @@ class GaussianNoise(Op):
 
     mean: Annotated[float, Number(-1, 1)] = 0.0
     sigma: Annotated[Limits, OneOrInterval(0, 1e3)] = 0.1
+    clip: bool = True
     p: Probability = 1.0
+
+    def _check(self) -> None:
+        if not self.clip:
+            raise ValueError(
+                "GaussianNoise.clip: got False, expected True, since every colour step ends in [0, 1]. Leave "
+                "it out, or add noise that leaves the range in a Stage."
+            )
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 3)

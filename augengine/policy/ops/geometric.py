@@ -15,6 +15,7 @@ from .. import geometry
 from ..draft import UNCHANGED
 from ..keyed import below
 from .arguments import (
+    Antialias,
     Center,
     Custom,
     Fill,
@@ -140,13 +141,15 @@ class RandomRotation(Op):
 
     Args:
         degrees: Angles in degrees, (lowest, highest), or a number d for (−d, d).
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        expand: Whether the frame grows so that all of the image is seen (about the middle only).
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        expand: Whether the frame grows so that all of the image is seen. About a center of one's own it has
+            torchvision's size and place, which may show less.
         center: Point (x, y) in pixels from the top left corner; None is the middle.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is black.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is black.
 
     Raises:
-        ValueError: An angle is not finite, or expand comes with a center.
+        ValueError: An angle is not finite.
 
     Example:
         >>> ae.Policy(ae.RandomRotation(15)).sample([0], [(32, 32)]).explain(0)
@@ -159,20 +162,15 @@ class RandomRotation(Op):
     center: Center = None
     fill: Fill = None
 
-    def _check(self) -> None:
-        if self.expand and self.center is not None:
-            raise ValueError(
-                "RandomRotation: expand goes with the middle, got a center. Leave one out."
-            )
-
     def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 1, rows)[:, 0]
         angle = magnitude(uniform, self.degrees, 0, draft.strength[rows])
         frame = draft.frame[rows]
         inverse = geometry.inv_rotation(angle)
         if self.expand:
-            grown = _expanded(inverse, frame)
-            inverse = geometry.about(frame[:, ::-1] / 2, inverse, grown[:, ::-1] / 2)
+            centre = _centre(self.center, frame)
+            grown = _expanded(inverse, frame, None if self.center is None else centre)
+            inverse = geometry.about(centre, inverse, centre + (grown - frame)[:, ::-1] / 2)
             draft.warp(rows, inverse, frame=grown)
         else:
             draft.warp(rows, geometry.about(_centre(self.center, frame), inverse))
@@ -191,8 +189,9 @@ class RandomAffine(Op):
         scale: Factors (lowest, highest), in [0.001, 1000]. None scales nothing.
         shear: Angles in degrees within ±89: a number s for (−s, s) along x, two for the limits
             along x, four for those along x and y. None shears nothing.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is black.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is black.
         center: Point (x, y) in pixels from the top left corner; None is the middle.
         antialias: Whether the filter grows where `scale` shrinks. A shear widens nothing.
 
@@ -212,7 +211,7 @@ class RandomAffine(Op):
     interpolation: Interpolation = None
     fill: Fill = None
     center: Center = None
-    antialias: bool = True
+    antialias: Antialias = True
 
     def _decide(self, draft, rows, place):
         uniform = draft.uniform(place, 6, rows).T
@@ -255,8 +254,9 @@ class RandomPerspective(Op):
     Args:
         distortion_scale: Largest share in [0, 1] of half the frame by which a corner moves.
         p: Probability in [0, 1].
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        fill: Colour in bytes outside the image, one number or one a channel, 0 … 255; None is black.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        fill: Colour outside the image in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is black.
 
     Example:
         >>> ae.Policy(ae.RandomPerspective(0.3, p=1)).sample([0], [(32, 32)]).explain(0)
@@ -294,8 +294,9 @@ def _flips(draft, rows, place, p, alternate):
     return np.floor(start + (epoch + 1) * p) > np.floor(start + epoch * p)
 
 
-def _expanded(inverse, frame):
-    """The frame [n, 2] that holds all of a rotated one; cut and rounded as torchvision does."""
+def _expanded(inverse, frame, centre=None):
+    """The frame [n, 2] that holds all of a rotated one; cut and rounded as torchvision does. centre: [n, 2]
+    (x, y), where it is not the middle: what torchvision adds then is where the old corners came from."""
     half = frame / 2
     corners = np.stack(
         [np.stack([sx * half[:, 1], sy * half[:, 0]], axis=1) for sx in (-1, 1) for sy in (-1, 1)],
@@ -305,10 +306,14 @@ def _expanded(inverse, frame):
     turn = inverse[:, :2, :2]
     new_corners = geometry.product(corners, turn)
     low, high = new_corners.min(axis=1), new_corners.max(axis=1)
+    if centre is not None:
+        off = centre - half[:, ::-1]
+        moved = off - geometry.product(turn, off[..., None])[..., 0]
+        low, high = low + moved, high + moved
     # Seen from the old corner, and cut to four decimals, as torchvision does; a quarter turn is exact.
     from_corner = [np.trunc((edge + half[:, ::-1]) * 1e4) / 1e4 for edge in (low, high)]
     grown = np.ceil(from_corner[1]) - np.floor(from_corner[0])
-    quarter = (turn == np.round(turn)).all(axis=(1, 2))
+    quarter = (turn == np.round(turn)).all(axis=(1, 2)) & (centre is None)
     return np.where(quarter[:, None], high - low, grown).astype(np.int64)[:, ::-1]
 
 

@@ -9,20 +9,44 @@ Labels follow from the layers' weights: `soft_labels`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from ...checks import number, several, whole
+from ...checks import number, several, shown, whole
 from ...elementary import exp, logs
 from ..keyed import below, beta_variate, gamma_draws, normal
-from .arguments import BOUNDLESS, Custom, Fill, Interval, Limits, Number, OneOrInterval, Probability
+from .arguments import (
+    BOUNDLESS,
+    Colour,
+    Custom,
+    Interval,
+    Limits,
+    Number,
+    OneOrInterval,
+    Probability,
+    WholeNumber,
+)
 from .op import LAYER, Op
 from .strength import acting, magnitude, pulled
 
+MOST_CLASSES = 2**31 - 1
 # The parameter of a Beta distribution: 1 is uniform, below 1 favours the ends.
 Alpha = Annotated[float, Number(1e-3, 1e3)]
+
+
+def _labels_getter(where: str, value: Any) -> str | None:
+    if value not in ("default", None):
+        raise ValueError(
+            f"{where}: got {shown(value)}, expected 'default' or None, since labels are given to the engine "
+            "beside the images. Leave it out, and name them: engine(images, labels), ae.Collate(…, label=…)."
+        )
+    return value
+
+
+Classes = Annotated[int | None, WholeNumber(1, MOST_CLASSES, "Leave it out.")]
+LabelsGetter = Annotated[Literal["default"] | None, Custom(_labels_getter, "'default' or None")]
 
 
 def _value(where: str, value: Any) -> str | float | tuple[float, ...]:
@@ -58,6 +82,10 @@ class CutMix(Op):
         p: Share of the samples that mix, in [0, 1].
         same_on_batch: Whether the whole batch has one λ and box, each sample's partner being the one
             before.
+        num_classes: Number of classes, 1 … 2147483647, as torchvision's has it: the engine takes it where
+            it is given none, and refuses another. None says nothing.
+        labels_getter: Where torchvision's finds the labels, 'default' or None. The engine is given them,
+            so a function is refused.
 
     Example:
         >>> plan = ae.Policy([ae.Resize((32, 32)), ae.CutMix()]).sample([0, 1], [(32, 32)] * 2)
@@ -71,6 +99,9 @@ class CutMix(Op):
     alpha: Alpha = 1.0
     p: Probability = 1.0
     same_on_batch: bool = False
+    _: KW_ONLY
+    num_classes: Classes = None
+    labels_getter: LabelsGetter = "default"
     stages = (LAYER, LAYER)
 
     def _decide(self, draft, rows, place):
@@ -88,6 +119,10 @@ class MixUp(Op):
         alpha: Parameter in [0.001, 1000] of λ's distribution; 1 is uniform.
         p: Share of the samples that mix, in [0, 1].
         same_on_batch: Whether the whole batch has one λ, each sample's partner being the one before.
+        num_classes: Number of classes, 1 … 2147483647, as torchvision's has it: the engine takes it where
+            it is given none, and refuses another. None says nothing.
+        labels_getter: Where torchvision's finds the labels, 'default' or None. The engine is given them,
+            so a function is refused.
 
     Example:
         >>> plan = ae.Policy([ae.Resize((32, 32)), ae.MixUp()]).sample([0, 1], [(32, 32)] * 2)
@@ -98,6 +133,9 @@ class MixUp(Op):
     alpha: Alpha = 1.0
     p: Probability = 1.0
     same_on_batch: bool = False
+    _: KW_ONLY
+    num_classes: Classes = None
+    labels_getter: LabelsGetter = "default"
     stages = (LAYER, LAYER)
 
     def _decide(self, draft, rows, place):
@@ -182,14 +220,16 @@ class RandomErasing(Op):
         p: Probability in [0, 1].
         scale: Shares (lowest, highest) of the area, in [0, 1]; several boxes share it, as in timm.
         ratio: Aspect ratios height / width (lowest, highest) above 0, drawn log-uniformly.
-        value: Colour, a number or one for each channel, in [0, 1]; after Normalize in a policy in
-            normalised units, so that 0 is the mean. 'random' is normal noise for each value, 'color'
-            one normal colour a box: with mean 0 and deviation 1 in normalised units, otherwise about
-            mid-grey with deviation 1/4; within [0, 1] (torchvision's and timm's noise leaves it).
+        value: Colour, a number or one for each channel, in the units of the images; after Normalize in a
+            policy in normalised units, so that 0 is the mean. 'random' is normal noise for each value,
+            'color' one normal colour a box: with mean 0 and deviation 1 in normalised units, otherwise
+            about mid-grey with deviation 1/4; within [0, 1] (torchvision's and timm's noise leaves it).
+        inplace: Whether torchvision would write into its input. It changes nothing here.
         count: Number of boxes, whole, 1 … 64, or (lowest, highest).
 
     Raises:
-        ValueError: When it is sampled: `value` has not one number for each channel.
+        ValueError: When it is sampled: `value` has not one number for each channel, or is no value of
+            images of their dtype.
 
     Example:
         >>> policy = ae.Policy([ae.Resize((32, 32)), ae.RandomErasing(p=1)])
@@ -202,18 +242,14 @@ class RandomErasing(Op):
     ratio: Annotated[Sequence[float], Interval(1e-6)] = (0.3, 3.3)
     value: Annotated[
         float | Sequence[float] | Literal["random", "color"],
-        Custom(_value, "numbers, 'random' or 'color'"),
+        Custom(_value, "numbers, 'random' or 'color'", unit="units of the images"),
     ] = 0.0
+    inplace: bool = False
     count: Annotated[int | Sequence[int], Custom(_count, "whole, 1 … 64")] = 1
     stages = (LAYER, LAYER)
 
     def _decide(self, draft, rows, place):
-        kinds = isinstance(self.value, str)
-        if not kinds and len(several(self.value)) not in (1, draft.channels):
-            raise ValueError(
-                f"RandomErasing.value: got {self.value}, the images have {draft.channels} channel(s). "
-                f"Pass {draft.channels} or one."
-            )
+        shares = self._shares(draft)
         least, most = several(self.count)[0], several(self.count)[-1]
         rows = _outputs(draft, rows)
         # The draws of a box are 22 and a colour's; the first has its own from before, then p and count.
@@ -245,11 +281,26 @@ class RandomErasing(Op):
                 normal = _normal(uniform[now, 4 + each * k + 22 : 4 + each * (k + 1)])
                 colours = np.clip(mean + std * normal, 0, 1)
             else:
-                colours = np.asarray(self.value, float)
-                colours = np.broadcast_to(colours, (int(now.sum()), draft.channels))
-                if draft.mean:
-                    colours = colours * draft.std + draft.mean
+                colours = np.broadcast_to(shares, (int(now.sum()), draft.channels))
             draft.erase(rows[now], box[now], colours)
+
+    def _shares(self, draft):
+        """The colour as shares of the full range, one or [C]; None for what is random."""
+        if isinstance(self.value, str):
+            return None
+        where = "RandomErasing.value"
+        shares = np.asarray(self.value if draft.mean else draft.share(where, self.value), float)
+        if not draft.mean and shares.min(initial=0) < 0:
+            raise ValueError(
+                f"{where}: got {self.value}, expected 0 or more before Normalize. Put Normalize in front "
+                "of it where it is in normalised units."
+            )
+        if shares.ndim and len(shares) not in (1, draft.channels):
+            raise ValueError(
+                f"{where}: got {self.value}, the images have {draft.channels} channel(s). "
+                f"Pass {draft.channels} or one."
+            )
+        return shares * draft.std + draft.mean if draft.mean else shares
 
     def _box(self, frame, uniform, count):
         """A box [n, 4], and for which rows one of the ten tries fitted."""
@@ -274,7 +325,8 @@ class Cutout(Op):
 
     Args:
         size: Side as a share of the width, in [0, 1], one number or (lowest, highest).
-        color: Colour in bytes, one number or one a channel, 0 … 255; None is ImageNet's mean.
+        color: Colour in the units of the images, one number or one a channel, or bytes as text, such as
+            '#7b7568'; None is ImageNet's mean.
         p: Probability in [0, 1].
 
     Raises:
@@ -287,7 +339,7 @@ class Cutout(Op):
     """
 
     size: Annotated[Limits, OneOrInterval(0, 1)] = (0.0, 0.5)
-    color: Fill = None
+    color: Colour = None
     p: Probability = 1.0
     stages = (LAYER, LAYER)
 
@@ -299,13 +351,14 @@ class Cutout(Op):
         stop = np.minimum(np.ceil(start + side[:, None]).astype(np.int64), frame)
         shade = self.color
         if shade is None:
-            shade = (125, 123, 114) if draft.channels == 3 else 122
+            shade = "#7d7b72" if draft.channels == 3 else "#7a"
+        shade = draft.share("Cutout.color", shade)
         if len(several(shade)) not in (1, draft.channels):
             raise ValueError(
                 f"Cutout.color: got {self.color}, the images have {draft.channels} channel(s). Pass "
                 f"{draft.channels} or one."
             )
-        shades = np.broadcast_to(np.asarray(shade, float) / 255, (len(rows), draft.channels))
+        shades = np.broadcast_to(np.asarray(shade, float), (len(rows), draft.channels))
         draft.erase(rows, np.concatenate([start, stop], axis=1), shades)
 
 

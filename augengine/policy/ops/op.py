@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from ...checks import flag
+from .. import calls
 from .arguments import arguments_of
 
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 # Where in a policy an op may stand: views are decided first, then layered and normalised; last comes
 # what is not fused.
 VIEW, LAYER, FINISHED = 0, 1, 2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
 class Op:
     """One step of a policy: a frozen description of what may happen, and how strongly.
 
-    An op decides and draws nothing. To write one, subclass it as a frozen dataclass, declare its
+    An op decides and draws nothing by itself: a policy is made of it, and an engine draws. Called with an
+    image, it does both at once. To write one, subclass it as a frozen dataclass, declare its
     arguments, and override `_decide`, which takes random numbers under its `place` and tells the draft
     what happens.
 
@@ -42,8 +45,25 @@ class Op:
     """
 
     stages: ClassVar[tuple[int, int]] = (VIEW, VIEW)  # lowest and highest stage inside
+    finishes: ClassVar[bool] = False  # whether it can be done behind an unfused op too, unfused
 
     stratify: bool = field(default=False, kw_only=True)
+
+    def __new__(cls, *args: object, **arguments: object) -> Self:
+        """As `object` makes one; a keyword that is no argument is answered by the nearest."""
+        known = [part.name for part in dataclasses.fields(cls) if part.init]
+        if not arguments.keys() <= set(known):
+            import difflib
+            import inspect
+
+            taken = inspect.signature(cls.__init__).parameters
+            name = next(name for name in arguments if name not in known)
+            if name not in taken and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+                raise TypeError(
+                    f"{cls.__name__}: got the keyword {name!r}, expected some of {', '.join(known)}. The "
+                    f"nearest is {difflib.get_close_matches(name, known, 1, 0)[0]!r}."
+                )
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -74,6 +94,26 @@ class Op:
         yield self
         for child in self.children:
             yield from child.with_children()
+
+    def __call__(self, image: T, *beside: object) -> T:
+        """Decide and draw at once, as torchvision's transforms do; `Policy.__call__` says how.
+
+        Args:
+            image: Image or batch, as a tensor, an array or a PIL image.
+            beside: Nothing: targets are refused.
+
+        Returns:
+            The same kind of thing.
+
+        Raises:
+            TypeError: It is no image, or more came beside it.
+            ValueError: The op cannot be applied to it, or depends on boxes or on the epoch.
+
+        Example:
+            >>> ae.RandomHorizontalFlip(p=1)(torch.tensor([[[1, 2, 3]]], dtype=torch.uint8))
+            tensor([[[3, 2, 1]]], dtype=torch.uint8)
+        """
+        return calls.draw(self, image, beside)
 
     def decide(self, draft: Draft, rows: np.ndarray, place: int) -> None:
         """Tell the draft what happens to some of its rows.

@@ -9,10 +9,12 @@ from typing import Annotated
 
 import numpy as np
 
-from ...checks import MOST_PIXELS, several, size_pair, whole
+from ...checks import MOST_PIXELS, all_true, any_true, several, size_pair, whole
 from ...elementary import exp, logs
+from ..geometry import columns
 from ..keyed import below
 from .arguments import (
+    Antialias,
     Context,
     Custom,
     Fill,
@@ -27,12 +29,14 @@ from .strength import magnitude
 
 
 def _resize_size(where, value):
-    """An int stays one: it is the shorter edge."""
+    """An int stays one: it is the shorter edge. None: max_size says the longer one."""
+    if value is None:
+        return None
     pair = size_pair(where, value)
     return pair[0] if len(several(value)) == 1 else pair
 
 
-def _padding(where, value):
+def sides(where, value):
     """(left, top, right, bottom), as torchvision reads one, two or four numbers."""
     values = several(value)
     if len(values) not in (1, 2, 4) or not all(whole(v) and 0 <= v <= MOST_PIXELS for v in values):
@@ -49,10 +53,10 @@ class Resize(Op):
 
     Args:
         size: Pixels (height, width), or an int for the shorter edge: the aspect ratio is kept, and the
-            longer edge is cut down to an int.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
-        max_size: Pixels that the longer edge has at most, with an int size above which it lies; None
-            sets no limit.
+            longer edge is cut down to an int. None makes the longer edge max_size pixels.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
+        max_size: Pixels that the longer edge has at most, with an int size above which it lies, or
+            exactly, with no size; None sets no limit.
         antialias: Whether the filter grows where the image shrinks.
 
     Raises:
@@ -64,14 +68,25 @@ class Resize(Op):
     """
 
     size: Annotated[
-        int | Sequence[int], Custom(_resize_size, "an int, or (height, width)", unit="pixels")
+        int | Sequence[int] | None,
+        Custom(_resize_size, "an int, (height, width), or None", unit="pixels"),
     ]
     interpolation: Interpolation = None
     max_size: int | None = None
-    antialias: bool = True
+    antialias: Antialias = True
 
     def _check(self) -> None:
-        if self.max_size is not None and not (
+        if self.size is None:
+            if (
+                not whole(self.max_size)
+                or not 1 <= (longer := int(self.max_size or 0)) <= MOST_PIXELS
+            ):
+                raise ValueError(
+                    f"Resize.max_size: got {self.max_size!r} with size None, expected pixels of the longer "
+                    f"edge, 1 … {MOST_PIXELS}. Pass a whole number, or a size."
+                )
+            object.__setattr__(self, "max_size", longer)
+        elif self.max_size is not None and not (
             whole(self.max_size)
             and isinstance(self.size, int)
             and self.size < self.max_size <= MOST_PIXELS
@@ -83,22 +98,37 @@ class Resize(Op):
             )
 
     def _decide(self, draft, rows, place):
-        if isinstance(self.size, int):
-            frame = draft.frame[rows]
-            short, long = frame.min(axis=1), frame.max(axis=1)
-            new_long = (self.size * long / short).astype(np.int64)
-            new_short = np.full_like(new_long, self.size)
-            if self.max_size is not None:
-                over = new_long > self.max_size
-                shorter = np.maximum((self.max_size * new_short / new_long).astype(np.int64), 1)
-                new_short = np.where(over, shorter, new_short)
-                new_long = np.where(over, self.max_size, new_long)
-            tall = frame[:, 0] >= frame[:, 1]
-            height, width = np.where(tall, (new_long, new_short), (new_short, new_long))
+        if self.size is None:
+            height, width = longer_edge(draft.frame[rows], self.max_size)
+        elif isinstance(self.size, int):
+            height, width = shorter_edge(draft.frame[rows], self.size, self.max_size)
         else:
             height, width = (np.full(len(rows), s) for s in kept(self.size))
         draft.resize(rows, height, width, self.antialias)
         draft.log(rows, "resized to %d×%d", height, width)
+
+
+def shorter_edge(frame, size, max_size=None):
+    """Frames [n, 2] resized so that their shorter edge is `size`, a number or [n], and the longer one
+    `max_size` at most: height and width, int64 [n] each."""
+    short, long = frame.min(axis=1), frame.max(axis=1)
+    new_long = (size * long / short).astype(np.int64)
+    new_short = np.full_like(new_long, size)
+    if max_size is not None:
+        over = new_long > max_size
+        shorter = np.maximum((max_size * new_short / new_long).astype(np.int64), 1)
+        new_short = np.where(over, shorter, new_short)
+        new_long = np.where(over, max_size, new_long)
+    tall = frame[:, 0] >= frame[:, 1]
+    return np.where(tall, (new_long, new_short), (new_short, new_long))
+
+
+def longer_edge(frame, size):
+    """Frames [n, 2] resized so that their longer edge is `size`: height and width, int64 [n] each."""
+    tall = frame[:, 0] >= frame[:, 1]
+    shorter = np.maximum(size * frame.min(axis=1) // frame.max(axis=1), 1)
+    longer = np.full_like(shorter, size)
+    return np.where(tall, (longer, shorter), (shorter, longer))
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,9 +137,12 @@ class CenterCrop(Op):
 
     Args:
         size: Pixels (height, width), or an int for a square; 1 or more.
-        fill: Colour in bytes of the padding, one number or one a channel, 0 … 255; None is black.
+        fill: Colour of the padding in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is black.
         context: 'source' lets later geometric ops bring in real pixels from around the crop. By
-            default what the crop left out is gone, as op by op.
+            default what the crop left out is gone, as op by op. Where the image was turned before, other
+            than by quarter turns, what lies in the crop's bounding box in the source is kept, so a part
+            of what the crop left out can come back at a later turn.
 
     Example:
         >>> ae.Policy(ae.CenterCrop(24)).sample([0], [(32, 48)]).explain(0)
@@ -138,11 +171,14 @@ class RandomCrop(Op):
         padding: Pixels around the image: an int, (left/right, top/bottom) or (left, top, right,
             bottom); 0 or more. None pads nothing.
         pad_if_needed: Whether an image that is still smaller than `size` is padded.
-        fill: Colour in bytes of the padding, one number or one a channel, 0 … 255; None is black.
+        fill: Colour of the padding in the units of the images, one number or one a channel, or bytes as
+            text, such as '#80'; None is black.
         padding_mode: What lies beyond the image: 'constant' (the fill), 'edge', 'reflect' or
             'symmetric'; None is constant.
         context: 'source' lets later geometric ops bring in real pixels from around the crop. By
-            default what the crop left out is gone, as op by op.
+            default what the crop left out is gone, as op by op. Where the image was turned before, other
+            than by quarter turns, what lies in the crop's bounding box in the source is kept, so a part
+            of what the crop left out can come back at a later turn.
 
     Raises:
         ValueError: When it is sampled: an image is smaller than `size`, and pad_if_needed is False.
@@ -154,7 +190,7 @@ class RandomCrop(Op):
 
     size: Size
     padding: Annotated[
-        int | Sequence[int] | None, Custom(_padding, "1, 2 or 4 whole, 0 or more", unit="pixels")
+        int | Sequence[int] | None, Custom(sides, "1, 2 or 4 whole, 0 or more", unit="pixels")
     ] = None
     pad_if_needed: bool = False
     fill: Fill = None
@@ -167,7 +203,7 @@ class RandomCrop(Op):
         before = np.broadcast_to([top, left], (len(rows), 2))
         padded = draft.frame[rows] + [top + bottom, left + right]
         lacking = np.maximum(size - padded, 0)
-        if lacking.any() and not self.pad_if_needed:
+        if any_true(lacking) and not self.pad_if_needed:
             worst = int(lacking.max(axis=1).argmax())
             h, w = draft.frame[rows[worst]]
             raise ValueError(
@@ -190,12 +226,15 @@ class RandomResizedCrop(Op):
 
     Args:
         size: Pixels (height, width) of the result, or an int for a square; 1 or more.
-        scale: Shares (lowest, highest) of the area, in [0, 1].
+        scale: Shares (lowest, highest) of the area, 0 or more. A crop of more than there is does not fit,
+            and is tried again.
         ratio: Aspect ratios width / height (lowest, highest) above 0, drawn log-uniformly.
-        interpolation: Filter name, 'bilinear' or 'nearest'; None is bilinear.
+        interpolation: Filter name, 'bilinear', 'bicubic' or 'nearest'; None is bilinear.
         antialias: Whether the filter grows where the image shrinks.
         context: 'source' lets later geometric ops bring in real pixels from around the crop. By
-            default what the crop left out is gone, as op by op.
+            default what the crop left out is gone, as op by op. Where the image was turned before, other
+            than by quarter turns, what lies in the crop's bounding box in the source is kept, so a part
+            of what the crop left out can come back at a later turn.
 
     Example:
         >>> ae.Policy(ae.RandomResizedCrop(32)).sample([0], [(60, 80)]).explain(0)
@@ -203,19 +242,29 @@ class RandomResizedCrop(Op):
     """
 
     size: Size
-    scale: Annotated[Sequence[float], Interval(0, 1)] = (0.08, 1.0)
+    scale: Annotated[Sequence[float], Interval(0)] = (0.08, 1.0)
     ratio: Annotated[Sequence[float], Interval(1e-6)] = (3 / 4, 4 / 3)
     interpolation: Interpolation = None
-    antialias: bool = True
+    antialias: Antialias = True
     context: Context = None
 
     def _decide(self, draft, rows, place):
-        frame = draft.frame[rows]
-        uniform = draft.uniform(place, 22, rows)
-        tries, at = uniform[:, 2:], uniform[:, :2]
-        top, left, height, width = resized_crop_box(
-            frame, tries, at, self.scale, self.ratio, draft.strength[rows]
-        )
+        frame, strength = draft.frame[rows], draft.strength[rows]
+        # Two numbers for the place, then pairs for ten tries. Nearly all fit at one of the first three:
+        # the others are drawn for those that do not.
+        uniform = draft.uniform(place, 8, rows)
+        size, fits = _first_that_fits(frame, uniform[:, 2:], self.scale, self.ratio, strength)
+        if not all_true(fits):
+            rest = (~fits).nonzero()[0]
+            tries = draft.uniform(place, 22, rows[rest])[:, 8:]
+            size[rest], fits[rest] = _first_that_fits(
+                frame[rest], tries, self.scale, self.ratio, strength[rest]
+            )
+        offset = below(uniform[:, :2], frame - size + 1)
+        if not all_true(fits):
+            size = np.where(fits[:, None], size, _whole(frame, self.ratio))
+            offset = np.where(fits[:, None], offset, (frame - size) // 2)
+        (top, left), (height, width) = offset.T, size.T
         draft.crop(rows, top, left, height, width, self.context)
         new_height, new_width = (np.full(len(rows), s) for s in kept(self.size))
         draft.resize(rows, new_height, new_width, self.antialias)
@@ -223,33 +272,23 @@ class RandomResizedCrop(Op):
         draft.log(rows, text, height, width, top, left, new_height, new_width)
 
 
-def resized_crop_box(frame, tries, at, scale, ratio, strength):
-    """RandomResizedCrop's box: top, left, height, width, int64 [n] each.
-
-    frame: [n, 2]. tries: [n, 20] uniform, ten pairs for area and ratio. at: [n, 2] uniform.
-    """
-    log_ratio = logs(*ratio)
-    area = magnitude(tries[:, 0::2], scale, 1, strength[:, None])
+def _first_that_fits(frame, tries, scale, ratio, strength):
+    """Height and width [n, 2] of the first try that fits, and whether one does [n]. tries: [n, 2 · k]."""
+    log_ratio, strength = logs(*ratio), strength[:, None]
+    area = magnitude(tries[:, 0::2], scale, 1, strength)
     area = area * (frame[:, 0] * frame[:, 1])[:, None]
-    aspect = exp(magnitude(tries[:, 1::2], log_ratio, 0, strength[:, None]))
-    widths = np.round(np.sqrt(area * aspect)).astype(np.int64)
-    heights = np.round(np.sqrt(area / aspect)).astype(np.int64)
+    aspect = exp(magnitude(tries[:, 1::2], log_ratio, 0, strength))
+    widths = np.rint(np.sqrt(area * aspect)).astype(np.int64)
+    heights = np.rint(np.sqrt(area / aspect)).astype(np.int64)
     fits = (0 < widths) & (widths <= frame[:, 1:]) & (0 < heights) & (heights <= frame[:, :1])
     first = (np.arange(len(frame)), fits.argmax(axis=1))
+    return columns(heights[first], widths[first]), fits[first]
 
+
+def _whole(frame, ratio):
+    """[n, 2] the largest size within a frame that has one of the ratios."""
     shape = frame[:, 1] / frame[:, 0]
     narrow, wide = shape < ratio[0], shape > ratio[1]
-    whole_width = np.where(wide, np.round(frame[:, 0] * ratio[1]), frame[:, 1]).astype(np.int64)
-    whole_height = np.where(narrow, np.round(frame[:, 1] / ratio[0]), frame[:, 0]).astype(np.int64)
-
-    any_fits = fits.any(axis=1)
-    size = np.stack(
-        [
-            np.where(any_fits, heights[first], whole_height),
-            np.where(any_fits, widths[first], whole_width),
-        ],
-        axis=1,
-    )
-    size = np.clip(size, 1, frame)
-    offset = np.where(any_fits[:, None], below(at, frame - size + 1), (frame - size) // 2)
-    return offset[:, 0], offset[:, 1], size[:, 0], size[:, 1]
+    width = np.where(wide, np.rint(frame[:, 0] * ratio[1]), frame[:, 1]).astype(np.int64)
+    height = np.where(narrow, np.rint(frame[:, 1] / ratio[0]), frame[:, 0]).astype(np.int64)
+    return np.clip(columns(height, width), 1, frame)

@@ -16,7 +16,7 @@ import numpy as np
 from . import actions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """An operation at a level.
 

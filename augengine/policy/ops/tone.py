@@ -1,4 +1,4 @@
-"""Ops on tones: curves over the 256 bytes, and what is measured from the image itself.
+"""Ops on tones: what becomes of bytes or values, and what is measured from the image itself.
 
 Names and arguments are torchvision's where it has the op. Strength acts on how often they happen
 where there is no magnitude to pull.
@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ...checks import whole
+from ...checks import one_or_interval, whole
 from ...elementary import exp, logs
+from ..units import MOST
 from . import actions
-from .arguments import Custom, Limits, Number, OneOrInterval, Probability, kept
+from .arguments import Custom, Limits, Number, OneOrInterval, Probability, Threshold, byte, kept
 from .op import Op
 from .strength import acting, chosen, magnitude, pulled
 
@@ -26,10 +27,17 @@ def _bits(where: str, value: Any) -> int:
     return int(value)
 
 
+def _added(where: str, value: Any) -> tuple[float, float] | str:
+    if isinstance(value, str):
+        return byte(where, value)
+    return one_or_interval(where, value, -MOST, MOST)
+
+
 @dataclass(frozen=True, repr=False)
 class RandomAutocontrast(Op):
-    """Stretch each channel's range to the full one, with probability p. Of bytes in whole numbers, as
-    torchvision and PIL; the range is that of the part of the source in the frame.
+    """Stretch each channel's range to the full one, with probability p, of any number of channels. Of
+    bytes in whole numbers, as torchvision and PIL; the range is that of the part of the source in the
+    frame.
 
     Args:
         p: Probability in [0, 1].
@@ -47,8 +55,9 @@ class RandomAutocontrast(Op):
 
 @dataclass(frozen=True, repr=False)
 class RandomEqualize(Op):
-    """Level each channel's histogram, with probability p. It is PIL's, in whole numbers, over the part
-    of the source in the frame.
+    """Level each channel's histogram, with probability p, of any number of channels. It is PIL's, in
+    whole numbers, over the part of the source in the frame; floats are cut to bytes for it, as torchvision
+    cuts them.
 
     Args:
         p: Probability in [0, 1].
@@ -84,7 +93,8 @@ class RandomInvert(Op):
 
 @dataclass(frozen=True, repr=False)
 class RandomPosterize(Op):
-    """Keep the upper bits of each byte, with probability p. Equals torchvision's.
+    """Keep the upper bits of each byte, with probability p. Equals torchvision's, whose floats are cut
+    to 2^bits levels from 0 on, the highest of them below 1; but that 8 bits leave floats as they are.
 
     Args:
         bits: Whole number of bits to keep of eight, 0 … 8; 0 leaves black.
@@ -105,56 +115,71 @@ class RandomPosterize(Op):
 
 @dataclass(frozen=True, repr=False)
 class RandomSolarize(Op):
-    """Invert what is at least as bright as a threshold, with probability p. Equals torchvision's, which
-    takes the threshold of float images in [0, 1].
+    """Invert what is at least as bright as a threshold, with probability p. Equals torchvision's.
 
     Args:
-        threshold: Brightness in bytes, in [0, 256], of float images too; 256 inverts nothing.
+        threshold: Brightness in the units of the images, 0 or more, or a byte as text, such as '#80'; of
+            bytes 256 inverts nothing.
         p: Probability in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: the threshold is above what images of their dtype have.
 
     Example:
         >>> ae.Policy(ae.RandomSolarize(128, p=1)).sample([0], [(32, 32)]).explain(0)
         'solarized from 128.0'
     """
 
-    threshold: Annotated[float, Number(0, 256, unit="bytes")]
+    threshold: Threshold
     p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
+        threshold = draft.in_bytes("RandomSolarize.threshold", kept(self.threshold), above=1)
         rows, _ = acting(draft, rows, place, self.p, 0)
-        actions.solarize(draft, rows, pulled(self.threshold, 256, draft.strength[rows]))
+        actions.solarize(draft, rows, pulled(threshold, 256, draft.strength[rows]))
 
 
 @dataclass(frozen=True, repr=False)
 class RandomSolarizeAdd(Op):
-    """Add to what is darker than 128, with probability p (timm, after TensorFlow's EfficientNet).
+    """Add to what is darker than the byte 128, with probability p (timm, after TensorFlow's EfficientNet).
+    Of float images in values, 255 bytes being 1.
 
     Args:
-        add: Bytes to add in [-255, 255], one number or (lowest, highest).
+        add: Number to add in the units of the images, or (lowest, highest), or a byte as text, such as
+            '#6e', which is 110.
         p: Probability in [0, 1].
+
+    Raises:
+        ValueError: When it is sampled: a number is beyond what images of their dtype have.
 
     Example:
         >>> ae.Policy(ae.RandomSolarizeAdd(110, p=1)).sample([0], [(32, 32)]).explain(0)
         'dark tones +110'
     """
 
-    add: Annotated[Limits, OneOrInterval(-255, 255, unit="bytes")] = 110
+    add: Annotated[
+        Limits | str,
+        Custom(_added, "one, (lowest, highest), or a byte as text", unit="units of the images"),
+    ] = "#6e"
     p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
+        limits = draft.in_bytes("RandomSolarizeAdd.add", kept(self.add))
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        add = magnitude(uniform[:, 0], self.add, 0, draft.strength[rows])
+        add = magnitude(uniform[:, 0], np.resize(limits, 2), 0, draft.strength[rows])
         actions.solarize_add(draft, rows, np.round(add))
 
 
 @dataclass(frozen=True, repr=False)
 class RandomGamma(Op):
-    """Raise each value to a power, with probability p. Equals torchvision's adjust_gamma.
+    """Raise each value to a power, with probability p. Equals torchvision's adjust_gamma, of bytes to a
+    rounding. Where a value is 0, the gradient of a power below 1 is taken for 0.
 
     Args:
         gamma: Exponents (lowest, highest) in [0.001, 1000], drawn log-uniformly, or one number. Below 1
             the image becomes brighter.
         p: Probability in [0, 1].
+        gain: Factor of the result in [0, 1000], which is then brought to within [0, 1].
 
     Example:
         >>> ae.Policy(ae.RandomGamma(0.5)).sample([0], [(32, 32)]).explain(0)
@@ -163,8 +188,10 @@ class RandomGamma(Op):
 
     gamma: Annotated[Limits, OneOrInterval(1e-3, 1e3)] = (0.8, 1.25)
     p: Probability = 1.0
+    gain: Annotated[float, Number(0, 1e3)] = 1.0
 
     def _decide(self, draft, rows, place):
         rows, uniform = acting(draft, rows, place, self.p, 1)
-        log_gamma = magnitude(uniform[:, 0], logs(*kept(self.gamma)), 0, draft.strength[rows])
-        actions.gamma(draft, rows, exp(log_gamma))
+        strength = draft.strength[rows]
+        log_gamma = magnitude(uniform[:, 0], logs(*kept(self.gamma)), 0, strength)
+        actions.gamma(draft, rows, exp(log_gamma), pulled(self.gain, 1, strength))
