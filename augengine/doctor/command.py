@@ -23,7 +23,7 @@ PRESETS = (
     "byol",
     "dino",
     "noisy_student",
-    "detection",
+    "detection_yolo",
 )
 
 

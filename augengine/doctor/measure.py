@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..kernels import Sources
 from ..kernels.flat import Flat
-from ..loading.batch import Batch, BatchOfViews, PackedBatch
+from ..loading.batch import Batch, BatchOfViews
 from ..loading.collate import Collate
 from ..loading.device_loader import DeviceLoader
 from ..loading.engine import Engine
 from ..loading.keys import Carrier, Key
+from ..loading.packed import PackedBatch
 from ..plan import Plan
 from . import models, timing
 from .figures import Cost
@@ -128,7 +129,7 @@ class Drawing:
 
     def __init__(self, engine: Engine, images: Sequence[Any], labels: torch.Tensor | None) -> None:
         self.engine, self.labels = engine, labels
-        self.sources = Sources.of(list(images))
+        self.sources = Sources.of(list(images), engine.layout)
         self.ids = np.arange(len(images))
         self._epochs = itertools.count()
         self._plans = itertools.cycle([self.decide() for _ in range(PLANS)])
@@ -138,7 +139,11 @@ class Drawing:
         """Plans of another epoch."""
         sources = self.sources
         return self.engine.plan(
-            sources.sizes, self.ids, next(self._epochs), channels=sources.channels
+            sources.sizes,
+            self.ids,
+            next(self._epochs),
+            channels=sources.channels,
+            image_dtype=sources.image_dtype,
         )
 
     def draw(self) -> Batch | BatchOfViews:
@@ -158,10 +163,8 @@ class Drawing:
 
     def packed(self) -> PackedBatch:
         """The batch, decided and not drawn."""
-        images = Flat.of([self.sources.image(b) for b in range(len(self.sources))])
         launches = self.engine.launches(next(self._plans), self.labels)
-        sources = Sources(None, images, self.sources.sizes)
-        return PackedBatch(sources, launches, self.engine.executor)
+        return PackedBatch(self.sources.in_one_buffer(), launches, self.engine.executor)
 
     def costs(self, seconds: float, all_threads: int) -> tuple[Cost, Cost, Cost]:
         """Of deciding and drawing on one core, and of drawing on all threads."""

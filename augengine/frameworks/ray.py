@@ -26,7 +26,7 @@ from ..kernels import Sources
 from ..loading.engine import Device, Engine, StrengthSchedule
 from ..plan import Plan
 from ..policy.ops.op import Op
-from ..policy.policy import Policy, checked_samples
+from ..policy.policy import Policy, checked_ids
 from ..policy.views import Views
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Augment:
             return {}
         ids = batch[self.id]
         sources = Sources.of(images, self.layout)
-        numbers = checked_samples(ids, sources.sizes)[0]
+        numbers = checked_ids(ids, sources.sizes)[0]
         firsts = self._first_occurrences(batch, numbers)
         if self.occurrence is None:
             self._check_new(numbers, ids)
@@ -201,6 +201,7 @@ class Augment:
                 numbers,
                 self.epoch,
                 channels=sources.channels,
+                image_dtype=sources.image_dtype,
                 strength=strength,
                 occurrences=firsts + copy,
             )

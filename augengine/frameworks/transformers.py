@@ -25,6 +25,9 @@ from ..loading.samples import Sample
 
 class DataCollator(Collate):
     """A `Collate` whose batches are dicts of pixel_values, labels and further fields, as models take them.
+    Where there are targets and no labels, labels are the targets: a list of dicts for detectors (of
+    class_labels and boxes, as DETR takes them with `TargetOptions(box_format="YOLO")`), a tensor of masks
+    for segmentation.
 
     Trainer collates with one data_collator for training and evaluation. So pass what evaluation needs as
     data_collator, and what is trained on by an `AugmentCallback`.
@@ -59,8 +62,10 @@ class DataCollator(Collate):
             ids = self._passes.numbers(len(samples), self.epoch, int(self._named[0])).tolist()
             samples = [dict(s, **{self.id: id}) for s, id in zip(samples, ids, strict=True)]
         batch = super().__call__(samples)
-        labels = {} if batch.labels is None else {"labels": batch.labels}
-        return {"pixel_values": batch.images, **labels, **batch.extra}
+        fields: dict[str, Any] = {"pixel_values": batch.images, **batch.extra}
+        if batch.labels is not None and batch.targets is not None:
+            fields["targets"] = batch.targets
+        return fields if batch[1] is None else {**fields, "labels": batch[1]}
 
 
 class AugmentCallback(TrainerCallback):

@@ -12,15 +12,16 @@ from torch.utils.data import get_worker_info
 
 from ..checks import number, whole_number
 from ..kernels import Sources, has_triton
-from ..kernels.flat import Flat
 from ..kernels.forks import load_before_forks
 from ..plan import Plan
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
-from .batch import Batch, BatchOfViews, PackedBatch, draw_launches
+from .batch import Batch, BatchOfViews
 from .engine import BatchType, Engine, EngineOptions, PlansOfViews, as_engine
-from .keys import id_number, keys_of
+from .keys import id_number, keys_of, names_in_errors
+from .launches import draw_launches
+from .packed import PackedBatch
 from .passes import Passes
 from .samples import Parts, Sample, split
 
@@ -40,8 +41,9 @@ class Collate(Generic[BatchType]):
         image: Name of the image's field, for samples that are dicts.
         label: Name of the label's field; samples may lack it.
         id: Name of the id's field; samples may lack it.
-        options: Options of the `Engine`: seed, dtype, device, memory_format, num_classes,
-            label_smoothing, strength and executor.
+        target: Name of the target's field, a dict of boxes and labels, say; samples may lack it.
+        options: Options of the `Engine`: seed, dtype, device, memory_format, layout, num_classes,
+            label_smoothing, strength, executor and target_options.
 
     Raises:
         TypeError: A keyword is unknown, or options come with an Engine, which has its own.
@@ -68,6 +70,7 @@ class Collate(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
         **options: Unpack[EngineOptions],
     ) -> None: ...
     @overload
@@ -78,6 +81,7 @@ class Collate(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
         **options: Unpack[EngineOptions],
     ) -> None: ...
     @overload
@@ -88,6 +92,7 @@ class Collate(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
     ) -> None: ...
     def __init__(
         self,
@@ -96,10 +101,11 @@ class Collate(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
         **options: Unpack[EngineOptions],
     ) -> None:
         self.engine: Engine[BatchType] = as_engine(self.name, policy, options)
-        self.image, self.label, self.id = image, label, id
+        self.image, self.label, self.id, self.target = image, label, id, target
         # In shared memory, so that persistent workers see a new epoch and strength.
         self._named = torch.zeros(2, dtype=torch.int64).share_memory_()  # how often, and what last
         self._strength = torch.full((1,), math.nan, dtype=torch.float64).share_memory_()
@@ -156,17 +162,26 @@ class Collate(Generic[BatchType]):
         Args:
             samples: Pairs (image, label), or triples (image, label, id), as `WithIds` gives them, or
                 dicts; an image is a PIL image, an array (H, W, C) or a tensor (C, H, W), of any size.
-                Further fields of dicts, and further elements of tuples whose third is no id, are
-                collated by torch's default_collate into the batch's `extra`.
+                In the label's place there may be a target: a dict of boxes, labels, masks and keypoints,
+                as torchvision's detection references have it, boxes or keypoints of torchvision's
+                classes, or a mask. In dicts it is the field `target`, or its fields stand at the top:
+                those of torchvision's classes, and boxes, masks, mask, keypoints and polygons with
+                their labels, scores, area and iscrowd. Further fields of dicts, and further elements
+                of tuples whose third is no id, are collated by torch's default_collate into the
+                batch's `extra`.
 
         Returns:
-            The batch; for Views a BatchOfViews, and of `pack` a PackedBatch.
+            The batch; for Views a BatchOfViews, and of `pack` a PackedBatch. Where samples have targets
+            and no labels, `images, targets = batch`.
 
         Raises:
-            TypeError: An id, a label or an image is of another type.
-            ValueError: Samples are of another form, or have no ids in a worker process.
+            TypeError: An id, a label, a target or an image is of another type.
+            ValueError: Samples are of another form, or have no ids in a worker process; or a target is
+                wrong, or may be one and may not.
         """
-        parts = split(self.name, samples, self.image, self.label, self.id)
+        options = self.engine.target_options
+        per_image = () if options is None else options.per_image
+        parts = split(self.name, samples, self.image, self.label, self.id, self.target, per_image)
         for image in parts.images:
             if isinstance(image, torch.Tensor) and image.device.type != "cpu":
                 raise ValueError(
@@ -180,9 +195,11 @@ class Collate(Generic[BatchType]):
                 "depend on the workers. Give the loader keys: ae.keyed(loader), or wrap the dataset: "
                 "ae.WithIds(dataset)."
             )
-        return self._batch(Sources.of(parts.images), parts)
+        with names_in_errors(parts.ids):
+            return self._batch(Sources.of(parts.images, self.engine.layout), parts)
 
-    def _plan(self, sources: Sources, ids: list[Any] | None) -> Plan | PlansOfViews:
+    def _plan(self, sources: Sources, parts: Parts) -> Plan | PlansOfViews:
+        ids = parts.ids
         strength = None if math.isnan(self._strength) else float(self._strength)
         named, version = self.epoch, int(self._named[0])
         keys = None if ids is None else keys_of(ids)
@@ -201,15 +218,17 @@ class Collate(Generic[BatchType]):
                 else _numbers(self.name, ids)
             )
             epoch, occurrences, is_named = self._passes.keys(numbers, named, version)
-            if not is_named and strength is None:
-                self.engine.check_strength(self.name)
+            if not is_named:
+                self.engine.check_epoch(self.name, strength is not None)
         return self.engine.plan(
             sources.sizes,
             numbers,
             epoch,
             occurrences=occurrences,
             channels=sources.channels,
+            image_dtype=sources.image_dtype,
             strength=strength,
+            boxes=self.engine.boxes(sources.sizes, parts.targets, numbers),
         )
 
     def _batch(self, sources: Sources, parts: Parts) -> BatchType:
@@ -220,16 +239,17 @@ class Collate(Generic[BatchType]):
                 "workers hand their batches over. Leave device away, and wrap the loader: "
                 "ae.DeviceLoader(loader, policy)."
             )
-        plan = self._plan(sources, parts.ids)
+        plan = self._plan(sources, parts)
         if not in_worker and engine.device is not None:
             sources = sources.to(engine.device)
         batch = draw_launches(
-            engine.launches(plan, parts.labels),
+            engine.launches(plan, parts.labels, parts.targets),
             sources,
             executor=engine.executor,
             out=_shared if in_worker else None,
             extra=parts.extra,
             names=parts.names,
+            target=parts.target,
         )
         return cast(BatchType, batch)
 
@@ -247,18 +267,16 @@ class Packing(Collate):
 
     def _batch(self, sources: Sources, parts: Parts) -> PackedBatch:
         engine = self.engine
-        launches = engine.launches(self._plan(sources, parts.ids), parts.labels)
-        images = Flat.of(
-            [sources.image(b) for b in range(len(sources))],
-            torch.empty if get_worker_info() is None else _shared_values,
-        )
+        launches = engine.launches(self._plan(sources, parts), parts.labels, parts.targets)
+        empty = torch.empty if get_worker_info() is None else _shared_values
         batch = PackedBatch(
-            Sources(None, images, sources.sizes),
+            sources.in_one_buffer(empty),
             launches,
             engine.executor,
             engine.device,
             extra=parts.extra,
             names=parts.names,
+            target=parts.target,
         )
         to_cpu = engine.device is not None and engine.device.type == "cpu"
         draws_in_triton = engine.executor in (None, "gpu") and not to_cpu and has_triton()
@@ -271,6 +289,7 @@ def pack(
     image: str = "image",
     label: str = "label",
     id: str = "id",
+    target: str = "target",
     **options: Unpack[EngineOptions],
 ) -> Packing:
     """A collate_fn that decides in the worker and leaves the drawing to who gets the batch.
@@ -285,8 +304,9 @@ def pack(
         image: Name of the image's field, for samples that are dicts.
         label: Name of the label's field; samples may lack it.
         id: Name of the id's field; samples may lack it.
+        target: Name of the target's field, a dict of boxes and labels, say; samples may lack it.
         options: Options of the `Engine`: seed, dtype, device (where the batches are to be drawn),
-            memory_format, num_classes, label_smoothing, strength and executor.
+            memory_format, layout, num_classes, label_smoothing, strength, executor and target_options.
 
     Returns:
         The collate_fn.
@@ -300,7 +320,7 @@ def pack(
         >>> decide([(torch.zeros(3, 40, 48, dtype=torch.uint8), 7, 0)])
         PackedBatch(1 images uint8 on cpu → images: (1, 3, 32, 32))
     """
-    return Packing(policy, image=image, label=label, id=id, **options)  # type: ignore[arg-type]
+    return Packing(policy, image=image, label=label, id=id, target=target, **options)  # type: ignore[arg-type]
 
 
 def _numbers(where: str, ids: Sequence[Any]) -> np.ndarray:

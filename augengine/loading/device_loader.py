@@ -14,7 +14,6 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Unpack, cast, overload
 
-import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
@@ -22,12 +21,14 @@ from ..checks import whole_number
 from ..kernels import Sources
 from ..kernels.flat import Flat
 from ..policy.ops.op import Op
-from ..policy.policy import Policy, checked_samples
+from ..policy.policy import Policy, checked_ids
 from ..policy.views import Views
-from .batch import NAMES, Batch, BatchOfViews, PackedBatch, tensors_of
+from .batch import Batch, BatchOfViews, tensors_of
+from .batches import batch_parts
 from .collate import Collate, Packing
 from .engine import BatchType, Device, DrawOptions, Engine, as_engine
-from .keys import Keys, could_be_id, keys_of
+from .keys import Keys, keys_of, names_in_errors
+from .packed import PackedBatch
 from .passes import Counter, chain, draws_from_all, ranks_of
 from .resume import Progress, Start, state_of
 from .workers import end_of
@@ -57,7 +58,8 @@ class DeviceLoader(Generic[BatchType]):
     Args:
         loader: Iterable of images, (images, labels), (images, labels, ids) or dicts of them, images
             being what an engine takes, ids also `Keys`; or of what `pack` collates, and then without a
-            policy.
+            policy. In the labels' place there may be targets, one for each image, as
+            collate_fn=lambda batch: tuple(zip(*batch)) gives them.
         policy: Policy, ops to make one of, Views, or an Engine.
         device: CUDA device or the CPU; None is the engine's, or else the GPU if there is one.
         prefetch: Number of batches, 1 or more, that are at most taken from the loader and not given yet.
@@ -66,8 +68,9 @@ class DeviceLoader(Generic[BatchType]):
         image: Name of the images' field, for batches that are dicts.
         label: Name of the labels' field; batches may lack it.
         id: Name of the ids' field; batches may lack it.
-        options: Further options of the `Engine`: seed, dtype, memory_format, num_classes,
-            label_smoothing, strength and executor.
+        target: Name of the targets' field, a list of dicts, say; batches may lack it.
+        options: Further options of the `Engine`: seed, dtype, memory_format, layout, num_classes,
+            label_smoothing, strength, executor and target_options.
 
     Raises:
         TypeError: The loader is no iterable, a keyword is unknown, or options come without a policy.
@@ -93,6 +96,7 @@ class DeviceLoader(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
         **options: Unpack[DrawOptions],
     ) -> None: ...
     @overload
@@ -107,6 +111,7 @@ class DeviceLoader(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
         **options: Unpack[DrawOptions],
     ) -> None: ...
     def __init__(
@@ -120,6 +125,7 @@ class DeviceLoader(Generic[BatchType]):
         image: str = "image",
         label: str = "label",
         id: str = "id",
+        target: str = "target",
         **options: Unpack[DrawOptions],
     ) -> None:
         if not hasattr(loader, "__iter__"):
@@ -148,7 +154,8 @@ class DeviceLoader(Generic[BatchType]):
         self.device = _checked_device(device)
         # One for all iterations: memory that a stream has freed is used again on that stream only.
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
-        self.sharded, self.image, self.label, self.id = sharded, image, label, id
+        self.sharded = sharded
+        self.image, self.label, self.id, self.target = image, label, id, target
         self._named: int | None = None  # the epoch
         self._passes = 0
         self._running: weakref.ref[_Iteration] | None = None
@@ -333,8 +340,17 @@ class DeviceLoader(Generic[BatchType]):
                 f"DeviceLoader: got no policy and a batch of {type(batch).__name__}, expected a policy "
                 f"or batches of ae.pack. {_PACK}"
             )
-        images, labels, ids, extra, names = _parts(batch, self.image, self.label, self.id)
-        sources = Sources.of(images)
+        options = self.engine.target_options
+        parts = batch_parts(
+            batch,
+            self.image,
+            self.label,
+            self.id,
+            self.target,
+            () if options is None else options.per_image,
+        )
+        images, ids = parts.images, parts.ids
+        sources = Sources.of(images, self.engine.layout)
         assert epoch is not None
         if isinstance(ids, (list, tuple)) and not isinstance(ids, Keys):
             ids = keys_of(ids) or ids
@@ -343,18 +359,34 @@ class DeviceLoader(Generic[BatchType]):
             epoch = epoch if named else ids.epoch
         else:
             if ids is not None:
-                ids = checked_samples(ids, sources.sizes)[0]
+                ids = checked_ids(ids, sources.sizes)[0]
                 occurrences = counter.count(ids)
             if not named:
                 if ids is not None and epoch:  # not in the first pass of one that is counted
                     self._warn_of_no_epoch()
-                self.engine.check_strength("DeviceLoader")
-        plan = self.engine.plan(
-            sources.sizes, ids, epoch, occurrences=occurrences, channels=sources.channels
-        )
-        launches = self.engine.launches(plan, labels)
+                self.engine.check_epoch("DeviceLoader")
+        with names_in_errors(parts.ids if isinstance(parts.ids, (list, tuple)) else None):
+            plan = (
+                self.engine.plan(
+                    sources.sizes,
+                    ids,
+                    epoch,
+                    occurrences=occurrences,
+                    channels=sources.channels,
+                    image_dtype=sources.image_dtype,
+                    boxes=self.engine.boxes(sources.sizes, parts.targets, getattr(ids, "ids", ids)),
+                )
+                if len(sources)
+                else self.engine.plan_of_none(sources)
+            )
+            launches = self.engine.launches(plan, parts.labels, parts.targets)
         return PackedBatch(
-            sources, launches, self.engine.executor, extra=extra, names=names or NAMES
+            sources,
+            launches,
+            self.engine.executor,
+            extra=parts.extra,
+            names=parts.names,
+            target=parts.target,
         )
 
     def _warn_of_no_epoch(self) -> None:
@@ -528,45 +560,6 @@ def _end(line: _Line, thread: threading.Thread, process: int) -> None:
         thread.join()
 
 
-def _parts(batch: Any, image: str, label: str, id: str) -> tuple:
-    """(images, labels or None, ids or None, further fields, names or None) of what a loader gave."""
-    if isinstance(batch, Mapping):
-        fields = dict(batch)
-        if image not in fields:
-            raise ValueError(
-                f"DeviceLoader: got a batch with the fields {', '.join(map(repr, fields))}, expected "
-                f"{image!r} among them. Name the fields: image=, label=, id=."
-            )
-        images, labels, ids = (fields.pop(name, None) for name in (image, label, id))
-        return images, labels, ids, fields, (image, label)
-    if isinstance(batch, (tuple, list)) and len(batch):
-        first = batch[0]
-        several = isinstance(first, (list, tuple, Sources))
-        if several or (isinstance(first, (torch.Tensor, np.ndarray)) and first.ndim == 4):
-            images, labels, *rest = (*batch, None)[: max(2, len(batch))]
-            ids = None
-            if rest and (isinstance(rest[-1], Keys) or (len(rest) == 1 and _could_be_ids(rest[0]))):
-                ids = rest.pop()
-            elif rest and _could_be_ids(rest[0]):
-                raise ValueError(
-                    f"DeviceLoader: got batches of {len(batch)} elements, whose third could be ids or "
-                    "values, expected (images, labels, ids), or a dict. Return a dict, whose fields "
-                    "have names, or give the loader keys: ae.keyed(loader)."
-                )
-            return images, labels, ids, {str(at): part for at, part in enumerate(rest, 2)}, None
-    return batch, None, None, {}, None
-
-
-def _could_be_ids(values: Any) -> bool:
-    if isinstance(values, np.ndarray):
-        return values.ndim == 1 and values.dtype.kind in "iuUSO"
-    if isinstance(values, torch.Tensor):
-        return values.ndim == 1 and "int" in str(values.dtype)
-    return values is None or (
-        isinstance(values, (list, tuple, range)) and all(map(could_be_id, values))
-    )
-
-
 def _pinned(batch: PackedBatch, stream: torch.cuda.Stream) -> PackedBatch:
     """The batch in pinned memory, or on the GPU where it is there already.
 
@@ -582,8 +575,7 @@ def _pinned(batch: PackedBatch, stream: torch.cuda.Stream) -> PackedBatch:
         return batch
     if sources.dense is None and not isinstance(sources.ragged, Flat):
         empty = partial(torch.empty, pin_memory=True)
-        flat = Flat.of(sources.ragged, empty)
-        batch = batch._replace(sources=Sources(None, flat, sources.sizes))
+        batch = batch._replace(sources=sources.in_one_buffer(empty))
     return batch.pin_memory()
 
 

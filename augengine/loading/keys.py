@@ -5,7 +5,8 @@ occurrence, `WithIds` hands it on with the sample, `Keys` are those of a batch.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -289,6 +290,21 @@ def could_be_id(value: object) -> bool:
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return value.ndim == 0 and "int" in str(value.dtype)
     return isinstance(value, (int, np.integer, str, bytes)) and not isinstance(value, bool)
+
+
+@contextmanager
+def names_in_errors(ids: Iterable[object] | None) -> Iterator[None]:
+    """Within it, errors that tell a sample by the number of its id tell it by its name, if it has one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        names = [id for id in ids or () if isinstance(id, (str, bytes))]
+        text = str(error)
+        for name in names:
+            text = text.replace(f"(id {id_of_name(name)})", f"(id {name!r})")
+        if names and len(error.args) == 1:
+            error.args = (text,)
+        raise
 
 
 def id_number(where: str, id: object) -> int:

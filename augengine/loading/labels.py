@@ -18,7 +18,8 @@ def soft_labels(
 
     Args:
         plan: Plan of the batch.
-        labels: Class numbers [B], ints in 0 … num_classes − 1, or soft labels [B, num_classes] as floats.
+        labels: Class numbers [B], ints in 0 … num_classes − 1, or soft labels [B, num_classes] as floats,
+            or as ints or bools that are 0 and 1.
         num_classes: Number of classes, for labels that are ints.
         smoothing: Share in [0, 1] of every label that is spread evenly over the classes (Szegedy et
             al. 2016).
@@ -45,14 +46,8 @@ def soft_labels(
         )
     if labels.ndim == 1:
         labels = class_numbers(labels, num_classes)
-    elif not labels.dtype.is_floating_point or num_classes not in (None, labels.shape[1]):
-        fix = "Pass soft labels as such floats, or class numbers as ints"
-        if not labels.dtype.is_floating_point and num_classes in (None, labels.shape[1]):
-            fix = "Pass rows of 0 and 1 as floats, labels.float()"
-        raise ValueError(
-            f"labels: got {labels.dtype} {tuple(labels.shape)}, expected floats "
-            f"({len(plan.ids)}, {num_classes or 'num_classes'}). {fix}."
-        )
+    else:
+        labels = _rows(labels, len(plan.ids), num_classes)
     outputs, layers = np.nonzero(plan.view >= 0)
     source = plan.roots()[plan.view[outputs, layers]]
     weight = plan.weight[outputs, layers]
@@ -67,6 +62,23 @@ def soft_labels(
         with full_precision(labels.device):
             mixed = torch.from_numpy(share).to(labels.device) @ labels.to(torch.float32)
     return mixed if smoothing == 0 else mixed * (1 - smoothing) + smoothing / mixed.shape[1]
+
+
+def _rows(labels: torch.Tensor, count: int, num_classes: int | None) -> torch.Tensor:
+    """Soft labels [B, num_classes] as floats. Of whole numbers only 0 and 1 are known to be shares."""
+    whole = not labels.dtype.is_floating_point
+    if num_classes not in (None, labels.shape[1]):
+        raise ValueError(
+            f"labels: got {labels.dtype} {tuple(labels.shape)}, expected ({count}, {num_classes}). Pass a "
+            "share for each class, or class numbers as ints [B]."
+        )
+    looks = labels.device.type == "cpu" and labels.numel() > 0
+    if whole and looks and not bool(((labels == 0) | (labels == 1)).all()):
+        raise ValueError(
+            f"labels: got {labels.dtype} {tuple(labels.shape)} of other numbers than 0 and 1, expected shares "
+            f"({count}, {num_classes or 'num_classes'}). Pass floats if they are shares, or class numbers [B]."
+        )
+    return labels.to(torch.float32) if whole else labels
 
 
 def label_tensor(labels: Labels) -> torch.Tensor:
@@ -88,6 +100,8 @@ def label_tensor(labels: Labels) -> torch.Tensor:
             f"labels: got {type(labels).__name__} that torch makes no tensor of ({error}), expected class "
             "numbers [B] as ints, or floats (B, num_classes). Number the classes from 0."
         ) from None
+    if isinstance(labels, (list, tuple)) and not labels:  # which torch takes for floats
+        return tensor.long()
     return tensor.long() if tensor.dtype in _WIDE_UNSIGNED else tensor
 
 
@@ -96,20 +110,22 @@ _WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
 def class_numbers(labels: torch.Tensor, num_classes: int | None) -> torch.Tensor:
     """[B] int64 in 0 … num_classes − 1, checked."""
-    if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
-        fix = "Pass class numbers as ints, or numbers to be mixed as floats (B, 1) without num_classes"
-        if labels.dtype == torch.bool:
-            fix = "Call labels.long()"
+    if labels.dtype.is_floating_point or labels.dtype.is_complex:
         raise TypeError(
             f"labels: got {labels.dtype} ({len(labels)},), expected ints, or floats of "
-            f"(B, num_classes). {fix}."
+            "(B, num_classes). Pass class numbers as ints, or numbers to be mixed as floats (B, 1) without "
+            "num_classes."
         )
     if num_classes is None:
         raise ValueError(
             "labels: ints came without num_classes, which a soft label needs. Pass num_classes to "
             "the engine, or soft labels (B, num_classes)."
         )
-    if labels.device.type == "cpu" and not (0 <= labels.min() and labels.max() < num_classes):
+    if (
+        labels.device.type == "cpu"
+        and len(labels)
+        and not (0 <= labels.min() and labels.max() < num_classes)
+    ):
         bad = int(labels[(labels < 0) | (labels >= num_classes)][0])
         raise ValueError(
             f"labels: got {bad}, expected 0 … {num_classes - 1}. Raise num_classes, or mend the labels."

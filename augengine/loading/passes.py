@@ -56,19 +56,22 @@ class Counter:
 
     def count(self, ids: np.ndarray) -> np.ndarray:
         """[n] how often each of the ids [n] had come before it, these ones included."""
-        before = np.zeros(len(ids), np.int64)
-        small = (ids >= 0) & (ids < self.SMALL)
-        if small.any():
-            few = ids[small]
-            if few.max() >= len(self._small):
-                more = max(int(few.max()) + 1, 2 * len(self._small)) - len(self._small)
-                self._small = np.concatenate([self._small, np.zeros(more, np.uint32)])
-            before[small] = self._small[few]
-            np.add.at(self._small, few, 1)
-            before[small] += count_repeats(few)
+        if not len(ids) or (0 <= ids.min() and ids.max() < self.SMALL):
+            return self._count_small(ids)
+        before, small = np.zeros(len(ids), np.int64), (ids >= 0) & (ids < self.SMALL)
+        before[small] = self._count_small(ids[small])
         for at in np.flatnonzero(~small):
             before[at] = self._large.get(int(ids[at]), 0)
             self._large[int(ids[at])] = int(before[at]) + 1
+        return before
+
+    def _count_small(self, ids: np.ndarray) -> np.ndarray:
+        more = int(ids.max(initial=-1)) + 1 - len(self._small)
+        if more > 0:
+            more = max(more, len(self._small))
+            self._small = np.concatenate([self._small, np.zeros(more, np.uint32)])
+        before = self._small[ids] + count_repeats(ids)
+        self._small[ids] = before + 1  # of those that are one id the last, which counts most
         return before
 
     def count_one(self, id: int) -> int:
