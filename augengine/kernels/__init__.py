@@ -33,14 +33,16 @@ def execute(
 
     Args:
         plan: Plan over B sources, of N outputs.
-        images: The plan's B images, as `Sources.of` takes them: a batch (B, C, H, W) or (B, H, W, C),
-            or a list of images of different sizes. uint8 in 0 … 255, or floats in [0, 1].
+        images: The plan's B images, as `Sources.of` takes them: a tensor (B, C, H, W), an array
+            (B, H, W, C), or a list of images of different sizes. Floats are in [0, 1], or anywhere if
+            the plan changes no colours. A plan of three channels reads grey images as three that are
+            alike.
         out: Tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
             into. Memory that is used again is several times faster to write than fresh memory. Where
             images lie in it, the batch is drawn elsewhere and then copied.
         executor: "cpu", "gpu" or "torch". The default takes what `choose` says. An executor asked
             for by name never falls back on another.
-        layout: "NCHW" or "NHWC", where the shapes do not tell.
+        layout: "NCHW" or "NHWC", for tensors or arrays that lie otherwise.
         lowered: This plan, lowered for the gpu executor by `gpu.lower.lower`. Others do not read it.
 
     Returns:
@@ -50,7 +52,7 @@ def execute(
     Raises:
         TypeError: When `plan` is no Plan, `out` no tensor, or an image of another dtype.
         ValueError: When the images are not those that the plan was sampled for, the executor cannot
-            draw them, or `out` has another shape, dtype or device.
+            draw them, floats outside of [0, 1] would be cut, or `out` has another shape, dtype or device.
         torch.OutOfMemoryError: When the device's memory runs out; it names the bytes asked for.
 
     Example:
@@ -63,14 +65,21 @@ def execute(
     """
     arguments.check_plan(plan)
     sources = Sources.of(images, layout)
+    if sources.channels == 1 and plan.finish.channels == 3:
+        sources = sources.as_rgb()
     arguments.check_sources(plan, sources)
+    arguments.check_values(plan, sources)
     chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
     arguments.check_executor(chosen, sources)
-    purpose = f"a batch of {'×'.join(map(str, plan.shape))} {plan.finish.dtype}"
-    nbytes = math.prod(plan.shape) * getattr(torch, plan.finish.dtype).itemsize
-    others = f" (the source images take {sources.nbytes:,})"
-    with memory_errors_for(purpose, nbytes, sources.device, others):
+    with memory_errors_for(
+        lambda: f"a batch of {'×'.join(map(str, plan.shape))} {plan.finish.dtype}",
+        math.prod(plan.shape) * getattr(torch, plan.finish.dtype).itemsize,
+        sources.device,
+        lambda: f" (the source images take {sources.nbytes:,})",
+    ):
         given, out = out, arguments.output(plan, sources, out)
+        if not len(plan):
+            return out
         if given is not None and sources.share_memory_with(given):
             # What is written first would be read afterwards.
             batch = _draw(plan, sources, arguments.output(plan, sources, None), chosen, lowered)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -41,16 +41,19 @@ def empty(
 
 @contextmanager
 def memory_errors_for(
-    purpose: str, nbytes: int, device: torch.device, others: str = ""
+    purpose: str | Callable[[], str],
+    nbytes: int,
+    device: torch.device,
+    others: Callable[[], str] = str,
 ) -> Iterator[None]:
     """A context that makes the error, where memory runs out, one of one kind that says what it was for.
     On a CPU torch raises a plain RuntimeError, and NumPy and numba a MemoryError.
 
     Args:
-        purpose: Noun for what the memory is for, such as "the source images".
+        purpose: Noun for what the memory is for, such as "the source images", or a function that says it.
         nbytes: Bytes that it takes.
         device: Device whose memory it is.
-        others: Text about what else lies in that memory, and how large it is.
+        others: Function that says what else lies in that memory, and how large it is.
 
     Raises:
         torch.OutOfMemoryError: In place of torch's own.
@@ -60,8 +63,9 @@ def memory_errors_for(
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, _OUT_OF_MEMORY) or _NO_MEMORY.search(str(error))):
             raise
+        purpose = purpose() if callable(purpose) else purpose
         raise torch.OutOfMemoryError(
-            f"augengine: {device} is out of memory for {purpose}, {nbytes:,} bytes{others}, expected that "
+            f"augengine: {device} is out of memory for {purpose}, {nbytes:,} bytes{others()}, expected that "
             "much to be free. Draw smaller batches, write float16 or bfloat16, pass out= to reuse "
             "memory, or lower the prefetch of a DeviceLoader."
         ) from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
 from ..aliases import Executor
 from ..plan import Plan
+from ..plan.kinds import FILTER_KIND, NO_FILTER, NO_STATISTIC, NONE
 from .allocate import empty
 from .executors import EXECUTORS, has_triton
 from .sources import Sources
@@ -33,14 +36,48 @@ def check_sources(plan: Plan, sources: Sources) -> None:
             f"execute: the plan is for {plan.finish.channels} channel(s), the images have "
             f"{sources.channels}. Sample the plan with channels={sources.channels}."
         )
-    different = np.flatnonzero((sources.sizes != plan.sizes).any(axis=1))
-    if len(different):
-        i = different[0]
+    if not np.array_equal(sources.sizes, plan.sizes):
+        i = np.flatnonzero((sources.sizes != plan.sizes).any(axis=1))[0]
         (h, w), (h2, w2) = sources.sizes[i], plan.sizes[i]
         raise ValueError(
             f"execute: image {i} is {h}×{w}, the plan was made for {h2}×{w2} there. Pass the images in "
             "the plan's order, or sample a plan for these sizes."
         )
+
+
+HAIR = (
+    2.0**-10
+)  # what values may lie outside of [0, 1] by: a quarter of a byte's step, as roundings do
+_MOST_BYTE = 255
+
+
+def check_values(plan: Plan, sources: Sources) -> None:
+    """Raise ValueError for floats outside of [0, 1] where the plan would cut them; warn of bytes as floats
+    that a mean of [0, 1] is taken from."""
+    if sources.low >= -HAIR and sources.high <= 1 + HAIR:
+        return
+    came = f"got float values from {sources.low:g} to {sources.high:g}"
+    shows = (plan.clip[:, :2] < plan.clip[:, 2:]).all(
+        axis=1
+    )  # an erased box's noise shows no image
+    steps = (plan.step_kind[shows] != NONE) | (plan.statistic[shows] != NO_STATISTIC)
+    cuts = "changes colours or blurs"
+    if plan.finish.dtype == "uint8":
+        cuts = "makes bytes"
+    elif not steps.any() and not (plan.filter[:, FILTER_KIND] != NO_FILTER).any():
+        looks_like_bytes = 0 <= sources.low and 2 < sources.high <= _MOST_BYTE
+        if looks_like_bytes and plan.finish.mean and max(map(abs, plan.finish.mean)) <= 1:
+            warnings.warn(
+                f"augengine: {came}, and a Normalize whose means are of values in [0, 1]: they are taken as "
+                "they are. If they are bytes, divide by 255.",
+                stacklevel=3,
+            )
+        return
+    raise ValueError(
+        f"images: {came}, expected [0, 1], since the plan {cuts}, which cuts values there. Divide by the "
+        "number that is white, such as 255, or leave out what does; normalised images come out "
+        "of the engine, not into it."
+    )
 
 
 def check_executor(executor: Executor, sources: Sources) -> None:

@@ -73,6 +73,12 @@ class Flat(Sequence[torch.Tensor]):
         """The same images after `function`, which keeps the buffer's length."""
         return Flat(function(self.buffer), self.shape, self.offset, self.stride)
 
+    def as_rgb(self) -> Flat:
+        """Grey images as three channels that lie in the same memory."""
+        shape, stride = self.shape.copy(), self.stride.copy()
+        shape[:, 2], stride[:, 2] = 3, 0
+        return Flat(self.buffer, shape, self.offset, stride)
+
     def pointers(self) -> Pointers:
         """Where each image lies."""
         storage = self.buffer.untyped_storage()

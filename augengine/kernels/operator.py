@@ -32,6 +32,11 @@ def as_tensor(plan: Plan) -> torch.Tensor:
     """
     data = plan.to_bytes()
     n = len(plan)
+    if not n:
+        raise ValueError(
+            "as_tensor: got a plan of no outputs, expected at least one, since a tensor without rows holds "
+            "no plan. Skip the batch."
+        )
     width = 1 << (-(-(len(data) + _LENGTH_BYTES) // n) - 1).bit_length()
     array = np.zeros((n, width), np.uint8)
     flat = array.reshape(-1)
@@ -47,7 +52,7 @@ def execute_compiled(images: torch.Tensor, plan: torch.Tensor, finish: Finish) -
     gradient: `execute(plan, images, executor="torch")`, outside of what is compiled, does.
 
     Args:
-        images: Tensor (B, C, H, W) or (B, H, W, C) on any device, uint8 or floats in [0, 1].
+        images: Tensor (B, C, H, W) on any device, as `execute` takes it.
         plan: Tensor uint8 [N, width] in main memory, from `as_tensor`.
         finish: The finish of that plan, which says the shape and dtype of what comes out.
 

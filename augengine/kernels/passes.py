@@ -15,6 +15,8 @@ import torch
 
 from ..elementary import exp
 from ..plan import VIEW_FIELDS, Finish, Plan
+from ..plan.shrinks import upright_first
+from .allocate import empty
 from .sources import Sources
 
 
@@ -28,35 +30,39 @@ class Pass(NamedTuple):
 def with_filtered(
     plan: Plan,
     sources: Sources,
-    draw: Callable[[Plan, Sources, torch.Tensor], torch.Tensor],
-    apply: Callable[[torch.Tensor, np.ndarray], torch.Tensor],
+    draw: Callable[[Pass, Sources, torch.Tensor], torch.Tensor],
 ) -> tuple[Plan, Sources]:
     """Draw and filter what a plan's views look at beside the sources.
 
     Args:
         plan: Plan, some of whose views may look at others.
         sources: The plan's images.
-        draw: Executor, as draw(plan, sources, out), which returns `out`.
-        apply: Function apply(pictures, filters) of pictures (n, H, W, C), uint8 or float32, and a
-            plan's filters [n, 4]. It returns the filtered pictures, in their place or in others.
+        draw: Function draw(some, sources, pictures), which draws the outputs of a Pass and filters
+            them, as uint8 where the sources are uint8, and returns them: in the memory of the tensor
+            `pictures` (n, H, W, C) or in other.
 
     Returns:
         A plan all of whose views look at sources, and those sources: the images, then the filtered
         pictures.
     """
+    plan = upright_first(plan)
     if not looks_at_views(plan):
         return plan, sources
     if sources.dtype in (torch.float16, torch.bfloat16):
         sources = sources.map(torch.Tensor.float)
     passes, batch = passes_of(plan, "uint8" if sources.dtype == torch.uint8 else "float32")
-    for picture_plan, filters in passes:
-        pictures = torch.empty(
-            (len(picture_plan), *picture_plan.finish.size, sources.channels),
-            dtype=getattr(torch, picture_plan.finish.dtype),
-            device=sources.device,
+    dtype = (
+        sources.dtype if sources.dtype == torch.float64 else None
+    )  # the torch executor's wide type
+    for some in passes:
+        finish = some.plan.finish
+        pictures = empty(
+            (len(some.plan), *finish.size, sources.channels),
+            dtype or getattr(torch, finish.dtype),
+            sources.device,
+            torch.contiguous_format,
         )
-        pictures = draw(picture_plan, sources, pictures.movedim(-1, 1)).movedim(1, -1)
-        sources = sources.and_more(apply(pictures, filters))
+        sources = sources.and_more(draw(some, sources, pictures))
     return batch, sources
 
 
@@ -76,6 +82,7 @@ def passes_of(plan: Plan, dtype: str) -> tuple[list[Pass], Plan]:
         The passes that draw pictures, in their order, and the plan of the batch over the sources and
         all those pictures.
     """
+    plan = upright_first(plan)
     if not looks_at_views(plan):
         return [], plan
     images, filtered_views = len(plan.ids), _filtered_views(plan)
@@ -155,6 +162,7 @@ def _outputs_of(plan: Plan, views: np.ndarray, size: tuple[int, int], dtype: str
             "alpha": ones,
             "weight": ones,
             "colour": np.zeros((n, 1, plan.finish.channels), np.float32),
+            "extent": np.tile(np.array([height, width], np.int32), (n, 1)),
             "finish": Finish((height, width), plan.finish.channels, dtype=dtype),
         }
     )

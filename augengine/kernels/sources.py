@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from ..aliases import Image, Images, Layout, PILImage
+from ..aliases import Images, Layout
+from ..checks import any_true
 from .allocate import memory_errors_for
 from .flat import Flat, Pointers
-
-DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
-_CHANNEL_COUNTS = (1, 3, 4)  # sizes that look like channels
+from .images import channels_last, given_dtype, value_range
 
 
 @dataclass(frozen=True)
 class Sources:
     """B images of one dtype, number of channels and device, where they lie.
 
-    `Sources.of` makes them. Values are uint8 in 0 … 255, or float32, float16, bfloat16 in [0, 1].
+    `Sources.of` makes them. Values are uint8 in 0 … 255, or float32, float16, bfloat16, of which 0 is
+    black and 1 is white.
 
     Args:
         dense: Tensor (B, H, W, C) of any strides; None where the images have sizes of their own.
@@ -28,6 +28,9 @@ class Sources:
         sizes: Array [B, 2] int32, height and width of each image in pixels.
         more: Tensors (n, H, W, C) behind these: a second batch, or pictures that an executor drew on
             its way. `sizes` counts them in.
+        low: Lowest value of floats, as far as it was looked at; 0 otherwise.
+        high: Highest value of floats; 1 where nobody looked, and of bytes.
+        given: Dtype in which the images came, by which fills and thresholds are read; None is `dtype`.
 
     Example:
         >>> sources = ae.Sources.of(np.zeros((4, 32, 48, 3), np.uint8))
@@ -39,27 +42,37 @@ class Sources:
     ragged: tuple[torch.Tensor, ...] | Flat
     sizes: np.ndarray
     more: tuple[torch.Tensor, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+    given: torch.dtype | None = None
 
     @classmethod
     def of(cls, images: Images | Sources, layout: Layout | None = None) -> Sources:
         """Take the images that users have, without a copy where that is possible.
 
-        Tensors are read as channels first and arrays as channels last, unless only the other reading
-        has 1, 3 or 4 channels.
+        Tensors are channels first, arrays are channels last. What then has more than 64 channels, or more
+        than four and more than it is wide (as tensor) or high (as array), may lie the other way round: it
+        is refused, and `layout` says what it is.
+
+        0 is black. White is 255 for uint8, 65535 for uint16, 32767 for int16, True for bool and 1 for
+        floats. What lies outside is kept where a plan changes no colours; `execute` refuses it elsewhere.
+        uint16, int16 and float64 are read as float32, bool as bytes, in copies.
 
         Args:
-            images: Tensor or array (B, C, H, W) or (B, H, W, C); or a list or tuple of images, each a
-                tensor, an array or a PIL image of its own size, grey ones (H, W) included. uint8 in
-                0 … 255, or float32, float16, bfloat16 in [0, 1]. Sources are returned as they are.
-            layout: "NCHW" or "NHWC", which says outright where the channels stand.
+            images: Tensor (B, C, H, W) or array (B, H, W, C); or a list or tuple of images, each a
+                tensor (C, H, W), an array (H, W, C) or a PIL image of its own size, grey ones (H, W)
+                included. PIL's modes 1, L, RGB, I;16 and F are taken. A batch may be empty. Sources are
+                returned as they are.
+            layout: "NCHW" or "NHWC", which says outright where the channels of tensors and arrays stand.
 
         Returns:
-            The sources: views of the images' own memory, where torch takes it.
+            The sources: views of the images' own memory, where torch and the executors take it.
 
         Raises:
             TypeError: When the images are of another type or dtype.
-            ValueError: When shapes, channels or devices do not fit together, floats lie outside of
-                [0, 1], or no image came.
+            ValueError: When shapes, channels or devices do not fit together, a shape contradicts the
+                layout, a PIL image is of another mode, a float is not finite, or an empty list came, which
+                does not say how many channels there are.
 
         Example:
             >>> small, large = np.zeros((20, 30, 3), np.uint8), np.zeros((40, 30, 3), np.uint8)
@@ -72,8 +85,8 @@ class Sources:
             return images
         if layout not in (None, "NCHW", "NHWC"):
             raise ValueError(
-                f"images: got layout {layout!r}, expected 'NCHW' or 'NHWC'. Leave it out where the "
-                "shapes tell."
+                f"images: got layout {layout!r}, expected 'NCHW' or 'NHWC'. Leave it out for tensors "
+                "(B, C, H, W) and arrays (B, H, W, C)."
             )
         if isinstance(images, (torch.Tensor, np.ndarray)):
             if images.ndim != 4:
@@ -82,58 +95,77 @@ class Sources:
                     "Add the batch or channel dimension, or pass a list of images."
                 )
             dense = channels_last(images, layout)
-            check_pixels(dense, "images")
-            sizes = np.tile(np.array(dense.shape[1:3], np.int32), (len(dense), 1))
-            return cls(dense, (), _checked_sizes(sizes))
+            low, high = value_range(dense, "images")
+            sizes = np.empty((len(dense), 2), np.int32)
+            sizes[:] = dense.shape[1:3]
+            if 0 in dense.shape[1:3]:
+                _check_sizes(np.array([dense.shape[1:3]]))
+            return cls(dense, (), sizes, (), low, high, given_dtype(images))
         if not isinstance(images, (list, tuple)):
             fix = "Pass [image]" if hasattr(images, "mode") else "Pass one of these"
             raise TypeError(
                 f"images: got {type(images).__name__}, expected a tensor, an array or a list of "
                 f"images. {fix}."
             )
-        ragged = tuple(channels_last(image, layout) for image in images)
-        for i, image in enumerate(ragged):
+        if not images:
+            raise ValueError(
+                "images: got an empty list, expected at least one image, or a tensor (0, C, H, W), which says "
+                "how many channels and pixels there are. Skip the batch."
+            )
+        ragged, low, high = [], 0.0, 1.0
+        for i, given in enumerate(images):
+            name = f"images[{i}]"
+            image = channels_last(given, layout, name)
             if image.ndim != 3:
                 raise ValueError(
-                    f"images[{i}]: got a batch in a list, expected single images (C, H, W) or "
+                    f"{name}: got a batch in a list, expected single images (C, H, W) or "
                     "(H, W, C). Pass the batch itself, or its images."
                 )
-            check_pixels(image, f"images[{i}]")
+            lowest, highest = value_range(image, name)
+            low, high = min(low, lowest), max(high, highest)
+            ragged.append(image)
             if image.shape[2] != ragged[0].shape[2] or image.dtype != ragged[0].dtype:
                 raise ValueError(
-                    f"images[{i}]: got {image.shape[2]} channel(s) of {image.dtype}, images[0] has "
+                    f"{name}: got {image.shape[2]} channel(s) of {image.dtype}, images[0] has "
                     f"{ragged[0].shape[2]} of {ragged[0].dtype}, expected the same for all. Convert "
                     "them first, such as image.convert('RGB')."
                 )
             if image.device != ragged[0].device:
                 raise ValueError(
-                    f"images[{i}]: is on {image.device}, images[0] on {ragged[0].device}."
+                    f"{name}: is on {image.device}, images[0] on {ragged[0].device}, expected one device. "
+                    "Move them there."
                 )
-        sizes = np.array([image.shape[:2] for image in ragged], np.int32).reshape(-1, 2)
-        return cls(None, ragged, _checked_sizes(sizes))
+        sizes = np.array([image.shape[:2] for image in ragged], np.int32)
+        _check_sizes(sizes)
+        return cls(None, tuple(ragged), sizes, (), low, high, given_dtype(images[0]))
 
     def __len__(self) -> int:
         return len(self.sizes)
 
     @property
-    def first(self) -> torch.Tensor:
-        """The first image (H, W, C)."""
-        return self.ragged[0] if self.dense is None else self.dense[0]
+    def some(self) -> torch.Tensor:
+        """What has the images' channels, dtype and device: the first of them, or all, (…, H, W, C)."""
+        return self.ragged[0] if self.dense is None else self.dense
 
     @property
     def channels(self) -> int:
         """C, the number of channels of each image."""
-        return self.first.shape[2]
+        return self.some.shape[-1]
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of all images."""
-        return self.first.dtype
+        return self.some.dtype
+
+    @property
+    def image_dtype(self) -> torch.dtype:
+        """The dtype in which the images came: uint16 and such are read as another."""
+        return self.given or self.dtype
 
     @property
     def device(self) -> torch.device:
         """The device that all images are on."""
-        return self.first.device
+        return self.some.device
 
     @property
     def requires_grad(self) -> bool:
@@ -148,10 +180,15 @@ class Sources:
         """The same images after `function`, which keeps their sizes and channels."""
         assert not self.more
         if self.dense is not None:
-            return Sources(function(self.dense), (), self.sizes)
+            return replace(self, dense=function(self.dense))
         if isinstance(self.ragged, Flat):
-            return Sources(None, self.ragged.map(function), self.sizes)
-        return Sources(None, tuple(map(function, self.ragged)), self.sizes)
+            return replace(self, ragged=self.ragged.map(function))
+        return replace(self, ragged=tuple(map(function, self.ragged)))
+
+    def in_one_buffer(self, empty: Callable[..., torch.Tensor] = torch.empty) -> Sources:
+        """A copy of the images in one buffer. empty: function `empty(count, dtype=)` that makes it."""
+        images = [self.image(b) for b in range(len(self))]
+        return replace(self, dense=None, ragged=Flat.of(images, empty), more=())
 
     def to(self, device: torch.device) -> Sources:
         """The images on a device. From pinned memory they go there while the host goes on.
@@ -184,16 +221,27 @@ class Sources:
                     "same. Convert them first."
                 )
         sizes = np.concatenate([self.sizes, others.sizes])
+        low, high = min(self.low, others.low), max(self.high, others.high)
+        both = replace(self, sizes=sizes, low=low, high=high)
         if others.dense is not None:
-            return Sources(self.dense, self.ragged, sizes, (*self.more, others.dense))
+            return replace(both, more=(*self.more, others.dense))
         images = tuple(self.image(b) for b in range(len(self)))
-        return Sources(None, (*images, *others.ragged), sizes)
+        return replace(both, dense=None, ragged=(*images, *others.ragged), more=())
 
     def and_more(self, pictures: torch.Tensor) -> Sources:
         """These images, then `pictures` (n, H, W, C)."""
         size = np.array(pictures.shape[1:3], np.int32)
         sizes = np.concatenate([self.sizes, np.tile(size, (len(pictures), 1))])
-        return Sources(self.dense, self.ragged, sizes, (*self.more, pictures))
+        return replace(self, sizes=sizes, more=(*self.more, pictures))
+
+    def as_rgb(self) -> Sources:
+        """Grey images as three channels that lie in the same memory."""
+        more = tuple(_as_rgb(batch) for batch in self.more)
+        if self.dense is not None:
+            return replace(self, dense=_as_rgb(self.dense), more=more)
+        if isinstance(self.ragged, Flat):
+            return replace(self, ragged=self.ragged.as_rgb(), more=more)
+        return replace(self, ragged=tuple(map(_as_rgb, self.ragged)), more=more)
 
     def share_memory_with(self, tensor: torch.Tensor) -> bool:
         """Whether an image may lie, wholly or in part, where the tensor lies: whether the memory that
@@ -222,15 +270,21 @@ class Sources:
         batches = self.more if self.dense is None else (self.dense, *self.more)
         parts = [] if self.dense is not None else [_pointers_of(self.ragged)]
         parts += [_pointers_into(batch) for batch in batches]
-        pointers = Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        last = np.append(self.sizes, np.full((len(self), 1), self.channels), axis=1) - 1
-        steps = (last * pointers.stride).sum(axis=1) + 1
-        if (pointers.address + steps * self.dtype.itemsize > pointers.limit).any():
+        pointers = parts[0]
+        if len(parts) > 1:
+            pointers = Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        (height, width), (step_y, step_x, step_c) = self.sizes.T, pointers.stride.T
+        steps = (height - 1) * step_y + (width - 1) * step_x + ((self.channels - 1) * step_c + 1)
+        if any_true(pointers.address + steps * self.dtype.itemsize > pointers.limit):
             raise ValueError(
                 "Sources: an image's sizes and strides reach behind its memory, expected those of a tensor. "
                 "Make sources by Sources.of."
             )
         return pointers
+
+
+def _as_rgb(images: torch.Tensor) -> torch.Tensor:
+    return images.expand(*images.shape[:-1], 3)
 
 
 def _span(tensor: torch.Tensor) -> tuple[int, int]:
@@ -253,82 +307,15 @@ def _pointers_of(images: Sequence[torch.Tensor]) -> Pointers:
 def _pointers_into(batch: torch.Tensor) -> Pointers:
     storage, n = batch.untyped_storage(), len(batch)
     step = batch.stride(0) * batch.element_size()
-    return Pointers(
-        batch.data_ptr() + np.arange(n, dtype=np.int64) * step,
-        np.tile(np.array(batch.stride()[1:], np.int64), (n, 1)),
-        np.full(n, storage.data_ptr() + storage.nbytes()),
-    )
+    stride, limit = np.empty((n, 3), np.int64), np.empty(n, np.int64)
+    stride[:], limit[:] = batch.stride()[1:], storage.data_ptr() + storage.nbytes()
+    return Pointers(batch.data_ptr() + np.arange(n, dtype=np.int64) * step, stride, limit)
 
 
-def channels_last(image: Image, layout: Layout | None = None) -> torch.Tensor:
-    """One image or a batch as a tensor (…, H, W, C): a view where that is possible."""
-    is_tensor = isinstance(image, torch.Tensor)
-    tensor = image if isinstance(image, torch.Tensor) else _tensor(image)
-    if tensor.ndim == 2:
-        tensor = tensor[None] if is_tensor else tensor[..., None]
-    if tensor.ndim not in (3, 4):
-        raise ValueError(
-            f"images: got an image of shape {tuple(tensor.shape)}, expected (H, W), (C, H, W) or "
-            "(H, W, C). Add or drop dimensions."
-        )
-    if layout is not None:
-        channels_first = layout == "NCHW"
-    else:
-        first, last = (tensor.shape[axis] in _CHANNEL_COUNTS for axis in (-3, -1))
-        channels_first = is_tensor if first == last else first
-    tensor = tensor.movedim(-3, -1) if channels_first else tensor
-    # Compiled code reads floats where floats may lie.
-    return tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
-
-
-def _tensor(image: np.ndarray | PILImage) -> torch.Tensor:
-    """An array or a PIL image as a tensor, without a copy where torch takes its memory."""
-    mode = getattr(image, "mode", None)
-    if mode in ("P", "PA"):
-        raise ValueError(
-            f"images: got a PIL image of mode {mode!r}, whose values are numbers of a palette, "
-            "expected 'L', 'RGB' or another mode of plain values. Call image.convert('RGB')."
-        )
-    array = np.asarray(image)
-    if array.dtype.kind not in "buifc" or not array.dtype.isnative:
-        raise TypeError(
-            f"images: got an array of {array.dtype.str}, "
-            "expected uint8 or floats. Convert it, such as array.astype(np.uint8)."
-        )
-    if min(array.strides, default=0) < 0 or not array.flags.writeable:
-        array = array.copy()  # torch takes neither negative strides nor read-only memory
-    return torch.from_numpy(array)
-
-
-def check_pixels(image: torch.Tensor, name: str) -> None:
-    """Raise for pixels of a dtype that no executor reads, and for floats outside of [0, 1]. The range is
-    not looked at where that would wait for a device. name: text that messages begin with."""
-    if image.dtype not in DTYPES:
-        raise TypeError(
-            f"{name}: got {image.dtype}, expected uint8 in 0 … 255 or float32, float16, bfloat16 in "
-            "[0, 1]. Convert them, such as images.to(torch.uint8)."
-        )
-    if image.shape[-1] == 0:
-        raise ValueError(f"{name}: has no channels, expected 1 or more. Leave it out.")
-    if image.dtype.is_floating_point and image.device.type == "cpu" and image.numel():
-        # In memory order: a reduction over permuted strides takes six times as long.
-        order = sorted(range(image.ndim), key=image.stride, reverse=True)
-        low, high = (v.item() for v in image.detach().permute(order).aminmax())
-        if not (low >= 0 and high <= 1):
-            fix = "Mend what makes the NaN" if np.isnan(low) else "Divide by 255, or pass uint8"
-            raise ValueError(
-                f"{name}: got float values from {low:g} to {high:g}, expected [0, 1]. {fix}; "
-                "normalised images come out of the engine, not into it."
-            )
-
-
-def _checked_sizes(sizes: np.ndarray) -> np.ndarray:
-    if len(sizes) == 0:
-        raise ValueError("images: got an empty batch, expected at least one image. Skip the batch.")
+def _check_sizes(sizes: np.ndarray) -> None:
     if sizes.min() < 1:
         b = int(sizes.min(axis=1).argmin())
         raise ValueError(
             f"images[{b}]: is {sizes[b, 0]}×{sizes[b, 1]}, expected at least 1×1. Leave it out of the "
             "batch."
         )
-    return sizes

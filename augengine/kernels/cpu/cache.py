@@ -53,16 +53,20 @@ def _import_kernels() -> SimpleNamespace:
             "Unset it, or pass executor='torch'."
         )
     from .draw import draw
-    from .filter import _filter, filtered
+    from .filter import SPARE, filter_pictures
     from .finish import OUT_KINDS, Out
+    from .shaped import longest_of, shapes_of
     from .statistics import _measure, measured
 
-    compiled = {"draw": draw, "filter": _filter, "measure": _measure}
+    compiled = {"draw": draw, "filter": filter_pictures, "measure": _measure}
     for part, function in compiled.items():
         function._cache = Kept(part)
     return SimpleNamespace(
         draw=draw,
-        filtered=filtered,
+        filter_pictures=filter_pictures,
+        SPARE=SPARE,
+        shapes_of=shapes_of,
+        longest_of=longest_of,
         measured=measured,
         Out=Out,
         OUT_KINDS=OUT_KINDS,

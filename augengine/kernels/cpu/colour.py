@@ -1,7 +1,8 @@
 """Colour steps over float32 rows of values in [0, 1], in numba.
 
-The branch on what a step is, is taken once a row; each loop writes one row, so LLVM vectorises it.
-`rows` and `scratch` are addresses of rows that lie `pitch` bytes apart; `count` is the number of pixels.
+The branch on what a step is, is taken once a row. A loop names few rows, three that it changes in place or
+six, so LLVM finds out whether they overlap and vectorises it. `rows` and `scratch` are addresses of rows
+that lie `pitch` bytes apart; `count` is the number of pixels.
 """
 
 from __future__ import annotations
@@ -11,10 +12,23 @@ from collections import namedtuple
 import numpy as np
 
 from ...plan.kinds import (
+    ADD_AMOUNT,
+    ADD_BELOW,
+    ADD_THRESHOLD,
     CURVE,
+    CURVE_ENTRIES,
     CURVE_ROW,
+    GAIN_AT,
+    GAINS,
+    GAMMA,
+    GAMMA_EXPONENT,
+    GAMMA_GAIN,
     HUE,
     HUE_TURNS,
+    IMPULSE,
+    IMPULSE_AMOUNT,
+    IMPULSE_KEY,
+    IMPULSE_SALT,
     MATRIX,
     MATRIX_MIXES,
     MATRIX_OFFSETS,
@@ -23,6 +37,7 @@ from ...plan.kinds import (
     NOISE_MEAN,
     NOISE_SIGMA,
     NONE,
+    OFFSET_AT,
     STEP_ARGS,
     TONE,
     TONE_INVERSE_STEP,
@@ -36,29 +51,36 @@ from .formulas import (
     ONE,
     ZERO,
     add_noise,
+    added_below,
+    added_below_value,
     blend,
-    blue_of_hue,
+    clamp,
     curve_entry,
+    cut_entry,
     f32,
     from_byte,
     gain_offset,
-    green_of_hue,
+    gamma,
+    impulse,
     inlined,
     matrix_row,
     normal_pair,
     not_inlined,
     philox_round,
     posterized,
-    red_of_hue,
+    posterized_value,
     solarized,
+    solarized_value,
     stretched,
-    turned_hue,
+    stretched_value,
+    turned_colour,
+    uniform_of,
 )
-from .memory import floats, ints, rgb_rows, values
+from .memory import floats, ints, rgb_rows, values, words
 
 # A plan's colour steps: the addresses of step_kind [V, S] and step_arg [V, S, 12], S, and the address of
-# curves [Q, 3, 256].
-Steps = namedtuple("Steps", "kinds arguments count curves")
+# curves [Q, C, 256]; and whether sources are bytes.
+Steps = namedtuple("Steps", "kinds arguments count curves bytes")
 MAX_BYTE = f32(255)
 
 
@@ -83,7 +105,9 @@ def apply_step(steps, v, s, channels, number, count, rows, scratch, pitch):
     kind = kind_of(steps, v, s)
     if kind != NONE:
         argument = argument_of(steps, v, s)
-        _apply(kind, argument, steps.curves, channels, number, count, rows, scratch, pitch)
+        _apply(
+            kind, argument, steps.curves, steps.bytes, channels, number, count, rows, scratch, pitch
+        )  # fmt: skip
 
 
 @inlined
@@ -100,17 +124,25 @@ def apply_steps(steps, v, fill_start, channels, number, begin, start, stop, rows
 
 
 @not_inlined
-def _apply(kind, arg, curves, channels, number, count, rows, scratch, pitch):
+def _apply(kind, arg, curves, of_bytes, channels, number, count, rows, scratch, pitch):
     if kind == MATRIX:
-        _apply_matrix(arg, channels, count, rows, scratch, pitch)
+        _apply_matrix(arg, channels, count, rows, pitch)
     elif kind == CURVE:
-        _apply_curve(arg, curves, channels, count, rows, scratch, pitch)
+        _apply_curve(arg, curves, of_bytes, channels, count, rows, scratch, pitch)
     elif kind == TONE:
-        _apply_tone(arg, channels, count, rows, pitch)
+        _apply_tone(arg, of_bytes, channels, count, rows, pitch)
+    elif kind == GAMMA:
+        _apply_gamma(arg, channels, count, rows, pitch)
+    elif kind == ADD_BELOW:
+        _apply_add_below(arg, of_bytes, channels, count, rows, pitch)
     elif kind == HUE:
-        _apply_hue(arg, count, rows, scratch, pitch)
+        _apply_hue(arg, count, rows, pitch)
     elif kind == NOISE:
-        _apply_noise(arg, channels, number, count, rows, pitch)
+        _apply_noise(arg, channels, number, count, rows, scratch, pitch)
+    elif kind == GAINS:
+        _apply_gains(arg, curves, channels, count, rows, pitch)
+    elif kind == IMPULSE:
+        _apply_impulse(arg, channels, number, count, rows, scratch, pitch)
 
 
 @inlined
@@ -123,15 +155,17 @@ def mixes_channels(arg):
 
 
 @inlined
-def _apply_matrix(arg, channels, count, rows, scratch, pitch):
+def _apply_matrix(arg, channels, count, rows, pitch):
     if channels == 3 and mixes_channels(arg):
         red, green, blue = rgb_rows(rows, pitch, count)
-        for c in range(3):
-            m0, m1, m2, m3 = arg[4 * c], arg[4 * c + 1], arg[4 * c + 2], arg[4 * c + 3]
-            new = floats(scratch + c * pitch, count)
-            for x in range(count):
-                new[x] = matrix_row(red[x], green[x], blue[x], m0, m1, m2, m3)
-        _copy_rgb(scratch, rows, pitch, count)
+        m00, m01, m02, m03 = arg[0], arg[1], arg[2], arg[3]
+        m10, m11, m12, m13 = arg[4], arg[5], arg[6], arg[7]
+        m20, m21, m22, m23 = arg[8], arg[9], arg[10], arg[11]
+        for x in range(count):
+            r, g, b = red[x], green[x], blue[x]
+            red[x] = matrix_row(r, g, b, m00, m01, m02, m03)
+            green[x] = matrix_row(r, g, b, m10, m11, m12, m13)
+            blue[x] = matrix_row(r, g, b, m20, m21, m22, m23)
     else:
         for c in range(channels):
             k = c if channels == 3 else 0
@@ -141,52 +175,114 @@ def _apply_matrix(arg, channels, count, rows, scratch, pitch):
 
 
 @inlined
-def _apply_curve(arg, curves, channels, count, rows, scratch, pitch):
+def _apply_curve(arg, curves, of_bytes, channels, count, rows, scratch, pitch):
     for c in range(channels):
-        curve = np.int64(arg[CURVE_ROW]) * 3 + (c if channels == 3 else 0)
-        _look_up(rows + c * pitch, curves + 4 * 256 * curve, scratch, count)
+        curve = np.int64(arg[CURVE_ROW]) * channels + c
+        _look_up(rows + c * pitch, curves + 4 * CURVE_ENTRIES * curve, of_bytes, scratch, count)
 
 
 @inlined
-def _apply_tone(arg, channels, count, rows, pitch):
+def _apply_gains(arg, curves, channels, count, rows, pitch):
+    for c in range(channels):
+        curve = np.int64(arg[CURVE_ROW]) * channels + c
+        entries = floats(curves + 4 * CURVE_ENTRIES * curve, CURVE_ENTRIES)
+        gain, offset, row = entries[GAIN_AT], entries[OFFSET_AT], floats(rows + c * pitch, count)
+        for x in range(count):
+            row[x] = gain_offset(row[x], gain, offset)
+
+
+@inlined
+def _apply_tone(arg, of_bytes, channels, count, rows, pitch):
     for c in range(channels):
         k = c if channels == 3 else 0
-        _set_tone(
-            rows + c * pitch, count, arg[TONE_THRESHOLD], arg[TONE_LOW + k], arg[TONE_SCALE + k],
-            arg[TONE_STEP], arg[TONE_INVERSE_STEP],
+        row, threshold, low, scale = (
+            rows + c * pitch, arg[TONE_THRESHOLD], arg[TONE_LOW + k], arg[TONE_SCALE + k],
         )  # fmt: skip
+        if of_bytes:
+            _set_tone(row, count, threshold, low, scale, arg[TONE_STEP], arg[TONE_INVERSE_STEP])
+        else:
+            _set_tone_of_values(
+                row, count, threshold, low, scale, arg[TONE_STEP], arg[TONE_INVERSE_STEP]
+            )
 
 
 @inlined
-def _apply_hue(arg, count, rows, scratch, pitch):
+def _apply_gamma(arg, channels, count, rows, pitch):
+    """Of floats; for bytes it has become a curve."""
+    exponent, gain = arg[GAMMA_EXPONENT], arg[GAMMA_GAIN]
+    for c in range(channels):
+        row = floats(rows + c * pitch, count)
+        for x in range(count):
+            row[x] = gamma(row[x], exponent, gain)
+
+
+@inlined
+def _apply_add_below(arg, of_bytes, channels, count, rows, pitch):
+    threshold, amount = arg[ADD_THRESHOLD], arg[ADD_AMOUNT]
+    for c in range(channels):
+        row = floats(rows + c * pitch, count)
+        if of_bytes:
+            for x in range(count):
+                row[x] = from_byte(added_below(curve_entry(row[x]), threshold, amount))
+        else:
+            for x in range(count):
+                row[x] = added_below_value(clamp(row[x]), threshold, amount)
+
+
+@inlined
+def _apply_hue(arg, count, rows, pitch):
     red, green, blue = rgb_rows(rows, pitch, count)
-    turned, turns = floats(scratch + 3 * pitch, count), arg[HUE_TURNS]
-    new_red, new_green, new_blue = rgb_rows(scratch, pitch, count)
+    turns = arg[HUE_TURNS]
     for x in range(count):
-        turned[x] = turned_hue(red[x], green[x], blue[x], turns)
-    for x in range(count):
-        new_red[x] = red_of_hue(red[x], green[x], blue[x], turned[x])
-    for x in range(count):
-        new_green[x] = green_of_hue(red[x], green[x], blue[x], turned[x])
-    for x in range(count):
-        new_blue[x] = blue_of_hue(red[x], green[x], blue[x], turned[x])
-    _copy_rgb(scratch, rows, pitch, count)
+        red[x], green[x], blue[x] = turned_colour(red[x], green[x], blue[x], turns)
 
 
 @inlined
-def _apply_noise(arg, channels, number, count, rows, pitch):
+def _apply_noise(arg, channels, number, count, rows, scratch, pitch):
     mean, sigma = arg[NOISE_MEAN], arg[NOISE_SIGMA]
     for first in range(0, channels, 4):
+        _draw_words(number, first, arg[NOISE_KEY], arg[NOISE_KEY + 1], count, scratch, pitch)
+        for c in range(first, min(first + 4, channels)):
+            deviates = scratch + (c - first) * pitch
+            if c % 2 == 0:
+                _to_deviates(deviates, deviates + pitch, count)
+            row, deviate = floats(rows + c * pitch, count), floats(deviates, count)
+            for x in range(count):
+                row[x] = add_noise(row[x], mean, sigma, deviate[x])
+
+
+@inlined
+def _apply_impulse(arg, channels, number, count, rows, scratch, pitch):
+    salt, amount = arg[IMPULSE_SALT], arg[IMPULSE_AMOUNT]
+    _draw_words(number, np.int64(0), arg[IMPULSE_KEY], arg[IMPULSE_KEY + 1], count, scratch, pitch)
+    word = words(scratch, count)
+    for c in range(channels):
+        row = floats(rows + c * pitch, count)
         for x in range(count):
-            c0, c1 = np.uint32(number + x), np.uint32(first)
-            c2, c3 = np.uint32(0), np.uint32(0)
-            k0, k1 = np.uint32(arg[NOISE_KEY]), np.uint32(arg[NOISE_KEY + 1])
-            for _ in range(PHILOX_ROUNDS):
-                c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
-            deviates = normal_pair(c0, c1) + normal_pair(c2, c3)
-            for c in range(first, min(first + 4, channels)):
-                row = floats(rows + c * pitch, count)
-                row[x] = add_noise(row[x], mean, sigma, deviates[c - first])
+            row[x] = impulse(row[x], uniform_of(word[x]), salt, amount)
+
+
+@not_inlined
+def _draw_words(number, first, key0, key1, count, target, pitch):
+    """Four rows of random words, for the pixels from `number` and the channels from `first` on."""
+    word0, word1 = words(target, count), words(target + pitch, count)
+    word2, word3 = words(target + 2 * pitch, count), words(target + 3 * pitch, count)
+    for x in range(count):
+        c0, c1, c2, c3 = np.uint64(number + x), np.uint64(first), np.uint64(0), np.uint64(0)
+        k0, k1 = np.uint32(key0), np.uint32(key1)
+        for _ in range(PHILOX_ROUNDS):
+            c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
+        word0[x], word1[x] = np.uint32(c0), np.uint32(c1)
+        word2[x], word3[x] = np.uint32(c2), np.uint32(c3)
+
+
+@not_inlined
+def _to_deviates(first, second, count):
+    """Two rows of words ← as many standard normal numbers."""
+    word_radius, word_angle = words(first, count), words(second, count)
+    cosine, sine = floats(first, count), floats(second, count)
+    for x in range(count):
+        cosine[x], sine[x] = normal_pair(word_radius[x], word_angle[x])
 
 
 @not_inlined
@@ -210,24 +306,37 @@ def _set_tone(row, count, threshold, low, scale, step, inverse_step):
 
 
 @not_inlined
-def _look_up(row, curve, scratch, count):
-    """Which entries, all at once; then the entries, one by one: that is three times as fast as both
-    in one loop."""
-    line, entries = floats(row, count), ints(scratch, count)
-    for x in range(count):
-        entries[x] = np.int32(curve_entry(line[x]))
-    table = floats(curve, 256)
-    for x in range(count):
-        line[x] = table[np.uint32(entries[x])]
+def _set_tone_of_values(row, count, threshold, low, scale, step, inverse_step):
+    line = floats(row, count)
+    if step == ONE and low == ZERO and scale == ONE:
+        for x in range(count):
+            line[x] = solarized_value(clamp(line[x]), threshold)
+    else:
+        for x in range(count):
+            value = stretched_value(solarized_value(clamp(line[x]), threshold), low, scale)
+            line[x] = posterized_value(value, step, inverse_step)
 
 
 @inlined
-def _copy_rgb(source, rows, pitch, count):
-    """Three rows at `source` to `rows`."""
-    for c in range(3):
-        new, row = floats(source + c * pitch, count), floats(rows + c * pitch, count)
+def set_entries(line, entries, of_bytes, count):
+    """entries ← the entry of a curve that each value of the line has."""
+    if of_bytes:
         for x in range(count):
-            row[x] = new[x]
+            entries[x] = np.int32(curve_entry(line[x]))
+    else:
+        for x in range(count):
+            entries[x] = np.int32(cut_entry(line[x]))
+
+
+@not_inlined
+def _look_up(row, curve, of_bytes, scratch, count):
+    """Which entries, all at once; then the entries, one by one: that is three times as fast as both
+    in one loop."""
+    line, entries = floats(row, count), ints(scratch, count)
+    set_entries(line, entries, of_bytes, count)
+    table = floats(curve, 256)
+    for x in range(count):
+        line[x] = table[np.uint32(entries[x])]
 
 
 @inlined

@@ -17,7 +17,7 @@ from .aligned import sample_aligned
 from .buffers import allocate
 from .colour import Steps, apply_steps, blend_rows, fill_rows
 from .finish import finish_row
-from .formulas import ONE, inlined
+from .formulas import ONE, ZERO, inlined
 from .gather import gather_run, next_run, row_points
 from .memory import address_of, fence, keep, record_at
 from .prepare import (
@@ -30,7 +30,7 @@ from .prepare import (
     prefetch_rows,
     prepare,
 )
-from .sample import axis_of
+from .sample import axis_of, clamp_rows
 from .tables import AXIS, LAYER, VIEW
 
 # What stays the same from output to output: bytes of a source value, what brings it to [0, 1], how many
@@ -53,8 +53,8 @@ def draw(
     channels, layer_count = fill.shape[1], layers.shape[1]
     job = Job(item, to_unit, channels, width, address_of(fill), address_of(colour))
     steps = Steps(
-        address_of(step_kind), address_of(step_arg), step_kind.shape[1], address_of(curves)
-    )
+        address_of(step_kind), address_of(step_arg), step_kind.shape[1], address_of(curves), item == 1
+    )  # fmt: skip
     gains, offsets = address_of(gain), address_of(offset)
     looks, blocks = np.zeros(layer_count, LOOK), np.zeros(layer_count, BLOCK)
     tables = Addresses(
@@ -66,7 +66,7 @@ def draw(
     for n in range(begin, end):
         for k in range(layer_count):
             prepare(sample_value, job, buffers, tables, n, k)
-        ahead = look_ahead(tables, n + 1, item) if n + 1 < end else 0
+        ahead = look_ahead(tables, n + 1, item, channels) if n + 1 < end else 0
         for y in range(height):
             prefetch_rows(tables, ahead, y, height)
             _draw_row(sample_value, job, steps, buffers, tables, n, y)
@@ -119,7 +119,7 @@ def _draw_view(sample_value, job, steps, buffers, tables, v, k, y, x0, x1, rows)
     if separable:
         columns = buffers.columns + k * buffers.columns_size
         start, stop = sample_aligned(
-            sample_value, image, axis_y, axis_x, buffers, look, matrix, columns, y, x0, x1, rows
+            sample_value, image, axis_y, axis_x, buffers, look, matrix, columns, k, y, x0, x1, rows
         )
     elif axis_y.low < axis_y.high and axis_x.low < axis_x.high:
         row_points(matrix, y, x0, x1, axis_y, axis_x, buffers)
@@ -131,6 +131,9 @@ def _draw_view(sample_value, job, steps, buffers, tables, v, k, y, x0, x1, rows)
             start, stop = x1, x1
         elif not separable:
             gather_run(sample_value, image, matrix, axis_y, axis_x, buffers, start, stop, rows)
+        if axis_x.slope != ZERO and job.to_unit != ONE:
+            # Whole numbers end where a cubic would go on.
+            clamp_rows(rows + 4 * start, buffers.pitch, job.channels, stop - start)
         fill = job.fill + 4 * job.channels * v
         fill_rows(rows + 4 * begin, buffers.pitch, job.channels, start - begin, fill)
         number = y * job.width

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -16,12 +17,14 @@ import torch
 
 from ...plan import Plan
 from ..forks import hold_at_forks
-from ..passes import with_filtered
+from ..passes import Pass, with_filtered
 from ..sources import Sources
 from .cache import first_call, load_kernels
+from .lookups import looked_up
 from .tables import images_of, tables_of
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
+FEW_PICTURES = 1 << 20  # bytes: about a common second-level cache
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -29,46 +32,80 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     """Draw the plan into `out`, a CPU tensor of any strides, and return it."""
     if sources.dtype in (torch.float16, torch.bfloat16):
         sources = sources.map(torch.Tensor.float)
-    byte = sources.dtype == torch.uint8
-    sample_value = np.uint8(0) if byte else np.float32(0)
-    to_unit = np.float32(1 / 255 if byte else 1)
     hold_at_forks()
-    kernels, dtype = load_kernels(), sample_value.dtype.name
-    plan, sources = with_filtered(
-        plan,
-        sources,
-        execute,
-        lambda pictures, filters: kernels.filtered(
-            pictures, filters, _spread_first("filter", dtype)
-        ),
-    )
+    plan, sources = with_filtered(plan, sources, _draw_pictures)
+    draw = _drawer(plan, sources, out)
+    dtype = _sample_value(sources).dtype.name
+    _spread_first(("draw",), dtype, draw, len(plan))
+    return out
+
+
+def _draw_pictures(some: Pass, sources: Sources, pictures: torch.Tensor) -> torch.Tensor:
+    """A few are drawn and then filtered at a time, so that they do not leave the cache in between."""
+    kernels, sample_value, count = load_kernels(), _sample_value(sources), len(pictures)
+    draw = _drawer(some.plan, sources, pictures.movedim(-1, 1))
+    if not some.filters.any():
+        _spread_first(("draw",), sample_value.dtype.name, draw, count)
+        return pictures
+    _, height, width, channels = pictures.shape
+    size = pictures[0].nbytes
+    few = max(1, min(FEW_PICTURES // size, count))
+    filters = np.ascontiguousarray(some.filters, np.float32)
+    most = np.float32(255 if sample_value.itemsize == 1 else 1)
+    shapes = kernels.shapes_of(filters)
+    arguments = (height, width, channels, filters, shapes, *kernels.longest_of(shapes, height))
+
+    def work(begin: int, end: int) -> None:
+        memory = torch.empty(few * size + kernels.SPARE, dtype=torch.uint8)
+        for first in range(begin, max(end, begin + 1), few):
+            last = min(first + few, end)
+            drawn = memory.data_ptr() - first * size
+            draw(first, last, drawn)
+            kernels.filter_pictures(
+                first, last, sample_value, sample_value.itemsize, most, drawn,
+                pictures.data_ptr(), *arguments,
+            )  # fmt: skip
+
+    _spread_first(("draw", "filter"), sample_value.dtype.name, work, count)
+    return pictures
+
+
+def _sample_value(sources: Sources) -> np.generic:
+    """A value of the sources' dtype."""
+    return np.uint8(0) if sources.dtype == torch.uint8 else np.float32(0)
+
+
+def _drawer(plan: Plan, sources: Sources, out: torch.Tensor):
+    """The kernel that draws the outputs of a plan without views of views, as draw(begin, end, address): to
+    where `out` lies, or as if that were at another address."""
+    kernels, sample_value = load_kernels(), _sample_value(sources)
+    to_unit = np.float32(1 / 255 if sample_value.itemsize == 1 else 1)
     images = images_of(sources)
-    plan = kernels.measured(plan, sample_value, to_unit, images, _spread_first("measure", dtype))
+    if sample_value.itemsize == 1:
+        plan = looked_up(plan)
+    measure = partial(_spread_first, ("measure",), sample_value.dtype.name)
+    plan = kernels.measured(plan, sample_value, to_unit, images, measure)
     arguments = (
         sample_value, sample_value.itemsize, to_unit, images, *tables_of(plan),
         plan.fill, plan.colour, plan.step_kind, plan.step_arg, plan.curves,
         *plan.finish.gain_offset(),
-        kernels.Out(
-            out.data_ptr(), *out.stride(), kernels.OUT_KINDS[plan.finish.dtype],
-            out.element_size(), out.numel() * out.element_size() > PAST_CACHE,
-        ),
-        *plan.finish.size,
     )  # fmt: skip
-    spread = _spread_first("draw", dtype)
-    spread(lambda begin, end: kernels.draw(begin, end, *arguments), len(plan))
-    return out
+    kind, item = kernels.OUT_KINDS[plan.finish.dtype], out.element_size()
+
+    def draw(begin: int, end: int, address: int | None = None) -> None:
+        past = address is None and out.numel() * item > PAST_CACHE
+        where = kernels.Out(address or out.data_ptr(), *out.stride(), kind, item, past)
+        kernels.draw(begin, end, *arguments, where, *plan.finish.size)
+
+    return draw
 
 
-def _spread_first(part: str, dtype: str):
-    """`_spread` for one of the compiled parts, whose first call loads or compiles it."""
-
-    def spread(work, count: int) -> None:
-        with first_call(part, dtype) as first:
-            if first:
-                work(0, 0)  # compiled in this thread, since no other one hears a Ctrl-C
-            _spread(work, count)
-
-    return spread
+def _spread_first(parts: tuple[str, ...], dtype: str, work, count: int) -> None:
+    """`_spread` for work that calls these compiled parts, the first call of which loads or compiles them."""
+    with ExitStack() as stack:
+        if any([stack.enter_context(first_call(part, dtype)) for part in parts]):
+            work(0, 0)  # compiled in this thread, since no other one hears a Ctrl-C
+        _spread(work, count)
 
 
 def _spread(work, count: int) -> None:

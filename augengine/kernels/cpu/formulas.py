@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from ..bind import FLOATS, WORDS, bind
-from .memory import ONLY_CALLED_INSIDE
+from .memory import ONLY_CALLED_INSIDE, bits_float, float_bits
 
 # No fast-math: all executors round alike, so they agree on which side of an edge a point falls.
 inlined = njit(error_model="numpy", forceinline=True, **ONLY_CALLED_INSIDE)
@@ -56,30 +56,14 @@ def _sqrt(a):
     return f32(math.sqrt(a))
 
 
-@inlined
-def _log(a):
-    return f32(math.log(a))
-
-
-@inlined
-def _cos(a):
-    return f32(math.cos(a))
-
-
-@inlined
-def _sin(a):
-    return f32(math.sin(a))
-
-
-@inlined
-def _to_float(word):
-    return f32(word)
+# A word may stand in the low half of a uint64, whatever the high half holds: what comes of a product of
+# two words need not be cut, and ten rounds of Philox are vectors of 64 bits throughout.
 
 
 @inlined
 def _wide_product(a, b):
-    product = np.uint64(a) * np.uint64(b)
-    return np.uint32(product >> np.uint64(32)), np.uint32(product & _LOW)
+    product = np.uint64(a) * (np.uint64(b) & _LOW)
+    return product >> np.uint64(32), product
 
 
 @inlined
@@ -89,7 +73,22 @@ def _add_word(a, b):
 
 @inlined
 def _xor(a, b):
-    return np.uint32(a ^ b)
+    return a ^ b
+
+
+@inlined
+def _to_float(word):
+    return f32(np.uint32(word))
+
+
+@inlined
+def _to_signed_float(word):
+    return f32(np.int32(np.uint32(word)))
+
+
+@inlined
+def _to_word(number):
+    return np.uint32(np.int32(number))
 
 
 px = bind(
@@ -103,10 +102,11 @@ px = bind(
         "absolute": _absolute,
         "divide": _divide,
         "sqrt": _sqrt,
-        "log": _log,
-        "cos": _cos,
-        "sin": _sin,
         "to_float": _to_float,
+        "to_signed_float": _to_signed_float,
+        "to_word": _to_word,
+        "float_bits": float_bits,
+        "bits_float": bits_float,
         "wide_product": _wide_product,
         "add_word": _add_word,
         "xor": _xor,
@@ -116,12 +116,18 @@ px = bind(
 
 # numba resolves a module's names, not a namespace's attributes.
 project, seen_from, inside, edge, fold = px.project, px.seen_from, px.inside, px.edge, px.fold
-first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
+first_tap, tap_weight, cubic_weight = px.first_tap, px.tap_weight, px.cubic_weight
+second_share, cubic_near, cubic_far = px.second_share, px.cubic_near, px.cubic_far
 gain_offset, matrix_row = px.gain_offset, px.matrix_row
-curve_entry, from_byte = px.curve_entry, px.from_byte
+curve_entry, cut_entry, from_byte = px.curve_entry, px.cut_entry, px.from_byte
+clamp, gamma = px.clamp, px.gamma
 solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
-turned_hue, red_of_hue = px.turned_hue, px.red_of_hue
-green_of_hue, blue_of_hue = px.green_of_hue, px.blue_of_hue
+solarized_value, stretched_value = px.solarized_value, px.stretched_value
+posterized_value = px.posterized_value
+added_below, added_below_value = px.added_below, px.added_below_value
+turned_colour = px.turned_colour
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
+uniform_of, impulse = px.uniform_of, px.impulse
 smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
+shaded = px.shaded
 blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

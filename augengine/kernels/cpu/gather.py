@@ -13,6 +13,9 @@ from .formulas import (
     ONE,
     TWO,
     ZERO,
+    cubic_far,
+    cubic_near,
+    cubic_weight,
     edge,
     f32,
     first_tap,
@@ -39,11 +42,20 @@ from .memory import (
     patch_reach,
     values,
 )
+from .patches import (
+    bilinear_quad,
+    mix_down,
+    weigh_down3,
+    weigh_down4,
+    weigh_quad3,
+    weigh_quad4,
+)
 from .sample import (
     Axis,
     border_point,
     clear_quads,
     is_affine,
+    is_nearest,
     is_packed_rgb,
     reciprocal_of,
     split_quads,
@@ -54,6 +66,11 @@ from .sample import (
 def gather_run(sample_value, image, matrix, axis_y, axis_x, buffers, start, stop, rows):
     """Sample the outputs start … stop − 1 of a row, whose points `row_points` has worked out."""
     count, pitch, skip = stop - start, buffers.pitch, 4 * start
+    if is_nearest(axis_y, axis_x):
+        _set_firsts(axis_x, buffers.points_x + skip, buffers.first_x, count)
+        _set_firsts(axis_y, buffers.points_y + skip, buffers.first_y, count)
+        _gather_nearest(image, sample_value, buffers, count, rows + skip)
+        return
     axis_y, axis_x = with_taps_of(axis_y, axis_x), with_taps_of(axis_x, axis_y)
     _set_taps(
         axis_x, buffers.points_x + skip, buffers.first_x, buffers.weights_x, buffers.total_x, pitch,
@@ -67,6 +84,10 @@ def gather_run(sample_value, image, matrix, axis_y, axis_x, buffers, start, stop
     if is_packed_rgb(image):
         _gather_rgb(image, sample_value, matrix, axis_y, axis_x, buffers, count)
         split_quads(buffers, count, scale, rows + skip)
+    elif image.stride_c == 1 and image.channels >= 4:
+        _gather_packed(image, sample_value, axis_y, axis_x, buffers, scale, count, rows + skip)
+    elif image.stride_x == 1:
+        _gather_planes(image, sample_value, axis_y, axis_x, buffers, scale, count, rows + skip)
     else:
         _gather_any(image, sample_value, axis_y, axis_x, buffers, scale, count, rows + skip)
 
@@ -138,9 +159,9 @@ def next_run(matrix, begin, x1, axis_y, axis_x, buffers):
     ):
         stop -= 1
     if not is_affine(matrix):
-        within = 0
+        within = np.int32(0)  # as wide as a float, so that eight are counted at a time
         for x in range(start, stop):
-            within += inside(point_x[x], point_y[x], low_x, low_y, high_x, high_y)
+            within += np.int32(inside(point_x[x], point_y[x], low_x, low_y, high_x, high_y))
         if within < stop - start:
             stop = start
             while stop < x1 and inside(point_x[stop], point_y[stop], low_x, low_y, high_x, high_y):
@@ -149,15 +170,37 @@ def next_run(matrix, begin, x1, axis_y, axis_x, buffers):
 
 
 @inlined
-def _set_taps(axis, points, firsts, weights, totals, pitch, count):
-    """First taps, weights and the weights' sums along one axis, for `count` points (two taps: shares
-    of one, and no sums). points, firsts, totals: addresses of a row; weights: of a row for each tap."""
-    point, first, total = floats(points, count), ints(firsts, count), floats(totals, count)
+def _set_firsts(axis, points, firsts, count):
+    """First taps along one axis, for `count` points; both are addresses of a row."""
+    point, first = floats(points, count), ints(firsts, count)
     support, least, most = axis.support, f32(axis.first), f32(axis.last - axis.taps)
     for x in range(count):
         first[x] = np.int32(edge(first_tap(point[x], support), least, most))
+
+
+@inlined
+def _set_taps(axis, points, firsts, weights, totals, pitch, count):
+    """First taps, weights and the weights' sums along one axis, for `count` points (of an axis that
+    `has_shares`: shares of one, and no sums). points, firsts, totals: addresses of a row; weights: of a
+    row for each tap."""
+    point, first, total = floats(points, count), ints(firsts, count), floats(totals, count)
+    support = axis.support
+    _set_firsts(axis, points, firsts, count)
     reciprocal = reciprocal_of(axis)
-    if axis.taps == 2 and support == ONE:
+    if axis.slope != ZERO and has_shares(axis) and axis.taps == 4:
+        _set_cubic_shares(axis, point, first, weights, total, pitch, count)
+    elif axis.slope != ZERO:
+        for x in range(count):
+            total[x] = ZERO
+        for t in range(axis.taps):
+            row, tap, slope = floats(weights + t * pitch, count), f32(t), axis.slope
+            for x in range(count):
+                row[x] = cubic_weight(f32(first[x]) + tap, point[x], reciprocal, slope)
+            for x in range(count):
+                total[x] += row[x]
+        if axis.taps == 2:
+            _as_shares(weights, pitch, total, count)
+    elif axis.taps == 2 and support == ONE:
         rest, share = floats(weights, count), floats(weights + pitch, count)
         for x in range(count):
             share[x] = second_share(f32(first[x]), point[x])
@@ -182,25 +225,83 @@ def _set_taps(axis, points, firsts, weights, totals, pitch, count):
                 row[x] = tap_weight(f32(first[x]) + tap, point[x], reciprocal)
             for x in range(count):
                 total[x] += row[x]
-        if axis.taps == 2:  # two pixels under a wider filter: as shares, which mixing wants
-            rest, share = floats(weights, count), floats(weights + pitch, count)
-            for x in range(count):
-                share[x] /= total[x]
-            for x in range(count):
-                rest[x] = ONE - share[x]
+        if axis.taps == 2:
+            _as_shares(weights, pitch, total, count)
+
+
+@inlined
+def has_shares(axis):
+    """Whether weights are set that add up to one: of two taps, and of a cubic that shrinks nothing."""
+    return axis.taps == 2 or (axis.slope != ZERO and axis.taps == 4 and axis.support == TWO)
+
+
+@inlined
+def _set_cubic_shares(axis, point, first, weights, share, pitch, count):
+    """Weights of four taps, as polynomials of where between the middle two a point lies: those of all four
+    add up to one. Where taps were shifted to stay in the clip, they are weighed as they lie. share: a row
+    for where the points lie."""
+    slope, middle = axis.slope, f32(1.5)
+    row0, row1 = floats(weights, count), floats(weights + pitch, count)
+    row2, row3 = floats(weights + 2 * pitch, count), floats(weights + 3 * pitch, count)
+    for x in range(count):
+        share[x] = point[x] - (f32(first[x]) + middle)
+    for x in range(count):
+        row0[x] = cubic_far(share[x] + ONE, slope)
+    for x in range(count):
+        row1[x] = cubic_near(share[x], slope)
+    for x in range(count):
+        row2[x] = cubic_near(ONE - share[x], slope)
+    for x in range(count):
+        row3[x] = cubic_far(TWO - share[x], slope)
+    shifted = np.int32(0)
+    for x in range(count):
+        shifted += np.int32(f32(first[x]) != first_tap(point[x], axis.support))
+    # Where points go one way those lie at a row's ends.
+    left, right = 0, count
+    while left < right and f32(first[left]) != first_tap(point[left], axis.support):
+        _weigh_shifted(axis, point[left], first[left], weights + 4 * left, pitch)
+        left += 1
+    while left < right and f32(first[right - 1]) != first_tap(point[right - 1], axis.support):
+        right -= 1
+        _weigh_shifted(axis, point[right], first[right], weights + 4 * right, pitch)
+    if shifted > left + count - right:
+        for x in range(left, right):
+            if f32(first[x]) != first_tap(point[x], axis.support):
+                _weigh_shifted(axis, point[x], first[x], weights + 4 * x, pitch)
+
+
+@inlined
+def _weigh_shifted(axis, point, first, weights, pitch):
+    """The four weights of one point, as shares of one."""
+    reciprocal, total = reciprocal_of(axis), ZERO
+    for t in range(4):
+        total += cubic_weight(f32(first) + f32(t), point, reciprocal, axis.slope)
+    for t in range(4):
+        weight = cubic_weight(f32(first) + f32(t), point, reciprocal, axis.slope)
+        floats(weights + t * pitch, 1)[0] = weight / total
+
+
+@inlined
+def _as_shares(weights, pitch, total, count):
+    """Two pixels under a wider filter, as shares, which mixing wants."""
+    rest, share = floats(weights, count), floats(weights + pitch, count)
+    for x in range(count):
+        share[x] /= total[x]
+    for x in range(count):
+        rest[x] = ONE - share[x]
 
 
 @inlined
 def _scale_of(axis_y, axis_x, buffers, to_unit, count):
-    """The address of what brings a weighed pixel to [0, 1]: weights of two taps add up to one, and
-    others are divided by their sums here, once for both axes."""
+    """The address of what brings a weighed pixel to [0, 1]: shares add up to one, and other weights are
+    divided by their sums here, once for both axes."""
     total_y, total_x = floats(buffers.total_y, count), floats(buffers.total_x, count)
-    if axis_y.taps == 2 and axis_x.taps == 2:
+    if has_shares(axis_y) and has_shares(axis_x):
         return buffers.to_units
-    if axis_y.taps == 2:
+    if has_shares(axis_y):
         for x in range(count):
             total_x[x] = to_unit / total_x[x]
-    elif axis_x.taps == 2:
+    elif has_shares(axis_x):
         for x in range(count):
             total_x[x] = to_unit / total_y[x]
     else:
@@ -216,7 +317,9 @@ def with_taps_of(axis, other):
     taps = axis.taps
     if taps < other.taps and other.taps <= axis.last - axis.first and axis.support > ZERO:
         taps = other.taps
-    return Axis(axis.low, axis.high, axis.first, axis.last, axis.support, taps, axis.border)
+    return Axis(
+        axis.low, axis.high, axis.first, axis.last, axis.support, axis.slope, taps, axis.border
+    )
 
 
 @inlined
@@ -371,6 +474,132 @@ def _copy_patch(pixel, row_bytes, rows, length, item, target):
         for i in range(length * item):
             out[i] = source[i]
     return target, step
+
+
+@inlined
+def _gather_nearest(image, sample_value, buffers, count, rows):
+    """One pixel each, of any number of channels and any strides, into the rows."""
+    first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
+    for c in range(image.channels):
+        source = values(image.address + c * image.stride_c * image.item, 1, sample_value)
+        row = floats(rows + c * buffers.pitch, count)
+        for x in range(count):
+            offset = first_y[x] * image.stride_y + first_x[x] * image.stride_x
+            row[x] = f32(source[np.uint64(offset)]) * image.to_unit
+
+
+@inlined
+def _gather_packed(image, sample_value, axis_y, axis_x, buffers, scale, count, rows):
+    """Four channels or more that lie side by side, four at a time."""
+    pitch, quads, along_y, along_x = (
+        buffers.pitch, buffers.quads, buffers.weights_y, buffers.weights_x
+    )  # fmt: skip
+    down, across = image.stride_y * image.item, image.stride_x * image.item
+    first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
+    share_y, share_x = floats(along_y + pitch, count), floats(along_x + pitch, count)
+    packed, scales = floats(quads, 4 * count), floats(scale, count)
+    taps = axis_y.taps if axis_y.taps == axis_x.taps else 0
+    for group in range(0, image.channels, 4):
+        channel = min(group, image.channels - 4)  # some are drawn twice
+        start = image.address + channel * image.item
+        for x in range(count if taps == 2 else 0):
+            pixel = start + np.int64(first_y[x]) * down + np.int64(first_x[x]) * across
+            bilinear_quad(quads + 16 * x, pixel, down, across, share_y[x], share_x[x], sample_value)
+        for x in range(count if taps != 2 else 0):
+            pixel = start + np.int64(first_y[x]) * down + np.int64(first_x[x]) * across
+            quad, weight_y, weight_x = quads + 16 * x, along_y + 4 * x, along_x + 4 * x
+            if taps == 3:
+                weigh_quad3(quad, pixel, down, across, weight_y, weight_x, pitch, sample_value)
+            elif taps == 4:
+                weigh_quad4(quad, pixel, down, across, weight_y, weight_x, pitch, sample_value)
+            else:
+                clear_quads(quad, 1)
+                for ty in range(axis_y.taps):
+                    weight = floats(weight_y + ty * pitch, 1)[0]
+                    for tx in range(axis_x.taps):
+                        both = weight * floats(weight_x + tx * pitch, 1)[0]
+                        add_rgb(quad, pixel + ty * down + tx * across, both, sample_value)
+        for c in range(4):
+            row = floats(rows + (channel + c) * pitch, count)
+            for x in range(count):
+                row[x] = packed[4 * x + c] * scales[x]
+
+
+@inlined
+def _planes_stay_inside(image, axis_y, axis_x, buffers, count):
+    """Whether `_gather_planes`, which reads four neighbours at a time, stays within the memory. Where it
+    does not it reads copies, so that an image's bits do not go by what lies behind it."""
+    first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
+    y, x = np.int32(axis_y.first), np.int32(axis_x.first)
+    for k in range(count):
+        y = max(y, first_y[k])
+    for k in range(count):
+        x = max(x, first_x[k])
+    row = (y + axis_y.taps - 1) * image.stride_y + (image.channels - 1) * image.stride_c
+    return image.address + (row + x + (axis_x.taps + 3) // 4 * 4) * image.item <= image.limit
+
+
+@inlined
+def _gather_planes(image, sample_value, axis_y, axis_x, buffers, scale, count, rows):
+    """Channels whose neighbours along x lie side by side: four of those at a time are weighed along y, and
+    then along x."""
+    pitch, quads, along_y = buffers.pitch, buffers.quads, buffers.weights_y
+    down, item, taps = image.stride_y * image.item, image.item, axis_y.taps
+    first_y, first_x = ints(buffers.first_y, count), ints(buffers.first_x, count)
+    share_y = floats(along_y + pitch, count)
+    safe = _planes_stay_inside(image, axis_y, axis_x, buffers, count)
+    for c in range(image.channels):
+        for tap in range(0, axis_x.taps, 4):
+            skip, few = (c * image.stride_c + tap) * item, min(4, axis_x.taps - tap)
+            for x in range(count):
+                pixel, below = _pixel_at(image, first_y[x], first_x[x], down, item) + skip, down
+                quad, weight_y = quads + 16 * x, along_y + 4 * x
+                if not safe and taps <= 4:
+                    pixel, below = _copy_patch(pixel, down, taps, few, item, buffers.patch)
+                if taps == 2:
+                    mix_down(quad, pixel, below, share_y[x], sample_value)
+                elif taps == 3:
+                    weigh_down3(quad, pixel, below, weight_y, pitch, sample_value)
+                elif taps == 4:
+                    weigh_down4(quad, pixel, below, weight_y, pitch, sample_value)
+                else:
+                    clear_quads(quad, 1)
+                    for ty in range(taps):
+                        weight, row = floats(weight_y + ty * pitch, 1)[0], pixel + ty * down
+                        if not safe:
+                            row, _ = _copy_patch(row, down, 1, few, item, buffers.patch)
+                        add_rgb(quad, row, weight, sample_value)
+            _weigh_columns(buffers, axis_x.taps, tap, scale, count, rows + c * pitch)
+
+
+@inlined
+def _weigh_columns(buffers, taps, tap, scale, count, rows):
+    """Add the quads, which hold up to four of the taps along x from number `tap` on, to a row."""
+    columns, scales, row = (
+        floats(buffers.quads, 4 * count),
+        floats(scale, count),
+        floats(rows, count),
+    )
+    first, step = buffers.weights_x + tap * buffers.pitch, buffers.pitch
+    weight0, weight1 = floats(first, count), floats(first + step, count)
+    weight2, weight3 = floats(first + 2 * step, count), floats(first + 3 * step, count)
+    if taps == 2:
+        for x in range(count):
+            row[x] = (columns[4 * x] * weight0[x] + columns[4 * x + 1] * weight1[x]) * scales[x]
+        return
+    if tap == 0:
+        for x in range(count):
+            row[x] = ZERO
+    left = taps - tap
+    for x in range(count):
+        total = columns[4 * x] * weight0[x]
+        if left > 1:
+            total += columns[4 * x + 1] * weight1[x]
+        if left > 2:
+            total += columns[4 * x + 2] * weight2[x]
+        if left > 3:
+            total += columns[4 * x + 3] * weight3[x]
+        row[x] += total * scales[x]
 
 
 @inlined

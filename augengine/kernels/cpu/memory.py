@@ -27,6 +27,14 @@ ONLY_CALLED_INSIDE = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapp
 part = njit(**ONLY_CALLED_INSIDE)
 
 
+def host_has(feature):
+    """Whether the machine that numba compiles for has this feature, by LLVM's name for it."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = get_host_cpu_features()
+    return f"+{feature}" in features.split(",")
+
+
 @intrinsic
 def _pointer(typingctx, address, sample_value):
     """The address as a pointer to values of `sample_value`'s type."""
@@ -53,6 +61,12 @@ def floats(address, count):
 def ints(address, count):
     """int32."""
     return carray(_pointer(address, np.int32(0)), count)
+
+
+@part
+def words(address, count):
+    """uint32."""
+    return carray(_pointer(address, np.uint32(0)), count)
 
 
 @part
@@ -165,22 +179,6 @@ def add_rgb(typingctx, quad, pixel, weight, sample_type):
     return types.void(types.int64, types.int64, types.float32, sample_type), codegen
 
 
-@intrinsic
-def mix_floats(typingctx, quad, triples, share, sample_type):
-    """quad = the float triple at `triples`, mixed with its share of the next. Reads seven floats, which
-    stem from values of `sample_type`."""
-
-    def codegen(context, builder, signature, args):
-        quad, triples, share, _ = args
-        first = builder.load(_to_pointer(builder, triples), align=4, typ=_QUAD)
-        next_ = builder.add(triples, triples.type(12))
-        second = builder.load(_to_pointer(builder, next_), align=4, typ=_QUAD)
-        _store(builder, _mix(builder, first, second, share, sample_type), quad)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.float32, sample_type), codegen
-
-
 def _lanes(numbers):
     return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
 
@@ -208,42 +206,6 @@ def _each(builder, address, count, times):
     few = builder.load(_to_pointer(builder, address), align=4, typ=ir.VectorType(_F32, count))
     order = _lanes([k for k in range(count) for _ in range(times)])
     return builder.shuffle_vector(few, ir.Constant(few.type, ir.Undefined), order)
-
-
-@intrinsic
-def mix_eight(typingctx, line, offsets, shares, red, green, blue, to_unit, sample_type):
-    """Eight pixels for three rows: the float triple at line + offset, mixed with its share of the
-    next, times to_unit. offsets: int32, in bytes. Reads seven floats from each."""
-
-    def codegen(context, builder, signature, args):
-        line, offsets, shares, *rows, to_unit, _ = args
-        fours = []
-        for four in (0, 4):
-            places = [builder.add(line, _number(builder, offsets, four + k)) for k in range(4)]
-            first, second = (
-                _joined(
-                    builder,
-                    [
-                        builder.load(
-                            _to_pointer(builder, builder.add(place, place.type(skip))),
-                            align=4,
-                            typ=_QUAD,
-                        )
-                        for place in places
-                    ],
-                )
-                for skip in (0, 12)
-            )
-            share = _each(builder, builder.add(shares, shares.type(4 * four)), 4, 4)
-            fours.append(_mix(builder, first, second, share, sample_type))
-        for channel, row in enumerate(rows):
-            value = builder.shuffle_vector(*fours, _lanes([channel + 4 * k for k in range(8)]))
-            value = builder.fmul(value, _splat(builder, to_unit, _OCTET))
-            builder.store(value, _to_pointer(builder, row), align=4)
-        return context.get_dummy_value()
-
-    a = types.int64
-    return types.void(a, a, a, a, a, a, types.float32, sample_type), codegen
 
 
 @intrinsic
@@ -291,19 +253,24 @@ def keep(arrays):
     and an address does not name it."""
 
 
+def ask(builder, address):
+    """Ask for a cache line; nothing happens if there is no such memory."""
+    pointer, word = ir.PointerType(), ir.IntType(32)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [pointer, word, word, word]),
+        "llvm.prefetch.p0",
+    )
+    read, keep, data = word(0), word(3), word(1)
+    builder.call(function, [_to_pointer(builder, address), read, keep, data])
+
+
 @intrinsic
 def prefetch(typingctx, address):
-    """Ask for a cache line; nothing happens if there is no such memory."""
+    """`ask`."""
 
     def codegen(context, builder, signature, args):
-        pointer, word = ir.PointerType(), ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [pointer, word, word, word]),
-            "llvm.prefetch.p0",
-        )
-        read, keep, data = word(0), word(3), word(1)
-        builder.call(function, [_to_pointer(builder, args[0]), read, keep, data])
+        ask(builder, args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
@@ -462,45 +429,14 @@ def _patch(taps):
     return patch_rgb
 
 
-def _strip(taps):
-    """Weigh float triples, one after the other, into a quad; weights as in `_patch`."""
-
-    @intrinsic
-    def strip_floats(typingctx, quad, triples, along_x, pitch):
-        def codegen(context, builder, signature, args):
-            quad, triples, along_x, pitch = args
-            sum_ = None
-            for _ in range(taps):
-                triple = builder.load(_to_pointer(builder, triples), align=4, typ=_QUAD)
-                weight = _weight(builder, along_x, _QUAD)
-                sum_ = (
-                    builder.fmul(triple, weight)
-                    if sum_ is None
-                    else _multiply_add(builder, triple, weight, sum_)
-                )
-                triples = builder.add(triples, triples.type(12))
-                along_x = builder.add(along_x, pitch)
-            _store(builder, sum_, quad)
-            return context.get_dummy_value()
-
-        a = types.int64
-        return types.void(a, a, a, a), codegen
-
-    return strip_floats
-
-
 patch3_rgb, patch4_rgb, patch5_rgb = _patch(3), _patch(4), _patch(5)
 patch6_rgb, patch7_rgb, patch8_rgb = _patch(6), _patch(7), _patch(8)
-strip3_floats, strip4_floats = _strip(3), _strip(4)
 
 
 def _halves_in_hardware():
     """Whether the machine that numba compiles for turns float32 into float16 itself. Where it does not,
     LLVM calls a function that is not there, and the process ends."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = get_host_cpu_features()
-    return "+f16c" in features.split(",") or platform.machine() in ("aarch64", "arm64")
+    return host_has("f16c") or platform.machine() in ("aarch64", "arm64")
 
 
 @intrinsic
@@ -546,3 +482,13 @@ def float_bits(typingctx, value):
         return builder.bitcast(args[0], ir.IntType(32))
 
     return types.uint32(types.float32), codegen
+
+
+@intrinsic
+def bits_float(typingctx, bits):
+    """The float32 of these bits."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], _F32)
+
+    return types.float32(types.uint32), codegen

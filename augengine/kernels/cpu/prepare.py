@@ -8,11 +8,11 @@ from collections import namedtuple
 import numpy as np
 
 from ...plan.kinds import CONSTANT
-from .aligned import is_separable, prepare_columns
-from .formulas import f32, inlined, project
+from .aligned import is_separable, prepare_columns, prepare_taking
+from .formulas import ZERO, f32, inlined, project
 from .gather import with_taps_of
-from .memory import prefetch, record_at
-from .sample import Image, axis_of, first_of, is_affine, is_packed_rgb, pack_rgb
+from .memory import prefetch, record_at, values
+from .sample import Image, axis_of, first_of, is_affine, pack_rgb
 from .tables import AXIS, IMAGE, LAYER, VIEW
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
@@ -38,11 +38,21 @@ LOOK = np.dtype(
         ("stop", np.int64),
         ("least", np.int64),  # and take the source columns least … most − 1
         ("most", np.int64),
+        ("reach", np.int64),  # the columns that neighbouring outputs span, as `prepare_taking` says
+        ("far", np.int64),  # whether it is too large to be asked for one output ahead
     ]
 )
-# A block of memory that the next output reads: its address, bytes from row to row, rows, bytes of a row.
+# Memory that the next output reads: its address, bytes from row to row, rows, bytes of a row; and bytes from
+# plane to plane and planes, of which there is one where channels lie side by side.
 BLOCK = np.dtype(
-    [("address", np.int64), ("stride", np.int64), ("rows", np.int64), ("size", np.int64)]
+    [
+        ("address", np.int64),
+        ("stride", np.int64),
+        ("rows", np.int64),
+        ("size", np.int64),
+        ("apart", np.int64),
+        ("planes", np.int64),
+    ]
 )
 
 
@@ -77,8 +87,7 @@ def prepare(sample_value, job, buffers, tables, n, k):
     look.stride_c = image.stride_c
     look.first_x, look.last_x = axis_x.first, axis_x.last
     source = image_of(look, job.item, job.to_unit, job.channels)
-    if job.channels == 3 and not is_packed_rgb(source):
-        # Planes and such: the piece that is looked at is packed once, for both paths.
+    if _is_copied(image, job.channels, view.matrix):
         copy = buffers.packed + k * buffers.packed_size
         y0, x0, y1, x1 = _copied(view.matrix, axis_y, axis_x, layer)
         if y0 < y1 and x0 < x1:
@@ -89,11 +98,18 @@ def prepare(sample_value, job, buffers, tables, n, k):
         look.first_x, look.last_x = x0, x1
     look.separable = is_separable(view.matrix)
     if look.separable:
+        y0, x0, y1, x1 = _reach(view.matrix, axis_y, axis_x, layer)
+        look.far = (y1 - y0) * (x1 - x0) * job.channels * job.item > AHEAD
         columns = buffers.columns + k * buffers.columns_size
         look.start, look.stop, look.least, look.most = prepare_columns(
             axis_x, view.matrix[0], view.matrix[2], layer.x0, layer.x1, columns,
-            columns + buffers.pitch, buffers.pitch,
+            columns + buffers.pitch, buffers.pitch, buffers.scratch,
         )  # fmt: skip
+        look.reach = prepare_taking(axis_x, look.start, look.stop, columns, buffers.pitch)
+        if axis_y.slope != ZERO:
+            held = values(buffers.held, (k + 1) * buffers.most_taps, np.int64(0))
+            for place in range(k * buffers.most_taps, (k + 1) * buffers.most_taps):
+                held[place] = -1
 
 
 @inlined
@@ -124,6 +140,14 @@ def _reach(matrix, axis_y, axis_x, layer):
 
 
 @inlined
+def _is_copied(image, channels, matrix):
+    """Whether the piece of an image that a view looks at is packed first: RGB that does not lie pixel after
+    pixel, unless the view is axis-aligned and takes whole rows of planes as they are."""
+    planes = image.stride_x == 1 and is_separable(matrix)
+    return channels == 3 and not planes and (image.stride_x != 3 or image.stride_c != 1)
+
+
+@inlined
 def _copied(matrix, axis_y, axis_x, layer):
     """The pixels of the source that are copied for a view: `_reach`, its columns a multiple of sixteen
     where the clip has room, so that loops over them come out even."""
@@ -137,15 +161,13 @@ def _copied(matrix, axis_y, axis_x, layer):
 def largest_copy(tables, job, begin, end):
     """Bytes of the largest copy that `prepare` makes for the outputs begin … end − 1."""
     largest = np.int64(0)
-    if job.channels != 3:
-        return largest
     for row in range(begin * tables.layer_count, end * tables.layer_count):
         layer = record_at(tables.layers, row, LAYER)
         if layer.view_number < 0:
             continue
         view = record_at(tables.views, layer.view_number, VIEW)
         image = record_at(tables.images, view.source, IMAGE)
-        if image.stride_x != 3 or image.stride_c != 1:
+        if _is_copied(image, job.channels, view.matrix):
             axis_y = axis_of(record_at(tables.axes, 2 * layer.view_number, AXIS))
             axis_x = axis_of(record_at(tables.axes, 2 * layer.view_number + 1, AXIS))
             y0, x0, y1, x1 = _copied(view.matrix, axis_y, axis_x, layer)
@@ -154,7 +176,7 @@ def largest_copy(tables, job, begin, end):
 
 
 @inlined
-def look_ahead(tables, n, item):
+def look_ahead(tables, n, item, channels):
     """Fill the records of the blocks that output n will read. Returns how many there are.
 
     They are asked for while the output before is drawn: waiting for them costs as much as drawing.
@@ -172,11 +194,13 @@ def look_ahead(tables, n, item):
         image = record_at(tables.images, view.source, IMAGE)
         stride, pixel = image.stride_y * item, image.stride_x * item
         size = (x1 - x0) * pixel
-        room -= (y1 - y0) * size
+        planes = channels if abs(image.stride_c) > abs(image.stride_x) else 1
+        room -= (y1 - y0) * size * planes
         if y1 > y0 and size > 0 and room > 0:
             block = record_at(tables.blocks, count, BLOCK)
             block.address = image.address + y0 * stride + x0 * pixel
             block.stride, block.rows, block.size = stride, y1 - y0, size
+            block.apart, block.planes = image.stride_c * item, planes
             count += 1
     return count
 
@@ -187,6 +211,7 @@ def prefetch_rows(tables, count, y, height):
     for b in range(count):
         block = record_at(tables.blocks, b, BLOCK)
         for row in range(y * block.rows // height, (y + 1) * block.rows // height):
-            first = block.address + row * block.stride
-            for skip in range(0, block.size + 64, 64):
-                prefetch(first + skip)
+            for c in range(block.planes):
+                first = block.address + row * block.stride + c * block.apart
+                for skip in range(0, block.size + 64, 64):
+                    prefetch(first + skip)

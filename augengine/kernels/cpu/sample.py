@@ -15,21 +15,33 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ...plan.kinds import CONSTANT, EDGE, REFLECT
-from .formulas import HALF, ONE, ZERO, edge, f32, first_tap, fold, inlined, not_inlined
+from .formulas import (
+    HALF,
+    ONE,
+    ZERO,
+    cubic_weight,
+    edge,
+    f32,
+    first_tap,
+    fold,
+    inlined,
+    not_inlined,
+    tap_weight,
+)
 from .memory import floats, split_eight, values
 
 # The image that a layer looks at: where it lies and ends, as in the table of images; the bytes of a
 # value; what brings a value to [0, 1]. Tuples, unlike records, stay in registers.
 Image = namedtuple("Image", "address stride_y stride_x stride_c limit item to_unit channels")
 # A row of the table of axes.
-Axis = namedtuple("Axis", "low high first last support taps border")
+Axis = namedtuple("Axis", "low high first last support slope taps border")
 
 
 @inlined
 def axis_of(record):
     return Axis(
-        record.low, record.high, record.first, record.last, record.support, record.taps,
-        record.border,
+        record.low, record.high, record.first, record.last, record.support, record.slope,
+        record.taps, record.border,
     )  # fmt: skip
 
 
@@ -45,6 +57,12 @@ def is_affine(matrix):
 
 
 @inlined
+def is_nearest(axis_y, axis_x):
+    """Whether an output is one pixel of the source, whole, as masks are drawn."""
+    return axis_y.support == ZERO and axis_x.support == ZERO
+
+
+@inlined
 def first_of(axis, point):
     """The first tap, shifted to stay in the clip. A float becomes an integer once it is within bounds:
     what does not fit would be any integer."""
@@ -55,6 +73,14 @@ def first_of(axis, point):
 def reciprocal_of(axis):
     """Of the support; 0 for nearest."""
     return ONE / axis.support if axis.support > ZERO else ZERO
+
+
+@inlined
+def weight_of(axis, tap, point, reciprocal):
+    """Of a tap, not normalised. reciprocal: `reciprocal_of(axis)`."""
+    if axis.slope != ZERO:
+        return cubic_weight(tap, point, reciprocal, axis.slope)
+    return tap_weight(tap, point, reciprocal)
 
 
 @inlined
@@ -111,3 +137,12 @@ def clear_quads(quads, count):
     out = floats(quads, 4 * count)
     for i in range(4 * count):
         out[i] = ZERO
+
+
+@inlined
+def clamp_rows(rows, pitch, channels, count):
+    """Values to [0, 1], in a row for each channel."""
+    for c in range(channels):
+        row = floats(rows + c * pitch, count)
+        for x in range(count):
+            row[x] = edge(row[x], ZERO, ONE)

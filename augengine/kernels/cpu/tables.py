@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...plan import Plan
+from ...plan.kinds import NO_VIEW
 from ..sources import Sources
 from ..taps import taps_of
 
@@ -41,8 +42,9 @@ AXIS = np.dtype(
         ("low", np.float32),  # the clip, as points
         ("high", np.float32),
         ("support", np.float32),  # the filter's half-width
+        ("slope", np.float32),  # of a cubic filter; 0: a triangle
         ("border", np.int64),  # what is shown outside the clip: CONSTANT …
-        ("first", np.int64),  # the clip, as pixels: this one up to, and without, `last`
+        ("first", np.int64),  # what taps may be, as pixels: this one up to, and without, `last`
         ("last", np.int64),
         ("taps", np.int64),  # how many pixels are weighed for an output pixel
     ],
@@ -86,12 +88,15 @@ def tables_of(plan: Plan) -> Tables:
 
     axes, taps = np.empty((len(views), 2), AXIS), taps_of(plan)
     axes["low"], axes["high"] = plan.clip[:, :2], plan.clip[:, 2:]
-    axes["support"], axes["border"] = plan.support[:, ::-1], plan.border[:, None]
+    axes["support"], axes["slope"] = plan.support[:, ::-1], plan.slope[:, None]
+    axes["border"] = plan.border[:, None]
     axes["first"], axes["taps"] = taps.least, taps.counts
     axes["last"] = taps.most + taps.counts
 
     layers = np.empty(plan.view.shape, LAYER)
-    layers["view_number"], layers["alpha"] = plan.view, plan.alpha
+    # A layer of alpha 0 adds nothing.
+    layers["view_number"] = np.where(plan.alpha == 0, NO_VIEW, plan.view)
+    layers["alpha"] = plan.alpha
     for side, name in enumerate(("y0", "x0", "y1", "x1")):
         layers[name] = plan.box[..., side]
     return Tables(views, axes, layers)

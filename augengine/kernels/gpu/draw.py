@@ -14,54 +14,30 @@ import triton
 import triton.language as tl
 
 from ...plan import kinds
-from ...random_numbers import PHILOX_ROUNDS
 from . import tables
+from .colour import colour_step
 from .formulas import (
-    add_noise,
     blend,
-    blue_of_hue,
     constant,
-    curve_entry,
+    cubic_weight,
     edge,
     first_tap,
     fold,
     from_byte,
-    gain_offset,
-    green_of_hue,
     inside,
-    matrix_row,
-    normal_pair,
     normalise,
-    philox_round,
-    posterized,
     project,
-    red_of_hue,
     second_share,
     seen_from,
-    solarized,
-    stretched,
     tap_weight,
     to_byte,
-    turned_hue,
 )
 
 # A kernel reads names of its module only, and only those that are constexprs.
 NO_VIEW, PLAIN_COLOUR = constant(kinds.NO_VIEW), constant(kinds.PLAIN_COLOUR)
 CONSTANT, EDGE, REFLECT = constant(kinds.CONSTANT), constant(kinds.EDGE), constant(kinds.REFLECT)
-NONE, MATRIX, CURVE = constant(kinds.NONE), constant(kinds.MATRIX), constant(kinds.CURVE)
-HUE, NOISE, TONE = constant(kinds.HUE), constant(kinds.NOISE), constant(kinds.TONE)
-ROUNDS = constant(PHILOX_ROUNDS)
-
-MATRIX_COLUMNS = constant(kinds.MATRIX_COLUMNS)
-MATRIX_OFFSET = constant(kinds.MATRIX_OFFSETS[0])
-CURVE_ROW, CURVE_ENTRIES = constant(kinds.CURVE_ROW), constant(kinds.CURVE_ENTRIES)
-CURVE_WORDS = constant(tables.CURVE_WORDS)
-HUE_TURNS = constant(kinds.HUE_TURNS)
-NOISE_MEAN, NOISE_SIGMA = constant(kinds.NOISE_MEAN), constant(kinds.NOISE_SIGMA)
-NOISE_KEY = constant(kinds.NOISE_KEY)
-TONE_THRESHOLD, TONE_STEP = constant(kinds.TONE_THRESHOLD), constant(kinds.TONE_STEP)
-TONE_INVERSE_STEP = constant(kinds.TONE_INVERSE_STEP)
-TONE_LOW, TONE_SCALE = constant(kinds.TONE_LOW), constant(kinds.TONE_SCALE)
+NONE = constant(kinds.NONE)
+MAX_BYTE, FOREVER = constant(255.0), constant(3e38)
 
 ADDRESS_AT, STRIDE_AT = constant(tables.ADDRESS_AT), constant(tables.STRIDE_AT)
 ADDRESS_WORDS = constant(tables.ADDRESS_WORDS)
@@ -71,6 +47,8 @@ SUPPORT_AT, RECIPROCAL_AT = constant(tables.SUPPORT_AT), constant(tables.RECIPRO
 LEAST_AT, MOST_AT = constant(tables.LEAST_AT), constant(tables.MOST_AT)
 BORDER_AT, PROJECTIVE_AT = constant(tables.BORDER_AT), constant(tables.PROJECTIVE_AT)
 FILL_START_AT, FILL_AT = constant(tables.FILL_START_AT), constant(tables.FILL_AT)
+FILL_SHOWS_AT = constant(tables.FILL_SHOWS_AT)
+SLOPE_AT = constant(tables.SLOPE_AT)
 KIND_AT, ARG_AT = constant(tables.KIND_AT), constant(tables.ARG_AT)
 STEP_WORDS = constant(tables.STEP_WORDS)
 VIEW_AT, BOX_AT = constant(tables.VIEW_AT), constant(tables.BOX_AT)
@@ -185,6 +163,17 @@ def _bilinear(
 
 
 @triton.jit
+def _weight(tap, point, reciprocal, slope):
+    """Of a tap, not normalised."""
+    tap = tap * 1.0
+    if slope == 0:
+        weight = tap_weight(tap, point, reciprocal)
+    else:
+        weight = cubic_weight(tap, point, reciprocal, slope)
+    return weight
+
+
+@triton.jit
 def _filtered(
     source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x,
     RGB: tl.constexpr, FAR: tl.constexpr,
@@ -193,122 +182,63 @@ def _filtered(
     taps_y, taps_x = load_int(view_ptr + TAPS_AT), load_int(view_ptr + TAPS_AT + 1)
     inverse_y, inverse_x = tl.load(view_ptr + RECIPROCAL_AT), tl.load(view_ptr + RECIPROCAL_AT + 1)
     support_y, support_x = tl.load(view_ptr + SUPPORT_AT), tl.load(view_ptr + SUPPORT_AT + 1)
+    slope = tl.load(view_ptr + SLOPE_AT)
     tap_y, tap_x = _first_taps(view_ptr, source_y, source_x, support_y, support_x)
     total_y, total_x = tl.zeros_like(source_x), tl.zeros_like(source_x)
+    # From the first tap on: its number is then the same for all pixels, and the distance exact.
+    point_y, point_x = source_y - tap_y, source_x - tap_x
     for t in range(taps_y):
-        total_y += tap_weight(tap_y + t, source_y, inverse_y)
+        total_y += _weight(t, point_y, inverse_y, slope)
     for t in range(taps_x):
-        total_x += tap_weight(tap_x + t, source_x, inverse_x)
+        total_x += _weight(t, point_x, inverse_x, slope)
+    # PIL's bicubic goes along x, then along y, and clamps whole numbers after either. So does a view
+    # here whose source x goes by output x alone, and y by y; any other is clamped in the end.
+    most, most_along = FOREVER, FOREVER
+    if source_ptr.dtype.element_ty == tl.uint8:
+        turns = (tl.load(view_ptr + MATRIX_AT + 1) != 0) | (tl.load(view_ptr + MATRIX_AT + 3) != 0)
+        turns |= load_int(view_ptr + PROJECTIVE_AT) != 0
+        most = tl.where(slope != 0, MAX_BYTE, FOREVER)
+        most_along = tl.where(turns, FOREVER, most)
     row_ptr = source_ptr + (index_of(tap_y, FAR) * stride_y + index_of(tap_x, FAR) * stride_x)
     r, g, b = tl.zeros_like(source_x), tl.zeros_like(source_x), tl.zeros_like(source_x)
+    scale_y = tl.div_rn(1.0, tl.where(total_y > 0, total_y, 1.0))
+    scale_x = tl.div_rn(1.0, tl.where(total_x > 0, total_x, 1.0))
     for t_y in range(taps_y):
-        weight_y = tap_weight(tap_y + t_y, source_y, inverse_y)
+        red, green, blue = tl.zeros_like(r), tl.zeros_like(r), tl.zeros_like(r)
         pixel_ptr = row_ptr
         for t_x in range(taps_x):
-            weight = weight_y * tap_weight(tap_x + t_x, source_x, inverse_x)
-            red, green, blue = load_pixel(pixel_ptr, stride_c, RGB)
-            r += weight * red
+            weight = _weight(t_x, point_x, inverse_x, slope)
+            pixel_r, pixel_g, pixel_b = load_pixel(pixel_ptr, stride_c, RGB)
+            red = tl.fma(weight, pixel_r, red)
             if RGB:
-                g += weight * green
-                b += weight * blue
+                green, blue = tl.fma(weight, pixel_g, green), tl.fma(weight, pixel_b, blue)
             pixel_ptr += stride_x
+        weight = _weight(t_y, point_y, inverse_y, slope)
+        r += weight * _within(red * scale_x, most_along)
+        if RGB:
+            g += weight * _within(green * scale_x, most_along)
+            b += weight * _within(blue * scale_x, most_along)
         row_ptr += stride_y
-    total = total_y * total_x
-    scale = tl.div_rn(1.0, tl.where(total > 0, total, 1.0))
-    return r * scale, g * scale, b * scale
-
-
-@triton.jit
-def _noise(number, channel, k0, k1, RGB: tl.constexpr):
-    """Standard normal numbers for three channels, or for the channel, keyed as everywhere."""
-    zero = number & 0
-    first = channel // 4 * 4
-    c0, c1, c2, c3 = number, zero + first.to(tl.uint32), zero, zero
-    for _ in tl.static_range(ROUNDS):
-        c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
-    r, g = normal_pair(c0, c1)
-    b, last = normal_pair(c2, c3)
-    if not RGB:
-        word = channel - first
-        r = tl.where(word < 2, tl.where(word == 0, r, g), tl.where(word == 2, b, last))
+    r = _within(r * scale_y, most)
+    if RGB:
+        g, b = _within(g * scale_y, most), _within(b * scale_y, most)
+    else:
+        g, b = r, r
     return r, g, b
 
 
 @triton.jit
-def _matrix_channel(r, g, b, row_ptr):
-    """One channel after a MATRIX step, by its row of the matrix."""
-    return matrix_row(
-        r, g, b,
-        tl.load(row_ptr), tl.load(row_ptr + 1), tl.load(row_ptr + 2),
-        tl.load(row_ptr + MATRIX_OFFSET),
-    )  # fmt: skip
-
-
-@triton.jit
-def _tone_channel(value, arg_ptr, channel):
-    """One channel after a TONE step."""
-    byte = solarized(curve_entry(value), tl.load(arg_ptr + TONE_THRESHOLD))
-    low, scale = tl.load(arg_ptr + TONE_LOW + channel), tl.load(arg_ptr + TONE_SCALE + channel)
-    byte = stretched(byte, low, scale)
-    step, inverse_step = tl.load(arg_ptr + TONE_STEP), tl.load(arg_ptr + TONE_INVERSE_STEP)
-    return from_byte(posterized(byte, step, inverse_step))
-
-
-@triton.jit
-def _curve_channel(value, curve_ptr):
-    """One channel after a CURVE step."""
-    return tl.load(curve_ptr + curve_entry(value).to(tl.int32))
-
-
-@triton.jit
-def colour_step(r, g, b, kind, arg_ptr, curves_ptr, number, channel, RGB: tl.constexpr):
-    """Pixels after one colour step.
-
-    kind: number of the step's kind. arg_ptr: the step's arguments, float32, in the columns that
-    `plan.kinds` names. number: index of each pixel in its output, by which noise is keyed. channel:
-    number of the channel, where it is drawn alone.
-    """
-    if kind == MATRIX:
-        if RGB:
-            red, green, blue = r, g, b
-            r = _matrix_channel(red, green, blue, arg_ptr)
-            g = _matrix_channel(red, green, blue, arg_ptr + MATRIX_COLUMNS)
-            b = _matrix_channel(red, green, blue, arg_ptr + 2 * MATRIX_COLUMNS)
-        else:
-            r = gain_offset(r, tl.load(arg_ptr), tl.load(arg_ptr + MATRIX_OFFSET))
-    elif kind == TONE:
-        r = _tone_channel(r, arg_ptr, 0)
-        if RGB:
-            g, b = _tone_channel(g, arg_ptr, 1), _tone_channel(b, arg_ptr, 2)
-    elif kind == CURVE:
-        curve_ptr = curves_ptr + tl.load(arg_ptr + CURVE_ROW).to(tl.int32) * CURVE_WORDS
-        r = _curve_channel(r, curve_ptr)
-        if RGB:
-            g = _curve_channel(g, curve_ptr + CURVE_ENTRIES)
-            b = _curve_channel(b, curve_ptr + 2 * CURVE_ENTRIES)
-    elif kind == NOISE:
-        mean, sigma = tl.load(arg_ptr + NOISE_MEAN), tl.load(arg_ptr + NOISE_SIGMA)
-        k0 = tl.load(arg_ptr + NOISE_KEY).to(tl.uint32)
-        k1 = tl.load(arg_ptr + (NOISE_KEY + 1)).to(tl.uint32)
-        noise_r, noise_g, noise_b = _noise(number, channel, k0, k1, RGB)
-        r = add_noise(r, mean, sigma, noise_r)
-        if RGB:
-            g, b = add_noise(g, mean, sigma, noise_g), add_noise(b, mean, sigma, noise_b)
-    elif kind == HUE:
-        if RGB:
-            red, green, blue = r, g, b
-            turned = turned_hue(red, green, blue, tl.load(arg_ptr + HUE_TURNS))
-            r = red_of_hue(red, green, blue, turned)
-            g = green_of_hue(red, green, blue, turned)
-            b = blue_of_hue(red, green, blue, turned)
-    return r, g, b
+def _within(value, most):
+    """In 0 … most, or as it is where that is FOREVER."""
+    return edge(value, tl.where(most == FOREVER, -FOREVER, 0.0), most)
 
 
 @triton.jit
 def _draw_view(
     v, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
     SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
-    PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, STEPS: tl.constexpr,
+    PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, FILLS: tl.constexpr,
+    STEPS: tl.constexpr,
 ):  # fmt: skip
     """What view v shows at the output pixels (y, x): r, g, b, or the channel thrice."""
     RGB: tl.constexpr = CHANNELS == 3
@@ -333,7 +263,6 @@ def _draw_view(
         if border != CONSTANT:
             source_x = _border_coordinate(source_x, x0, x1, border)
             source_y = _border_coordinate(source_y, y0, y1, border)
-    visible = inside(source_x, source_y, x0, y0, x1, y1)
 
     source_ptr, stride_y, stride_x, stride_c = source_of(
         images_ptr, view_ptr, SOURCE, CHANNELS, PACKED, FAR
@@ -357,27 +286,38 @@ def _draw_view(
         r, g, b = _bilinear(
             source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
         )  # fmt: skip
-    fill_ptr = view_ptr + FILL_AT + channel
     if SOURCE == tl.uint8:
         r, g, b = from_byte(r), from_byte(g), from_byte(b)
-    r = tl.where(visible, r, tl.load(fill_ptr))
-    if RGB:
-        g = tl.where(visible, g, tl.load(fill_ptr + 1))
-        b = tl.where(visible, b, tl.load(fill_ptr + 2))
+    visible = (y >= 0) & (x >= 0)  # all
+    fills = False
+    if FILLS:
+        fills = load_int(view_ptr + FILL_SHOWS_AT) != 0
+        if fills:
+            visible = inside(source_x, source_y, x0, y0, x1, y1)
+            fill_ptr = view_ptr + FILL_AT + channel
+            r = tl.where(visible, r, tl.load(fill_ptr))
+            if RGB:
+                g = tl.where(visible, g, tl.load(fill_ptr + 1))
+                b = tl.where(visible, b, tl.load(fill_ptr + 2))
     if STEPS:
         number = (y * width + x).to(tl.uint32)
         fill_start = _block(load_int(view_ptr + FILL_START_AT))
+        step_ptr = steps_ptr + v * step_count * STEP_WORDS
         for s in range(step_count):
-            step_ptr = steps_ptr + (v * step_count + s) * STEP_WORDS
             kind = load_int(step_ptr + KIND_AT)
             if kind != NONE:
-                acts = visible | (fill_start <= s)
                 red, green, blue = colour_step(
-                    r, g, b, kind, step_ptr + ARG_AT, curves_ptr, number, channel, RGB
-                )
-                r = tl.where(acts, red, r)
-                if RGB:
-                    g, b = tl.where(acts, green, g), tl.where(acts, blue, b)
+                    r, g, b, kind, step_ptr + ARG_AT, curves_ptr, number, channel, CHANNELS,
+                    SOURCE == tl.uint8,
+                )  # fmt: skip
+                if FILLS:
+                    if fills:
+                        acts = visible | (fill_start <= s)
+                        red = tl.where(acts, red, r)
+                        if RGB:
+                            green, blue = tl.where(acts, green, g), tl.where(acts, blue, b)
+                r, g, b = red, green, blue
+            step_ptr += STEP_WORDS
     return r, g, b
 
 
@@ -396,8 +336,8 @@ def _draw(
     first, layer_count, step_count, height, width,
     stride_n, stride_c, stride_y, stride_x,
     SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
-    PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, STEPS: tl.constexpr,
-    LAYERS: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
+    PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, FILLS: tl.constexpr,
+    STEPS: tl.constexpr, LAYERS: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr,
 ):  # fmt: skip
     """Draw the outputs from number `first` on, as many as the grid has.
 
@@ -422,12 +362,24 @@ def _draw(
     if LAYERS:
         r = tl.zeros([BLOCK_H, BLOCK_W], tl.float32)
         g, b = r, r
-        for k in range(layer_count):
+        bottom, right = tl.minimum(top + BLOCK_H, height), tl.minimum(left + BLOCK_W, width)
+        # What a later layer covers needs no drawing.
+        lowest = 0
+        for k in range(1, layer_count):
+            layer_ptr = layers_ptr + (n * layer_count + k) * (COLOUR_AT + CHANNELS)
+            box_ptr = layer_ptr + BOX_AT
+            covers = (load_int(box_ptr) <= top) & (load_int(box_ptr + 2) >= bottom)
+            covers &= (load_int(box_ptr + 1) <= left) & (load_int(box_ptr + 3) >= right)
+            opaque = (tl.load(layer_ptr + ALPHA_AT) == 1) & (
+                load_int(layer_ptr + VIEW_AT) != NO_VIEW
+            )
+            lowest = tl.where(covers & opaque, k, lowest)
+        for k in range(lowest, layer_count):
             layer_ptr = layers_ptr + (n * layer_count + k) * (COLOUR_AT + CHANNELS)
             v, box_ptr = load_int(layer_ptr + VIEW_AT), layer_ptr + BOX_AT
             y0, x0 = load_int(box_ptr), load_int(box_ptr + 1)
             y1, x1 = load_int(box_ptr + 2), load_int(box_ptr + 3)
-            touches = (y0 < top + BLOCK_H) & (top < y1) & (x0 < left + BLOCK_W) & (left < x1)
+            touches = (y0 < bottom) & (top < y1) & (x0 < right) & (left < x1)
             if (v != NO_VIEW) & touches:
                 if v == PLAIN_COLOUR:
                     colour_ptr = layer_ptr + COLOUR_AT + channel
@@ -440,19 +392,23 @@ def _draw(
                     red, green, blue = _draw_view(
                         v.to(tl.int64), y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr,
                         step_count, width, SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS,
-                        STEPS,
+                        FILLS, STEPS,
                     )  # fmt: skip
                 alpha = tl.load(layer_ptr + ALPHA_AT)
-                within = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
-                r = tl.where(within, blend(r, red, alpha), r)
-                if RGB:
-                    g = tl.where(within, blend(g, green, alpha), g)
-                    b = tl.where(within, blend(b, blue, alpha), b)
+                covers = (y0 <= top) & (bottom <= y1) & (x0 <= left) & (right <= x1)
+                if covers & (alpha == 1):
+                    r, g, b = red, green, blue
+                else:
+                    within = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
+                    r = tl.where(within, blend(r, red, alpha), r)
+                    if RGB:
+                        g = tl.where(within, blend(g, green, alpha), g)
+                        b = tl.where(within, blend(b, blue, alpha), b)
     else:
         v = load_int(layers_ptr + n * (COLOUR_AT + CHANNELS) + VIEW_AT).to(tl.int64)
         r, g, b = _draw_view(
             v, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
-            SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS, STEPS,
+            SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS, FILLS, STEPS,
         )  # fmt: skip
 
     if FAR:
@@ -472,10 +428,11 @@ def _draw(
 
 
 _NOT_SPECIALIZED = ["first", "layer_count", "step_count", "height"]
-# Rows that begin at multiples of 16 are stored four pixels at once, by threads that hold four in a
-# row. Loops and branches around gathers are better off with the pixels dealt out one by one: there
-# the exchange before such a store costs 50 instructions a pixel, and barriers.
-draw_in_fours = triton.jit(do_not_specialize=_NOT_SPECIALIZED)(_draw)
+# Rows that begin at multiples of 16 are stored eight pixels at once, by threads that hold eight in a
+# row: what is the same for a tile is worked out by each thread, so the fewer the better. Loops and
+# branches around gathers are better off with the pixels dealt out one by one: there the exchange before
+# such a store costs 50 instructions a pixel, and barriers; and with four pixels a thread, for registers.
+draw_in_eights = triton.jit(do_not_specialize=_NOT_SPECIALIZED)(_draw)
 draw_one_by_one = triton.jit(
     do_not_specialize=_NOT_SPECIALIZED,
     do_not_specialize_on_alignment=["width", "stride_n", "stride_c", "stride_y", "stride_x"],

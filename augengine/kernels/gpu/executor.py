@@ -25,8 +25,9 @@ import triton.language as tl
 from ...plan import Plan
 from ..flat import Pointers
 from ..sources import Sources
-from .draw import draw_in_fours, draw_one_by_one
+from .draw import draw_in_eights, draw_one_by_one
 from .filter import BLOCK as FILTER_BLOCK
+from .filter import WARPS as FILTER_WARPS
 from .filter import filter_rows
 from .formulas import INTERPRETED
 from .lower import Lowered, LoweredPass, lower
@@ -35,8 +36,8 @@ from .statistics import WARPS as STATISTICS_WARPS
 from .statistics import complete
 from .tables import ADDRESS_AT, ADDRESS_WORDS, STRIDE_AT
 
-# A tile is a program of four warps: four pixels for each thread.
-WARPS = 4
+# A tile has 512 pixels: eight for each thread of two warps, or four for each of four.
+WARPS_IN_EIGHTS, WARPS_ONE_BY_ONE = 2, 4
 TILES = ((4, 128), (8, 64), (16, 32))
 # To the interpreter each program is a dear one, so it has larger tiles, and the same for all widths.
 TILE = (64, 64) if INTERPRETED else None
@@ -49,7 +50,7 @@ SOURCE_TYPES = {
     torch.bfloat16: tl.bfloat16,
 }
 # Contraction would move a point across an edge that other executors see on its other side.
-OPTIONS = {"num_warps": WARPS, "enable_fp_fusion": False}
+OPTIONS = {"enable_fp_fusion": False}
 
 counts: Counter[str] = Counter()  # "launch" and "copy": what executing has cost so far
 
@@ -128,9 +129,11 @@ def upload(lowered: Lowered, sources: Sources, into: Uploaded | None = None) -> 
         addresses = _addresses(lowered, pointers, pictures.data_ptr(), sources.dtype.itemsize)
         constants = _constants(lowered, sources, pointers)
         size = len(lowered.buffer) + addresses.nbytes
-        if into and (
-            into.lowered.tables, into.lowered.passes, into.constants, len(into.buffer)
-        ) != (lowered.tables, lowered.passes, constants, size):  # fmt: skip
+        if into and not (
+            (into.lowered.tables, into.constants, len(into.buffer))
+            == (lowered.tables, constants, size)
+            and _covers(into.lowered.passes, lowered.passes)
+        ):
             raise ValueError(
                 "upload: the plan or its images are of another kind than those that `into` holds, "
                 "expected the same tables, passes, dtype and layout. Leave `into` out."
@@ -207,7 +210,9 @@ def _draw(
     """Draw a pass's outputs into `out` (N, C, H, W)."""
     (height, width), channels, traits = part.size, constants["CHANNELS"], part.traits
     block_h, block_w = tile_for(width)
-    kernel = draw_one_by_one if traits.wide or traits.steps else draw_in_fours
+    one_by_one = traits.wide or traits.steps
+    kernel = draw_one_by_one if one_by_one else draw_in_eights
+    warps = WARPS_ONE_BY_ONE if one_by_one else WARPS_IN_EIGHTS
     planes = 1 if channels == 3 else channels
     far = constants["FAR"] or _extent([part.size], [out.stride()[2:]]) >= 2**31
     most = MOST_PROGRAMS // planes
@@ -218,8 +223,8 @@ def _draw(
             out, *arguments.tables, first, arguments.layer_count, arguments.step_count,
             height, width, *out.stride(),
             PROJECTIVE=traits.projective, WIDE=traits.wide, BORDERS=traits.borders,
-            STEPS=traits.steps, LAYERS=traits.layers, BLOCK_H=block_h, BLOCK_W=block_w,
-            **constants | {"FAR": far}, **OPTIONS,
+            FILLS=traits.fills, STEPS=traits.steps, LAYERS=traits.layers, BLOCK_H=block_h, BLOCK_W=block_w,
+            num_warps=warps, **constants | {"FAR": far}, **OPTIONS,
         )  # fmt: skip
         counts["launch"] += 1
 
@@ -239,9 +244,19 @@ def _filter(
     scratch = torch.empty((count, height, pitch), dtype=torch.float32, device=pictures.device)
     filter_rows[(count * height,)](
         out, pictures, scratch, filters, filter_words, height, width, pitch,
-        CHANNELS=channels, BLOCK=FILTER_BLOCK, **OPTIONS,
+        CHANNELS=channels, BLOCK=FILTER_BLOCK, **OPTIONS | {"num_warps": FILTER_WARPS},
     )  # fmt: skip
     counts["launch"] += 1
+
+
+def _covers(held: Sequence[LoweredPass], new: Sequence[LoweredPass]) -> bool:
+    """Whether launches of `held` draw `new`: the same but for traits, of which a kernel may have more than
+    a plan needs."""
+    return len(held) == len(new) and all(
+        one._replace(traits=other.traits) == other
+        and all(need <= has for has, need in zip(one.traits, other.traits, strict=True))
+        for one, other in zip(held, new, strict=True)
+    )
 
 
 def _current(device: torch.device) -> AbstractContextManager:

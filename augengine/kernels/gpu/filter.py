@@ -1,4 +1,4 @@
-"""Blur and sharpness in Triton: one launch for all pictures of a size, a program for each row.
+"""Filters in Triton: one launch for all pictures of a size, a program for each row.
 
 A blur is taken along y and then along x, 2 · (2 · reach + 1) products and not their square. Its
 second half needs the first's values of its own row only, so a program makes both, with a row of
@@ -13,20 +13,52 @@ import triton.language as tl
 from ...plan import kinds
 from . import tables
 from .draw import load_int
-from .formulas import INTERPRETED, constant, half_up, sharpened, smoothed
+from .formulas import INTERPRETED, constant, half_up, shaded, sharpened, smoothed
 
-# Values that a program takes at a time: a row of 224 RGB pixels is two and two thirds of them.
+# Values that a program takes at a time: a row of 224 RGB pixels is two and two thirds of them. It is one
+# warp, of eight values a thread, among which what is the same for a row is shared.
 BLOCK = 2048 if INTERPRETED else 256
+WARPS = 1
 
-SHARPNESS = constant(kinds.SHARPNESS)
+SHARPNESS, SHADE = constant(kinds.SHARPNESS), constant(kinds.SHADE)
+MOTION = constant(kinds.MOTION)
 FILTER_AT, FACTOR_AT = constant(tables.FILTER_AT), constant(tables.FACTOR_AT)
 REACH_AT, WEIGHTS_AT = constant(tables.REACH_AT), constant(tables.WEIGHTS_AT)
+TAPS_AT, TAP_WORDS = constant(tables.TAPS_OF_KERNEL_AT), constant(tables.TAP_WORDS)
+KERNEL_REACH_AT, EDGE_AT = constant(tables.REACH_OF_KERNEL_AT), constant(tables.EDGE_AT)
 
 
 @triton.jit
 def _reflected(coordinate, size):
     coordinate = tl.abs(coordinate)
     return tl.where(coordinate >= size, 2 * (size - 1) - coordinate, coordinate)
+
+
+@triton.jit
+def _folded(coordinate, size):
+    """Reflected as often as it takes."""
+    period = tl.maximum(2 * (size - 1), 1)
+    coordinate = tl.abs(coordinate) % period
+    return tl.where(coordinate >= size, period - coordinate, coordinate)
+
+
+@triton.jit
+def _weighed(picture_ptr, filter_ptr, y, j, height, width, CHANNELS: tl.constexpr):
+    """Sums of weighed neighbours: of the values number j of row y."""
+    x, channel, length = j // CHANNELS, j % CHANNELS, width * CHANNELS
+    far = load_int(filter_ptr + KERNEL_REACH_AT) >= width
+    total = tl.zeros_like(j).to(tl.float32)
+    for t in range(load_int(filter_ptr + TAPS_AT)):
+        tap_ptr = filter_ptr + (WEIGHTS_AT + TAP_WORDS * t)
+        row_ptr = picture_ptr + _folded(y + load_int(tap_ptr), height).to(tl.int64) * length
+        column = x + load_int(tap_ptr + 1)
+        if far:
+            column = _folded(column, width)
+        else:
+            column = _reflected(column, width)
+        value = tl.load(row_ptr + (column * CHANNELS + channel)).to(tl.float32)
+        total = tl.fma(value, tl.load(tap_ptr + 2), total)
+    return total
 
 
 @triton.jit
@@ -53,6 +85,9 @@ def filter_rows(
     row = tl.program_id(0).to(tl.int64)
     n, y = row // height, (row % height).to(tl.int32)
     filter_ptr = filters_ptr + n * filter_words
+    # Added to a pointer at last, after all that is the same for a program: a thread's addresses are then
+    # one and constants.
+    lane = tl.arange(0, BLOCK)
     length = width * CHANNELS
     picture_ptr = pictures_ptr + n * height * length
     out_row_ptr = out_ptr + row * length
@@ -61,56 +96,90 @@ def filter_rows(
         above_ptr = picture_ptr + tl.maximum(y - 1, 0).to(tl.int64) * length
         row_ptr = picture_ptr + y.to(tl.int64) * length
         below_ptr = picture_ptr + tl.minimum(y + 1, height - 1).to(tl.int64) * length
+        within = (y > 0) & (y < height - 1)
         for begin in range(0, length, BLOCK):
             j = begin + tl.arange(0, BLOCK)
             mask = j < length
-            j = tl.where(mask, j, 0)
-            left = tl.where(j >= CHANNELS, j - CHANNELS, j)
-            right = tl.where(j + CHANNELS < length, j + CHANNELS, j)
-            value = tl.load(row_ptr + j).to(tl.float32)
-            around = _sum_of_three(above_ptr, left, j, right) + _sum_of_three(
-                row_ptr, left, j, right
-            )
-            smooth = smoothed(around + _sum_of_three(below_ptr, left, j, right), value)
+            inner = (j >= CHANNELS) & (j + CHANNELS < length) & within
+            value = _load(row_ptr + j, mask)
+            around = _sum_of_three(above_ptr + j, CHANNELS, inner)
+            around += _sum_of_three(row_ptr + j, CHANNELS, inner)
+            around += _sum_of_three(below_ptr + j, CHANNELS, inner)
+            smooth = smoothed(around, value)
             if BYTE:
                 smooth = half_up(smooth)  # PIL rounds what it smooths before it blends
-            inner = (y > 0) & (y < height - 1) & (j >= CHANNELS) & (j + CHANNELS < length)
             smooth = tl.where(inner, smooth, value)
             sharp = _clamped(sharpened(value, smooth, factor), BYTE)
             tl.store(out_row_ptr + j, sharp.to(DTYPE), mask)
+    elif load_int(filter_ptr + FILTER_AT) == MOTION:
+        for begin in range(0, length, BLOCK):
+            j = begin + lane
+            mask = j < length
+            j = tl.where(mask, j, 0)
+            total = _weighed(picture_ptr, filter_ptr, y, j, height, width, CHANNELS)
+            tl.store(out_row_ptr + j, _clamped(total, BYTE).to(DTYPE), mask)
+    elif load_int(filter_ptr + FILTER_AT) == SHADE:
+        edge_ptr = filter_ptr + EDGE_AT
+        row_ptr = picture_ptr + y.to(tl.int64) * length
+        for begin in range(0, length, BLOCK):
+            j = begin + lane
+            mask = j < length
+            j = tl.where(mask, j, 0)
+            x = (j // CHANNELS).to(tl.float32) + 0.5
+            value = tl.load(row_ptr + j).to(tl.float32)
+            value = shaded(
+                value, x, y.to(tl.float32) + 0.5, tl.load(edge_ptr), tl.load(edge_ptr + 1),
+                tl.load(edge_ptr + 2), tl.load(edge_ptr + 3),
+            )  # fmt: skip
+            tl.store(out_row_ptr + j, _clamped(value, BYTE).to(DTYPE), mask)
     else:
         count = (filter_words - WEIGHTS_AT) // 2
         reach_y, reach_x = load_int(filter_ptr + REACH_AT), load_int(filter_ptr + REACH_AT + 1)
         weights_y_ptr = filter_ptr + WEIGHTS_AT
         weights_x_ptr = filter_ptr + WEIGHTS_AT + count
-        blurred_ptr = scratch_ptr + row * pitch
-        blurred_length = length + 2 * reach_x * CHANNELS
-        for begin in range(0, blurred_length, BLOCK):
-            j = begin + tl.arange(0, BLOCK)
-            mask = j < blurred_length
-            j = tl.where(mask, j, 0)
-            x = _reflected(j // CHANNELS - reach_x, width)
-            column_ptr = picture_ptr + (x * CHANNELS + j % CHANNELS)
-            total = tl.zeros([BLOCK], tl.float32)
-            for t in range(-reach_y, reach_y + 1):
-                value = tl.load(column_ptr + _reflected(y + t, height).to(tl.int64) * length)
-                total = tl.fma(value.to(tl.float32), tl.load(weights_y_ptr + tl.abs(t)), total)
-            tl.store(blurred_ptr + j, total, mask)
+        # Where the row's first value comes to lie, behind those of the reach.
+        blurred_ptr = scratch_ptr + row * pitch + reach_x * CHANNELS
+        for begin in range(0, length, BLOCK):
+            mask = begin + lane < length
+            column_ptr = picture_ptr + begin
+            middle_ptr = column_ptr + y.to(tl.int64) * length
+            total = _load(middle_ptr + lane, mask) * tl.load(weights_y_ptr)
+            for t in range(1, reach_y + 1):
+                above_ptr = column_ptr + _reflected(y - t, height).to(tl.int64) * length
+                below_ptr = column_ptr + _reflected(y + t, height).to(tl.int64) * length
+                both = _load(above_ptr + lane, mask) + _load(below_ptr + lane, mask)
+                total = tl.fma(both, tl.load(weights_y_ptr + t), total)
+            tl.store(blurred_ptr + begin + lane, total, mask)
         # The other threads' values are read below.
         tl.debug_barrier()
+        margin = reach_x * CHANNELS
+        for begin in range(0, 2 * margin, BLOCK):
+            j = begin + lane
+            mask = j < 2 * margin
+            j = tl.where(j < margin, j - margin, j - margin + length)
+            x = (j + margin) // CHANNELS - reach_x
+            mirrored = j + (_reflected(x, width) - x) * CHANNELS
+            tl.store(blurred_ptr + j, tl.load(blurred_ptr + mirrored, mask, 0.0), mask)
+        tl.debug_barrier()
         for begin in range(0, length, BLOCK):
-            j = begin + tl.arange(0, BLOCK)
-            mask = j < length
-            j = tl.where(mask, j, 0)
-            total = tl.zeros([BLOCK], tl.float32)
-            for t in range(-reach_x, reach_x + 1):
-                value = tl.load(blurred_ptr + (j + (t + reach_x) * CHANNELS))
-                total = tl.fma(value, tl.load(weights_x_ptr + tl.abs(t)), total)
-            tl.store(out_row_ptr + j, _clamped(total, BYTE).to(DTYPE), mask)
+            mask = begin + lane < length
+            middle_ptr = blurred_ptr + begin
+            total = _load(middle_ptr + lane, mask) * tl.load(weights_x_ptr)
+            for t in range(1, reach_x + 1):
+                both = _load(middle_ptr - t * CHANNELS + lane, mask)
+                both += _load(middle_ptr + t * CHANNELS + lane, mask)
+                total = tl.fma(both, tl.load(weights_x_ptr + t), total)
+            tl.store(out_row_ptr + begin + lane, _clamped(total, BYTE).to(DTYPE), mask)
 
 
 @triton.jit
-def _sum_of_three(row_ptr, left, middle, right):
+def _load(values_ptr, mask):
+    """Values as floats; 0 beyond the mask, which bends no address."""
+    return tl.load(values_ptr, mask, 0).to(tl.float32)
+
+
+@triton.jit
+def _sum_of_three(middle_ptr, apart: tl.constexpr, mask):
     """The sum of three neighbours, exact for bytes."""
-    a = tl.load(row_ptr + left).to(tl.float32) + tl.load(row_ptr + middle).to(tl.float32)
-    return a + tl.load(row_ptr + right).to(tl.float32)
+    left, right = _load(middle_ptr - apart, mask), _load(middle_ptr + apart, mask)
+    return (left + _load(middle_ptr, mask)) + right

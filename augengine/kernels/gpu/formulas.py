@@ -57,23 +57,28 @@ def _sqrt(a):
 
 
 @triton.jit
-def _log(a):
-    return tl.log(a)
-
-
-@triton.jit
-def _cos(a):
-    return tl.cos(a)
-
-
-@triton.jit
-def _sin(a):
-    return tl.sin(a)
-
-
-@triton.jit
 def _to_float(word):
     return word.to(tl.float32)
+
+
+@triton.jit
+def _to_signed_float(word):
+    return word.to(tl.int32, bitcast=True).to(tl.float32)
+
+
+@triton.jit
+def _to_word(number):
+    return number.to(tl.int32).to(tl.uint32, bitcast=True)
+
+
+@triton.jit
+def _float_bits(value):
+    return value.to(tl.uint32, bitcast=True)
+
+
+@triton.jit
+def _bits_float(bits):
+    return bits.to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -104,10 +109,11 @@ px = bind(
         "divide": _divide,
         "quotient": _quotient,
         "sqrt": _sqrt,
-        "log": _log,
-        "cos": _cos,
-        "sin": _sin,
         "to_float": _to_float,
+        "to_signed_float": _to_signed_float,
+        "to_word": _to_word,
+        "float_bits": _float_bits,
+        "bits_float": _bits_float,
         "wide_product": _wide_product,
         "add_word": _add_word,
         "xor": _xor,
@@ -117,14 +123,20 @@ px = bind(
 
 # Triton resolves a module's names, not a namespace's attributes.
 project, seen_from, inside, edge, fold = px.project, px.seen_from, px.inside, px.edge, px.fold
-first_tap, tap_weight, second_share = px.first_tap, px.tap_weight, px.second_share
+first_tap, tap_weight, cubic_weight = px.first_tap, px.tap_weight, px.cubic_weight
+second_share = px.second_share
 clamp, gain_offset, matrix_row = px.clamp, px.gain_offset, px.matrix_row
-curve_entry, from_byte = px.curve_entry, px.from_byte
+curve_entry, cut_entry, from_byte = px.curve_entry, px.cut_entry, px.from_byte
+gamma = px.gamma
 solarized, stretched, posterized = px.solarized, px.stretched, px.posterized
-turned_hue, red_of_hue = px.turned_hue, px.red_of_hue
-green_of_hue, blue_of_hue = px.green_of_hue, px.blue_of_hue
+solarized_value, stretched_value = px.solarized_value, px.stretched_value
+posterized_value = px.posterized_value
+added_below, added_below_value = px.added_below, px.added_below_value
+turned_colour = px.turned_colour
 philox_round, normal_pair, add_noise = px.philox_round, px.normal_pair, px.add_noise
+uniform_of, impulse = px.uniform_of, px.impulse
 stretch_gain, stretch_offset = px.stretch_gain, px.stretch_offset
 stretch_low, stretch_scale, equalized = px.stretch_low, px.stretch_scale, px.equalized
 smoothed, sharpened, half_up = px.smoothed, px.sharpened, px.half_up
+shaded = px.shaded
 blend, normalise, to_byte = px.blend, px.normalise, px.to_byte

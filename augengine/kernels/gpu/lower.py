@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from ...plan import Finish, Plan
-from ...plan.kinds import CURVE_CHANNELS, CURVE_ENTRIES, HISTOGRAM
+from ...plan.kinds import CURVE_ENTRIES
 from ..passes import passes_of
+from ..statistics import takes_curves
 from .tables import (
     COLOUR_AT,
     FILL_AT,
     MEASURE_WORDS,
     MEASURES_AT,
     STEP_WORDS,
-    WEIGHTS_AT,
     Table,
     Traits,
     blur_reaches,
@@ -30,6 +30,8 @@ from .tables import (
     fill_measured_views,
     fill_steps,
     fill_views,
+    filter_words,
+    kernels_of,
     traits,
 )
 
@@ -93,24 +95,25 @@ def lower(plan: Plan) -> Lowered:
     channels, step_count = plan.finish.channels, plan.step_kind.shape[1]
     view_counts = [len(part.source) for part in plans]
     first_view = np.cumsum([0, *view_counts]).tolist()
-    histograms = [np.count_nonzero(part.statistic == HISTOGRAM) for part in plans]
-    first_curve = (len(plan.curves) + np.cumsum([0, *histograms])).tolist()
+    new_curves = [np.count_nonzero(takes_curves(part)) for part in plans]
+    first_curve = (len(plan.curves) + np.cumsum([0, *new_curves])).tolist()
     reaches = [blur_reaches(filters, part.finish.size) for part, filters in picture_passes]
+    kernels = [kernels_of(filters) for _, filters in picture_passes]
     groups = _measured_groups(plans, len(plan.ids))
     measured_count = sum(len(group.views) for group in groups)
     shapes: dict[str, tuple[int, ...]] = {
         "views": (sum(view_counts), FILL_AT + channels),
         "steps": (sum(view_counts), step_count, STEP_WORDS),
-        "curves": (first_curve[-1], CURVE_CHANNELS, CURVE_ENTRIES),
+        "curves": (first_curve[-1], channels, CURVE_ENTRIES),
         "finish": (2, channels),
         "no finish": (2, channels),
         "measured_views": (measured_count, MEASURES_AT + step_count * MEASURE_WORDS),
     }
     for i, part in enumerate(plans):
         shapes[f"layers {i}"] = (*part.view.shape, COLOUR_AT + channels)
-    for i, reach in enumerate(reaches):
-        weights = int(reach.max(initial=0)) + 1  # along each axis
-        shapes[f"filters {i}"] = (len(reach), WEIGHTS_AT + 2 * weights)
+    for i, (_, filters) in enumerate(picture_passes):
+        words = filter_words(filters, reaches[i], kernels[i])
+        shapes[f"filters {i}"] = (len(filters), words)
     buffer, tables, arrays = empty_tables(shapes)
 
     arrays["curves"][: len(plan.curves)] = plan.curves
@@ -122,7 +125,7 @@ def lower(plan: Plan) -> Lowered:
         fill_steps(arrays["steps"][rows], part, first_curve[i])
         fill_layers(arrays[f"layers {i}"], part, first_view[i])
     for i, (part, filters) in enumerate(picture_passes):
-        fill_filters(arrays[f"filters {i}"], filters, part.finish.size)
+        fill_filters(arrays[f"filters {i}"], filters, part.finish.size, kernels[i])
     end, measured_counts = 0, [0] * len(plans)
     for group in groups:
         begin, end = end, end + len(group.views)

@@ -10,7 +10,8 @@ import triton.language as tl
 
 from ...plan import kinds
 from . import tables
-from .draw import colour_step, index_of, load_int, load_pixel, source_of
+from .colour import colour_step, curve_of, entry_of
+from .draw import index_of, load_int, load_pixel, source_of
 from .formulas import (
     INTERPRETED,
     constant,
@@ -21,6 +22,7 @@ from .formulas import (
     stretch_low,
     stretch_offset,
     stretch_scale,
+    stretched,
 )
 
 # A program has a view for itself, since its second statistic waits for its first, and it waits for
@@ -28,17 +30,19 @@ from .formulas import (
 # turns on one of the device's processors: of a few such views the others wait, by milliseconds.
 WARPS = 8
 BLOCK = 8192 if INTERPRETED else 1024
+TILE_W = constant(32)  # pixels of a row among them
 
 NO_STATISTIC, MEAN = constant(kinds.NO_STATISTIC), constant(kinds.MEAN)
-RANGE = constant(kinds.RANGE)
+RANGE, HISTOGRAM = constant(kinds.RANGE), constant(kinds.HISTOGRAM)
 NONE, MATRIX, TONE = constant(kinds.NONE), constant(kinds.MATRIX), constant(kinds.TONE)
+CURVE, GAINS = constant(kinds.CURVE), constant(kinds.GAINS)
 RED, GREEN, BLUE = (constant(weight) for weight in kinds.GREY)
-INFINITY = constant(float("inf"))
+INFINITY, PER_BYTE = constant(float("inf")), constant(1 / 255)
 
 MATRIX_COLUMNS = constant(kinds.MATRIX_COLUMNS)
 MATRIX_OFFSET = constant(kinds.MATRIX_OFFSETS[0])
-CURVE_ROW, CURVE_ENTRIES = constant(kinds.CURVE_ROW), constant(kinds.CURVE_ENTRIES)
-CURVE_WORDS = constant(tables.CURVE_WORDS)
+CURVE_ENTRIES = constant(kinds.CURVE_ENTRIES)
+GAIN_AT, OFFSET_AT = constant(kinds.GAIN_AT), constant(kinds.OFFSET_AT)
 TONE_THRESHOLD = constant(kinds.TONE_THRESHOLD)
 TONE_LOW, TONE_SCALE = constant(kinds.TONE_LOW), constant(kinds.TONE_SCALE)
 NO_THRESHOLD = constant(float(kinds.NEUTRAL_TONE[kinds.TONE_THRESHOLD]))
@@ -75,6 +79,7 @@ def complete(
         images_ptr, views_ptr + v * (FILL_AT + CHANNELS), SOURCE, CHANNELS, PACKED, FAR
     )
     view_steps_ptr = steps_ptr + v * step_count * STEP_WORDS
+    lane = tl.arange(0, BLOCK)
     for s in range(step_count):
         measure_ptr = row_ptr + MEASURES_AT + s * MEASURE_WORDS
         statistic = load_int(measure_ptr + STATISTIC_AT)
@@ -82,12 +87,16 @@ def complete(
             window_ptr = measure_ptr + WINDOW_AT
             y0, x0 = load_int(window_ptr), load_int(window_ptr + 1)
             width = load_int(window_ptr + 3) - x0
-            count = (load_int(window_ptr + 2) - y0) * width
+            height = load_int(window_ptr + 2) - y0
+            count = height * width
+            tiles_y, tiles_x = tl.cdiv(height, BLOCK // TILE_W), tl.cdiv(width, TILE_W)
             corner_ptr = source_ptr + (index_of(y0, FAR) * stride_y + index_of(x0, FAR) * stride_x)
-            # Of other than RGB a mean is that of all channels, other statistics the first one's.
-            planes = 1
-            if not RGB:
-                planes = tl.where(statistic == MEAN, CHANNELS, 1)
+            step_ptr = view_steps_ptr + s * STEP_WORDS
+            arg_ptr = step_ptr + ARG_AT
+            planes = 1 if RGB else CHANNELS
+            # Bytes that are counted as they come are the entries.
+            entries = BYTE & (s == 0) & (statistic == HISTOGRAM)
+            unit = tl.where(entries, 1.0, PER_BYTE)
             total, lost = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
             low_r = tl.full([BLOCK], INFINITY, tl.float32)
             low_g, low_b = low_r, low_r
@@ -98,23 +107,28 @@ def complete(
                 plane_ptr = corner_ptr
                 if not RGB:
                     plane_ptr += tl.cast(channel, tl.int64) * stride_c
-                for begin in range(0, count, BLOCK):
-                    number = begin + tl.arange(0, BLOCK)
-                    mask = number < count
+                # Tile by tile, so that no pixel's place takes a division.
+                for tile in range(tiles_y * tiles_x):
+                    y = tile // tiles_x * (BLOCK // TILE_W) + lane // TILE_W
+                    x = tile % tiles_x * TILE_W + lane % TILE_W
+                    mask = (y < height) & (x < width)
+                    number = y * width + x
                     # Beyond the end: the first pixel, which is not counted.
-                    number = tl.where(mask, number, 0)
-                    y, x = index_of(number // width, FAR), index_of(number % width, FAR)
-                    pixel_ptr = plane_ptr + (y * stride_y + x * stride_x)
+                    row, column = (
+                        index_of(tl.where(mask, y, 0), FAR),
+                        index_of(tl.where(mask, x, 0), FAR),
+                    )
+                    pixel_ptr = plane_ptr + (row * stride_y + column * stride_x)
                     r, g, b = load_pixel(pixel_ptr, stride_c, RGB)
                     if BYTE:
-                        r, g, b = from_byte(r), from_byte(g), from_byte(b)
+                        r, g, b = r * unit, g * unit, b * unit
                     for earlier in range(s):
-                        step_ptr = view_steps_ptr + earlier * STEP_WORDS
-                        kind = load_int(step_ptr + KIND_AT)
+                        earlier_ptr = view_steps_ptr + earlier * STEP_WORDS
+                        kind = load_int(earlier_ptr + KIND_AT)
                         if kind != NONE:
                             r, g, b = colour_step(
-                                r, g, b, kind, step_ptr + ARG_AT, curves_ptr, number.to(tl.uint32),
-                                channel, RGB,
+                                r, g, b, kind, earlier_ptr + ARG_AT, curves_ptr,
+                                number.to(tl.uint32), channel, CHANNELS, BYTE,
                             )  # fmt: skip
                     if statistic == MEAN:
                         grey = r
@@ -135,28 +149,50 @@ def complete(
                             low_b = tl.minimum(low_b, tl.where(mask, b, INFINITY))
                             high_b = tl.maximum(high_b, tl.where(mask, b, -INFINITY))
                     else:
-                        bins_r += _histogram(r, mask)
+                        bins_r += _histogram(r, entries, mask, BYTE)
                         if RGB:
-                            bins_g += _histogram(g, mask)
-                            bins_b += _histogram(b, mask)
-            step_ptr = view_steps_ptr + s * STEP_WORDS
-            arg_ptr = step_ptr + ARG_AT
+                            bins_g += _histogram(g, entries, mask, BYTE)
+                            bins_b += _histogram(b, entries, mask, BYTE)
+                if not RGB:
+                    # What is measured is each channel's, and the next one's begins anew.
+                    curve_ptr = curve_of(arg_ptr, curves_ptr, channel, CHANNELS)
+                    if statistic == MEAN:
+                        _mean_curve(
+                            curve_ptr,
+                            measure_ptr + OFFSETS_AT,
+                            tl.sum(total, keep_dims=True),
+                            count,
+                        )
+                        total, lost = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
+                    else:
+                        if statistic == RANGE:
+                            _stretch_curve(curve_ptr, low_r, high_r, BYTE)
+                        else:
+                            _equalize(curve_ptr, bins_r)
+                        low_r = tl.full([BLOCK], INFINITY, tl.float32)
+                        high_r = -low_r
+                        bins_r = tl.zeros([CURVE_ENTRIES], tl.int32)
             if statistic == MEAN:
-                values = (count * planes).to(tl.float32)
-                _scale_offsets(
-                    arg_ptr, measure_ptr + OFFSETS_AT, tl.sum(total, keep_dims=True), values
-                )
-            elif statistic == RANGE:
-                _start_stretch(step_ptr, BYTE)
-                tl.debug_barrier()
-                _stretch(arg_ptr, 0, low_r, high_r, BYTE)
                 if RGB:
+                    values = count.to(tl.float32)
+                    _scale_offsets(
+                        arg_ptr, measure_ptr + OFFSETS_AT, tl.sum(total, keep_dims=True), values
+                    )
+                else:
+                    _set_kind(step_ptr, GAINS)
+            elif statistic == RANGE:
+                if RGB:
+                    _start_stretch(step_ptr, BYTE)
+                    tl.debug_barrier()
+                    _stretch(arg_ptr, 0, low_r, high_r, BYTE)
                     _stretch(arg_ptr, 1, low_g, high_g, BYTE)
                     _stretch(arg_ptr, 2, low_b, high_b, BYTE)
+                else:
+                    _set_kind(step_ptr, CURVE if BYTE else GAINS)
             else:
-                curve_ptr = curves_ptr + tl.load(arg_ptr + CURVE_ROW).to(tl.int64) * CURVE_WORDS
-                _equalize(curve_ptr, bins_r)
                 if RGB:
+                    curve_ptr = curve_of(arg_ptr, curves_ptr, 0, CHANNELS)
+                    _equalize(curve_ptr, bins_r)
                     _equalize(curve_ptr + CURVE_ENTRIES, bins_g)
                     _equalize(curve_ptr + 2 * CURVE_ENTRIES, bins_b)
             # All threads read below, or in the next turn, what some have written.
@@ -164,9 +200,13 @@ def complete(
 
 
 @triton.jit
-def _histogram(values, mask):
-    """How often each entry of a curve is the values'."""
-    return tl.histogram(curve_entry(values).to(tl.int32), CURVE_ENTRIES, mask=mask)
+def _histogram(values, entries, mask, BYTE: tl.constexpr):
+    """How often each entry of a curve is that of the values, or if `entries`, one of them."""
+    if entries:
+        bins = values.to(tl.int32)
+    else:
+        bins = entry_of(values, BYTE)
+    return tl.histogram(bins, CURVE_ENTRIES, mask=mask)
 
 
 @triton.jit
@@ -208,6 +248,39 @@ def _stretch(arg_ptr, channel: tl.constexpr, low, high, BYTE: tl.constexpr):
         row_ptr = arg_ptr + MATRIX_COLUMNS * channel
         tl.store(row_ptr + channel, gain)
         tl.store(row_ptr + MATRIX_OFFSET, stretch_offset(low, high, gain))
+
+
+@triton.jit
+def _set_kind(step_ptr, kind):
+    """The step's kind ← `kind`."""
+    words = (kind + tl.zeros([1], tl.int32)).to(tl.float32, bitcast=True)
+    tl.store(step_ptr + KIND_AT + tl.arange(0, 1), words)
+
+
+@triton.jit
+def _mean_curve(curve_ptr, offsets_ptr, total, count):
+    """A channel's row of curves ← a matrix's gain, and its offset times the mean."""
+    zero = tl.arange(0, 1)  # a block of one, as the total is
+    mean = tl.div_rn(total, count.to(tl.float32) + tl.zeros_like(total))
+    tl.store(curve_ptr + GAIN_AT + zero, tl.load(offsets_ptr + 1 + zero))
+    tl.store(curve_ptr + OFFSET_AT + zero, mean * tl.load(offsets_ptr + zero))
+
+
+@triton.jit
+def _stretch_curve(curve_ptr, low, high, BYTE: tl.constexpr):
+    """A channel's row of curves that takes its lowest value to 0 and its highest to 1: entries for
+    bytes, or a gain and an offset."""
+    low, high = tl.min(low, keep_dims=True), tl.max(high, keep_dims=True)
+    if BYTE:
+        low, high = curve_entry(low), curve_entry(high)
+        entry = tl.arange(0, CURVE_ENTRIES).to(tl.float32)
+        byte = stretched(entry, stretch_low(low, high), stretch_scale(low, high))
+        tl.store(curve_ptr + tl.arange(0, CURVE_ENTRIES), from_byte(byte))
+    else:
+        gain = stretch_gain(low, high)
+        curve_ptr += tl.arange(0, 1)  # a block of one, as the values are
+        tl.store(curve_ptr + GAIN_AT, gain)
+        tl.store(curve_ptr + OFFSET_AT, stretch_offset(low, high, gain))
 
 
 @triton.jit

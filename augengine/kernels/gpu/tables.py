@@ -13,10 +13,9 @@ import torch
 
 from ...plan import Plan
 from ...plan.kinds import (
+    ADD_BELOW,
     CONSTANT,
     CURVE,
-    CURVE_CHANNELS,
-    CURVE_ENTRIES,
     CURVE_ROW,
     FILTER_FACTOR,
     FILTER_KIND,
@@ -24,38 +23,50 @@ from ...plan.kinds import (
     FILTER_REACH_Y,
     FILTER_SIGMA,
     GAUSSIAN,
-    HISTOGRAM,
     MATRIX,
+    MATRIX_GAINS,
+    MATRIX_MIXES,
     MATRIX_OFFSETS,
     MEAN,
+    MOTION,
+    NO_VIEW,
+    REFLECT,
+    SHADE,
     SHARPNESS,
 )
 from ..passes import gaussian_weights
-from ..statistics import window_pixels
+from ..statistics import takes_curves, window_pixels
 from ..taps import taps_of
+from ..weights import WEIGHED, Taps, edge_of_shade, taps_of_filter
 
 # Where a row of each table holds what, in words. Whole numbers lie there as the bits of an int32; what
 # has two entries has them along y, x.
 
 # views: the matrix [9], the clip [4], the number of taps [2], the support [2] and its reciprocal [2],
 # the least [2] and the most [2] that a first tap may be, the border, the first step that acts on the
-# fill, whether the matrix is projective, the source, the fill [C].
+# fill, whether the matrix is projective, the source, the slope of a cubic filter, whether the fill may
+# show, the fill [C].
 MATRIX_AT, CLIP_AT, TAPS_AT, SUPPORT_AT, RECIPROCAL_AT = 0, 9, 13, 15, 17
 LEAST_AT, MOST_AT, BORDER_AT, FILL_START_AT, PROJECTIVE_AT = 19, 21, 23, 24, 25
-SOURCE_AT, FILL_AT = 26, 27
-# steps: the kind, and its arguments [12] in the plan's columns.
+SOURCE_AT, SLOPE_AT, FILL_SHOWS_AT, FILL_AT = 26, 27, 28, 29
+# steps: the kind, and its arguments [12] in the plan's columns. A MATRIX of RGB that mixes no channels has
+# a kind of its own.
 KIND_AT, ARG_AT, STEP_WORDS = 0, 1, 13
-# curves: the entries of a curve's channels.
-CURVE_WORDS = CURVE_CHANNELS * CURVE_ENTRIES
+DIAGONAL = 1 + ADD_BELOW  # the last of the plan's
+# curves: the entries [256] of each of a curve's channels.
 # layers: the view, the box [4], alpha, the colour [C].
 VIEW_AT, BOX_AT, ALPHA_AT, COLOUR_AT = 0, 1, 5, 6
 # measured_views: the number of a view whose steps wait for statistics; then for each step which
-# statistic, its window [4] in whole pixels, and the offsets [3] of its matrix, which a mean scales.
+# statistic, its window [4] in whole pixels, and the offsets [3] of its matrix, which a mean scales; of
+# other than RGB its offset and its gain.
 MEASURED_VIEW_AT, MEASURES_AT = 0, 1
 STATISTIC_AT, WINDOW_AT, OFFSETS_AT, MEASURE_WORDS = 0, 1, 5, 8
 # filters: the kind, the factor of a sharpness, the reach [2] of a blur, then its weights at the
-# distances 0, 1, … along y, and along x.
+# distances 0, 1, … along y, and along x. Of a kernel of any shape, which has the kind MOTION: the number
+# of its taps and its reach, then dy, dx and the weight of each. Of a shadow: its edge [4].
 FILTER_AT, FACTOR_AT, REACH_AT, WEIGHTS_AT = 0, 1, 2, 4
+TAPS_OF_KERNEL_AT, REACH_OF_KERNEL_AT, EDGE_AT = REACH_AT, REACH_AT + 1, WEIGHTS_AT
+TAP_WORDS, EDGE_WORDS = 3, 4
 # images, int64 and not in the buffer of a plan: an address, and strides along y, x and channel.
 ADDRESS_AT, STRIDE_AT, ADDRESS_WORDS = 0, 1, 4
 
@@ -90,6 +101,7 @@ class Traits(NamedTuple):
     projective: bool  # a matrix whose last row is not 0, 0, 1
     wide: bool  # a filter or clip that is not 2×2 taps
     borders: bool  # another border than CONSTANT
+    fills: bool  # a fill that may show
     steps: bool  # colour steps
     layers: bool  # more than one view that fills its output
 
@@ -100,12 +112,41 @@ def traits(plan: Plan) -> Traits:
     single = plan.view.shape[1] == 1 and plan.view.min(initial=0) >= 0
     taps = taps_of(plan).counts
     return Traits(
-        projective=bool((plan.inv_matrix[:, 2] != [0, 0, 1]).any()),
+        projective=bool(_projective(plan).any()),
         wide=bool((plan.support != 1).any() or (taps != 2).any()),
         borders=bool((plan.border != CONSTANT).any()),
+        fills=bool(fill_shows(plan).any()),
         steps=bool(plan.step_kind.any() or plan.statistic.any()),
         layers=not (single and (plan.box == output).all() and (plan.alpha == 1).all()),
     )
+
+
+def fill_shows(plan: Plan) -> np.ndarray:
+    """[V] bool, whether a pixel of a view's output may lie outside of its clip.
+
+    In the kernel's own arithmetic, of which each product and sum grows or falls with x and with y, as
+    far as it is rounded: if the corners lie inside, all between them do.
+    """
+    m, clip = plan.inv_matrix[..., None].astype(np.float32), plan.clip[..., None]
+    height, width = plan.finish.size
+    half = np.float32(0.5)
+    y = np.array([half, half, height - half, height - half], np.float32)
+    x = np.array([half, width - half, half, width - half], np.float32)
+    with np.errstate(all="ignore"):
+        source_x, source_y = (
+            (m[:, row, 0] * x + m[:, row, 1] * y) + m[:, row, 2] for row in (0, 1)
+        )
+    inside = (source_y >= clip[:, 0]) & (source_x >= clip[:, 1])
+    inside &= (source_y <= clip[:, 2]) & (source_x <= clip[:, 3])
+    inside &= (clip[:, 0] < clip[:, 2]) & (clip[:, 1] < clip[:, 3])
+    # What is reflected about the centres of pixels leaves a clip that is narrower than one.
+    known = ~_projective(plan) & (plan.border != REFLECT)
+    return ~(inside.all(axis=1) & known)
+
+
+def _projective(plan: Plan) -> np.ndarray:
+    """[V] bool, whether a matrix has another last row than 0, 0, 1."""
+    return np.asarray((plan.inv_matrix[:, 2] != [0, 0, 1]).any(axis=1))
 
 
 def empty_tables(
@@ -136,21 +177,26 @@ def fill_views(views: np.ndarray, plan: Plan) -> None:
     )
     views[:, LEAST_AT:MOST_AT], views[:, MOST_AT:BORDER_AT] = least, most
     whole[:, BORDER_AT], whole[:, FILL_START_AT] = plan.border, plan.fill_start
-    whole[:, PROJECTIVE_AT] = (plan.inv_matrix[:, 2] != [0, 0, 1]).any(axis=1)
+    whole[:, PROJECTIVE_AT] = _projective(plan)
+    whole[:, FILL_SHOWS_AT] = fill_shows(plan)
     whole[:, SOURCE_AT] = plan.source
+    views[:, SLOPE_AT] = plan.slope
     views[:, FILL_AT:] = plan.fill
 
 
 def fill_steps(steps: np.ndarray, plan: Plan, first_curve: int) -> None:
     """steps [V, S, STEP_WORDS] ← the plan's steps. first_curve: the number of the first of the curves
-    that are kept for those that wait for a histogram."""
+    that are kept for those whose statistic becomes one."""
     kind = steps.view(np.int32)[..., KIND_AT]
     kind[...] = plan.step_kind
     steps[..., ARG_AT:] = plan.step_arg
     kind[plan.statistic == MEAN] = MATRIX
-    histograms = plan.statistic == HISTOGRAM
-    kind[histograms] = CURVE
-    steps[histograms, ARG_AT + CURVE_ROW] = first_curve + np.arange(np.count_nonzero(histograms))
+    if plan.finish.channels == 3:
+        mixes = (plan.step_arg[..., list(MATRIX_MIXES)] != 0).any(axis=-1)
+        kind[(kind == MATRIX) & ~mixes] = DIAGONAL
+    rows = takes_curves(plan)
+    kind[rows] = CURVE
+    steps[rows, ARG_AT + CURVE_ROW] = first_curve + np.arange(np.count_nonzero(rows))
 
 
 def fill_measured_views(rows: np.ndarray, plan: Plan, views: np.ndarray, first_view: int) -> None:
@@ -164,14 +210,18 @@ def fill_measured_views(rows: np.ndarray, plan: Plan, views: np.ndarray, first_v
     whole = measures.view(np.int32)
     whole[..., STATISTIC_AT] = plan.statistic[views]
     whole[..., WINDOW_AT:OFFSETS_AT] = window_pixels(plan.window[views])
-    measures[..., OFFSETS_AT:] = plan.step_arg[views][..., list(MATRIX_OFFSETS)]
+    columns = list(MATRIX_OFFSETS)
+    if plan.finish.channels != 3:
+        columns[1] = MATRIX_GAINS[0]
+    measures[..., OFFSETS_AT:] = plan.step_arg[views][..., columns]
 
 
 def fill_layers(layers: np.ndarray, plan: Plan, first_view: int) -> None:
     """layers [N, K, COLOUR_AT + C] ← the plan's layers. first_view: the number of the plan's view 0
     in the tables."""
     whole = layers.view(np.int32)
-    whole[..., VIEW_AT] = np.where(plan.view < 0, plan.view, plan.view + first_view)
+    shown = np.where(plan.view < 0, plan.view, plan.view + first_view)
+    whole[..., VIEW_AT] = np.where(plan.alpha == 0, NO_VIEW, shown)  # which adds nothing
     whole[..., BOX_AT:ALPHA_AT] = plan.box
     layers[..., ALPHA_AT], layers[..., COLOUR_AT:] = plan.alpha, plan.colour
 
@@ -187,10 +237,26 @@ def blur_reaches(filters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.where(blurs[:, None], reach, 0).astype(np.int32)
 
 
-def fill_filters(rows: np.ndarray, filters: np.ndarray, size: tuple[int, int]) -> None:
-    """rows [n, WEIGHTS_AT + 2 · w] ← filters. What filters nothing is a blur that reaches nowhere.
+def kernels_of(filters: np.ndarray) -> dict[int, Taps]:
+    """The taps of those of a plan's filters [n, 4] that are kernels of any shape, by number."""
+    weighed = np.flatnonzero(np.isin(filters[:, FILTER_KIND], WEIGHED))
+    return {int(i): taps_of_filter(filters[i]) for i in weighed}
 
-    filters: a plan's filters [n, 4]. size: height and width of the pictures.
+
+def filter_words(filters: np.ndarray, reach: np.ndarray, kernels: dict[int, Taps]) -> int:
+    """The words of a row of the table of filters. reach: `blur_reaches` of them."""
+    weights = 2 * (int(reach.max(initial=0)) + 1)
+    taps = TAP_WORDS * max((len(kernel.weight) for kernel in kernels.values()), default=0)
+    shades = EDGE_WORDS * bool((filters[:, FILTER_KIND] == SHADE).any())
+    return WEIGHTS_AT + max(weights, taps, shades)
+
+
+def fill_filters(
+    rows: np.ndarray, filters: np.ndarray, size: tuple[int, int], kernels: dict[int, Taps]
+) -> None:
+    """rows [n, filter_words] ← filters. What filters nothing is a blur that reaches nowhere.
+
+    filters: a plan's filters [n, 4]. size: height and width of the pictures. kernels: `kernels_of` them.
     """
     reach = blur_reaches(filters, size)
     whole = rows.view(np.int32)
@@ -204,3 +270,13 @@ def fill_filters(rows: np.ndarray, filters: np.ndarray, size: tuple[int, int]) -
         begin = WEIGHTS_AT + axis * count
         weights = gaussian_weights(filters[:, FILTER_SIGMA], reach[:, axis], count)
         rows[:, begin : begin + count] = weights
+    for i, taps in kernels.items():
+        whole[i, FILTER_AT], whole[i, TAPS_OF_KERNEL_AT] = MOTION, len(taps.weight)
+        whole[i, REACH_OF_KERNEL_AT] = max(np.abs(taps.dy).max(), np.abs(taps.dx).max())
+        end = WEIGHTS_AT + TAP_WORDS * len(taps.weight)
+        whole[i, WEIGHTS_AT:end:TAP_WORDS] = taps.dy
+        whole[i, WEIGHTS_AT + 1 : end : TAP_WORDS] = taps.dx
+        rows[i, WEIGHTS_AT + 2 : end : TAP_WORDS] = taps.weight
+    for i in np.flatnonzero(filters[:, FILTER_KIND] == SHADE).tolist():
+        whole[i, FILTER_AT] = SHADE
+        rows[i, EDGE_AT : EDGE_AT + EDGE_WORDS] = edge_of_shade(filters[i])

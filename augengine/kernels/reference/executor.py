@@ -11,7 +11,7 @@ import torch
 
 from ...plan import Finish, Plan
 from ...plan.kinds import NO_VIEW, PLAIN_COLOUR
-from ..passes import with_filtered
+from ..passes import Pass, with_filtered
 from ..sources import Sources
 from .filter import apply
 from .formulas import px
@@ -23,7 +23,12 @@ from .view import draw_views
 def execute(plan: Plan, sources: Sources, out: torch.Tensor, compute=torch.float32) -> torch.Tensor:
     """Draw the plan. Where a source requires a gradient the result is a new tensor that carries
     it; otherwise `out` is written and returned."""
-    plan, sources = with_filtered(plan, sources, execute, apply)
+
+    def draw(some: Pass, sources: Sources, pictures: torch.Tensor) -> torch.Tensor:
+        drawn = execute(some.plan, sources, pictures.movedim(-1, 1), compute).movedim(1, -1)
+        return apply(drawn, some.filters)
+
+    plan, sources = with_filtered(plan, sources, draw)
     scene = completed_scene(plan, PixelTable(sources, compute))
     canvas = torch.zeros(plan.shape, dtype=compute, device=sources.device)
     for k in range(plan.view.shape[1]):
@@ -42,7 +47,7 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor, compute=torch.float
 def _with_layer(canvas: torch.Tensor, scene: Scene, k: int) -> torch.Tensor:
     """The outputs [N, C, H, W] with layer k of each blended over, inside the layer's box."""
     plan, table = scene.plan, scene.table
-    outputs = np.flatnonzero(plan.view[:, k] != NO_VIEW)
+    outputs = np.flatnonzero((plan.view[:, k] != NO_VIEW) & (plan.alpha[:, k] > 0))
     view = plan.view[outputs, k]
     over = table.floats(plan.colour[outputs, k])[:, :, None, None].expand(-1, -1, *plan.finish.size)
     looks = np.flatnonzero(view != PLAIN_COLOUR)

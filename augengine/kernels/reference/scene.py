@@ -17,6 +17,7 @@ class PixelTable:
     def __init__(self, sources: Sources, compute: torch.dtype):
         self.compute, self.device = compute, sources.device
         self.byte = sources.dtype == torch.uint8
+        self.whole = not sources.dtype.is_floating_point
         to_unit = torch.tensor(1 / 255 if self.byte else 1.0, dtype=compute)
         images = [sources.image(b).reshape(-1, sources.channels) for b in range(len(sources))]
         self.pixels = torch.cat(images).to(compute) * to_unit
@@ -39,6 +40,8 @@ class Scene:
 
     plan: Plan
     table: PixelTable
-    # By step: the offset that a measured mean gives each view's MATRIX, [V], NaN where none was
-    # measured. The same numbers as in the plan, but with their gradient.
+    # By step: the offset that a measured mean gives each view's MATRIX, [V], or GAINS, [V, C], NaN where
+    # none was measured. The same numbers as in the plan, but with their gradient.
     mean_offsets: dict[int, torch.Tensor] = field(default_factory=dict)
+    # Likewise, where they have a gradient, each channel's lowest and highest value [V, C, 2].
+    limits: dict[int, torch.Tensor] = field(default_factory=dict)

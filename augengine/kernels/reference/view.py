@@ -23,6 +23,9 @@ def draw_views(scene: Scene, views) -> torch.Tensor:
     values = _sample(
         scene, views, torch.where(visible, point_y, 0), torch.where(visible, point_x, 0)
     )
+    if table.whole:  # whole numbers end where a cubic would go on
+        is_cubic = table.indices(plan.slope[views] != 0)[:, None, None] == 1
+        values = [torch.where(is_cubic, px.clamp(value), value) for value in values]
     fill = table.floats(plan.fill[views]).T[:, :, None, None]
     channels = [torch.where(visible, v, f) for v, f in zip(values, fill, strict=True)]
 
@@ -80,12 +83,29 @@ def _sample(scene: Scene, views, point_y, point_x):
     width = table.indices(table.width[plan.source[views]])[:, None, None]
     rows, weights_y = _axis_taps(scene, views, 0, point_y)
     columns, weights_x = _axis_taps(scene, views, 1, point_x)
+    # PIL's bicubic goes along x, then along y, and clamps whole numbers after either.
+    clamps = _is_upright(plan, views) & (plan.slope[views] != 0) & table.whole
+    is_clamped = table.indices(clamps)[:, None, None, None] == 1
     values: torch.Tensor | float = 0.0
     for row, weight_y in zip(rows, weights_y, strict=True):
+        along: torch.Tensor | float = 0.0
         for column, weight_x in zip(columns, weights_x, strict=True):
             pixel = table.pixels[start + row * width + column]
-            values = values + (weight_y * weight_x)[..., None] * pixel
+            if clamps.any():
+                along = along + weight_x[..., None] * pixel
+            else:
+                values = values + (weight_y * weight_x)[..., None] * pixel
+        if clamps.any():
+            along = torch.where(is_clamped, px.clamp(along), along)
+            values = values + weight_y[..., None] * along
     return values.unbind(-1)  # type: ignore[union-attr]
+
+
+def _is_upright(plan, views):
+    """[n] bool: whether source x goes by output x alone, and y by y."""
+    matrix = plan.inv_matrix[views]
+    affine = (matrix[:, 2] == [0, 0, 1]).all(axis=1)
+    return affine & (matrix[:, 0, 1] == 0) & (matrix[:, 1, 0] == 0)
 
 
 def _axis_taps(scene: Scene, views, axis: int, point):
@@ -98,9 +118,16 @@ def _axis_taps(scene: Scene, views, axis: int, point):
     first = px.edge(first, table.floats(least)[:, None, None], table.floats(most)[:, None, None])
     reciprocal = torch.where(support > 0, 1 / support, 0)
     counts = table.indices(count)[:, None, None]
-    weights = [
-        px.tap_weight(first + t, point, reciprocal) * (counts > t) for t in range(count.max())
-    ]
+    slopes = scene.plan.slope[views]
+    slope = table.floats(slopes)[:, None, None]
+
+    def weight_of(tap):
+        triangle = px.tap_weight(tap, point, reciprocal)
+        if not slopes.any():
+            return triangle
+        return torch.where(slope == 0, triangle, px.cubic_weight(tap, point, reciprocal, slope))
+
+    weights = [weight_of(first + t) * (counts > t) for t in range(count.max())]
     # One after the other: torch's own sum depends on the size of the batch.
     total = sum(weights[1:], weights[0])
     total = torch.where(total > 0, total, 1)
