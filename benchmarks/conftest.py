@@ -1,21 +1,19 @@
-"""One core, the photographs, the check before the numbers, and the table after them."""
+"""`python -m pytest benchmarks`: the sampler alone, on one core, after the check of pixels. All else is
+measured by `python -m benchmarks`."""
 
-import json
+from statistics import median
 
 import pytest
 import torch
 
-from augengine.demo import measure
-
+from . import machine, workloads
 from . import race as races
-from . import report, workloads
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("augengine")
     group.addoption("--batch", type=int, default=128, help="how many crops of photographs")
     group.addoption("--rounds", type=int, default=9, help="rounds of each contender")
-    group.addoption("--json", help="write the measured seconds to this file")
 
 
 def pytest_configure(config):
@@ -24,15 +22,8 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_core():
-    """For torch, and so for us; for OpenCV; and for NumPy's libraries nothing here asks."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        import cv2
-
-        cv2.setNumThreads(0)
-    except ImportError:
-        pass  # then albumentations is not here either
+    machine.use_one_thread()
     yield
     torch.set_num_threads(before)
 
@@ -49,11 +40,6 @@ def checked(one_core, images):
         workloads.check(name, images[0])
 
 
-@pytest.fixture(scope="session")
-def copy():
-    return measure.copier()
-
-
 @pytest.fixture
 def race(request):
     """race(work, {name: other}, rounds): before each round of `work` the others run, timed; see race.py.
@@ -68,18 +54,17 @@ def race(request):
 
 @pytest.fixture
 def record(request):
-    """record(**row): a row for the table (report.py lists its keys)."""
+    """record(name=, seconds=, spread=, engine=): a line of the summary; engine: the seconds of the whole
+    engine's rounds among these."""
     return lambda **row: request.config.augengine_rows.append(row)
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    rows = config.augengine_rows
-    if not rows:
-        return
-    content = {"machine": report.machine(), "runs": [{"heap": report.heap(), "rows": rows}]}
-    if path := config.getoption("--json"):
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-    terminalreporter.write_line("\n" + report.markdown(content))
-    for line in report.refusals(content):
-        terminalreporter.write_line(line, red=True)
+    for row in config.augengine_rows:
+        seconds = median(row["seconds"])
+        text = f"{row['name']}: {1e3 * seconds:.2f} ms"
+        if "engine" in row:
+            text += f", {100 * seconds / median(row['engine']):.1f} % of the engine's time"
+        if row["spread"] > races.MOST_SPREAD:
+            text = f"{row['name']}: no result (spread {100 * row['spread']:.0f} %)"
+        terminalreporter.write_line(text)

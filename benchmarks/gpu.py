@@ -3,39 +3,48 @@
 First our pixels are compared with the torch executor's in float64, on plans never seen before; on a
 difference there is no number. Times are by CUDA events behind work that keeps the card busy, so that
 the host's part is not in them; the host's part has rows of its own. Ends within eight minutes, and
-writes benchmarks/results/gpu.md and gpu.json after each section.
+writes benchmarks/results/gpu.md and gpu.json after each section. With --tests (`make gpu`) the tests that
+are marked gpu run first, and must pass.
+
+Codes: 1 no card, 2 wrong pixels, 3 failed tests, 4 the time is up in the midst of a section.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import augengine as ae
-from augengine.demo import measure, peers
+from augengine.demo import measure
 from augengine.demo.measure import Timing
 
 from . import gpu_check, workloads
+from .gpu_peers import PEERS
 from .gpu_report import Row, row, show, write
 
-RESULT = Path(__file__).parent / "results" / "gpu.md"
+ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "gpu.md"
 BATCH, SOURCE, OUTPUT = 256, workloads.SOURCE, workloads.OUTPUT
 WHAT = (
     f"Batch {BATCH}, crops of photographs, {SOURCE}² uint8 → {OUTPUT}² bfloat16 normalised, parameters "
     "for every sample, where a row says nothing else."
 )
-SECONDS = 480.0
+# In all; what the tests may take of it; and what is left for the last row when no other is begun.
+SECONDS, TEST_SECONDS, SPARE = 470.0, 150.0, 40.0
+PEER_PACKAGES = ("kornia", "torchtransform", "cvcuda-cu12", "nvidia-dali-cuda120", "triton-augment")
 COPY_BYTES = 1 << 30
 ROTATED = 4  # batches in turn, since one of them may lie in the second-level cache
 
@@ -128,20 +137,21 @@ def floors(copy: Timing) -> Iterator[Row]:
 
 
 def variants() -> Iterator[Row]:
-    """Each tile, and the pixels of a thread in fours or one by one."""
+    """Each tile, and the pixels of a thread in eights or one by one."""
     from augengine.kernels.gpu import executor as gpu
 
     for name, policy in POLICIES.items():
         batch = prepared(policy)[0]
         held = gpu.upload(batch.lowered, batch.sources)
-        for order, kernel in (("in fours", gpu.draw_in_fours), ("one by one", gpu.draw_one_by_one)):
-            for tile in gpu.TILES:
-                with replaced(
-                    gpu, draw_in_fours=kernel, draw_one_by_one=kernel, tile_for=lambda w, t=tile: t
-                ):
-                    timing = on_the_card(lambda i, h=held, b=batch: gpu.launch(h, b.out))
-                size = f"{tile[0]}×{tile[1]}"
-                yield row(f"{name}: pixels {order}, tiles {size}", timing, "µs", 1e6)
+        orders = (("in a row", gpu.draw_in_eights), ("one by one", gpu.draw_one_by_one))
+        for (order, kernel), warps, tile in product(orders, (2, 4), gpu.TILES):
+            with replaced(
+                gpu, draw_in_eights=kernel, draw_one_by_one=kernel, tile_for=lambda w, t=tile: t,
+                WARPS_IN_EIGHTS=warps, WARPS_ONE_BY_ONE=warps,
+            ):  # fmt: skip
+                timing = on_the_card(lambda i, h=held, b=batch: gpu.launch(h, b.out), 30)
+            size = f"{tile[0]}×{tile[1]}, {warps} warps"
+            yield row(f"{name}: pixels {order}, tiles {size}", timing, "µs", 1e6)
 
 
 def against_peers() -> Iterator[Row]:
@@ -154,49 +164,20 @@ def against_peers() -> Iterator[Row]:
         epoch = iter(range(1 << 62))
 
         def draw(engine=engine, images=images, labels=labels, ids=ids, epoch=epoch):
-            return engine(images, labels, ids=ids, epoch=next(epoch))
+            return engine(images, labels, ids=ids, epoch=next(epoch), layout="NHWC")
 
         ours = until_done(draw, 30)
         yield row(f"{name}: augengine, sampling included", ours, "ms", 1e3)
-        contenders = {
-            "kornia": lambda p=policy, i=planes: _peer(peers.kornia(p), i),
-            "torchvision v2, each image": lambda p=policy, i=planes: _peer(
-                peers.torchvision(p), list(i)
-            ),
-            "torchvision v2, one draw for the batch, no mix": lambda p=policy, i=planes: _whole(
-                p, i
-            ),
-        }
-        for peer, make in contenders.items():
+        for peer, make in PEERS.items():
             try:
-                timing = until_done(make(), 10)
+                work = make(policy, planes.device)
+                timing = until_done(lambda w=work, i=planes: w(i), 10, 8.0)
             except Exception as error:
-                yield Row(f"{name}: {peer}", float("nan"), "ms", note=f"failed: {error!s:.80}")
+                note = f"{type(error).__name__}: {error!s:.80}"
+                yield Row(f"{name}: {peer}", float("nan"), "ms", note=note)
                 continue
             ratio = f"augengine is {timing.median / ours.median:.1f}× as fast"
             yield row(f"{name}: {peer}", timing, "ms", 1e3, note=ratio)
-
-
-def _peer(work, images):
-    return lambda: work(images, None)
-
-
-def _whole(policy: ae.Policy, images: torch.Tensor):
-    """A v2 transform draws one set of parameters for what it is given. Its CutMix wants labels, and is
-    left out."""
-    from torchvision.transforms import v2
-
-    auto = any(isinstance(op, ae.RandAugment) for op in policy.transforms)
-    work = v2.Compose(
-        [
-            v2.RandomResizedCrop(OUTPUT, antialias=False),
-            v2.RandomHorizontalFlip(),
-            *([v2.RandAugment(2, 9)] if auto else []),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(workloads.MEAN, workloads.STD, inplace=True),
-        ]
-    )
-    return lambda: work(images)
 
 
 def training() -> Iterator[Row]:
@@ -224,7 +205,7 @@ def training() -> Iterator[Row]:
     for name, policy in POLICIES.items():
         loader = ae.DeviceLoader(
             batches, policy, device="cuda", prefetch=2, num_classes=1000, label_smoothing=0.1,
-            dtype=torch.bfloat16, memory_format=torch.channels_last,
+            dtype=torch.bfloat16, memory_format=torch.channels_last, layout="NHWC",
         )  # fmt: skip
         timing = steps(step, ((batch.images, batch.labels) for batch in loader))
         note = f"{100 * (timing.median / same.median - 1):+.1f} % to the constant batch"
@@ -311,17 +292,39 @@ def replaced(module, **names):
 
 
 def about() -> dict[str, str]:
-    card, driver = torch.cuda.get_device_properties(0), "unknown"
-    if smi := shutil.which("nvidia-smi"):
-        ask = [smi, "--query-gpu=driver_version", "--format=csv,noheader"]
-        answer = subprocess.run(ask, capture_output=True, text=True).stdout.split()
-        driver = answer[0] if answer else driver
+    card = torch.cuda.get_device_properties(0)
+    hip = getattr(torch.version, "hip", None)
+    runtime = f"ROCm {hip}" if hip else f"CUDA {torch.version.cuda}"
     return {
         "card": f"{card.name}, {card.total_memory >> 30} GiB, {card.multi_processor_count} SMs",
-        "driver": f"driver {driver}, CUDA {torch.version.cuda}",
-        "versions": measure.versions("torch", "triton", "numpy", "torchvision", "kornia"),
+        "driver": f"driver {_driver()}, {runtime}",
+        "versions": measure.versions("torch", "triton", "numpy", "torchvision", *PEER_PACKAGES),
         "date": date.today().isoformat(),
     }
+
+
+def _driver() -> str:
+    for command in (
+        ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+        ["cat", "/sys/module/amdgpu/version"],
+    ):
+        if shutil.which(command[0]):
+            answer = subprocess.run(command, capture_output=True, text=True).stdout.split()
+            if answer:
+                return answer[0]
+    return "unknown"
+
+
+def tests(seconds: float) -> tuple[bool, Row]:
+    """Run the tests that are marked gpu, with their progress on the terminal: did they pass, and a row."""
+    begin = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-q", "-x"]
+    try:
+        code = subprocess.run(command, cwd=ROOT, timeout=seconds).returncode
+        note = "" if code == 0 else f"pytest ended with {code}"
+    except subprocess.TimeoutExpired:
+        code, note = 1, f"not done in {seconds:.0f} s"
+    return code == 0, Row("tests marked gpu", time.perf_counter() - begin, "s", note=note)
 
 
 def collected(name: str, section: Iterator[Row], until: float) -> list[Row]:
@@ -338,22 +341,41 @@ def collected(name: str, section: Iterator[Row], until: float) -> list[Row]:
     return rows
 
 
-def main() -> int:
+def _out_of_time() -> None:
+    print(f"benchmarks.gpu: the time is up. {RESULT} has the sections that were done.", flush=True)
+    os._exit(4)
+
+
+def main(arguments: Sequence[str] = ()) -> int:
     if not torch.cuda.is_available():
         print(
             "benchmarks.gpu: there is no CUDA device here, expected one. Run it on such a machine."
         )
         return 1
-    until = time.perf_counter() + SECONDS
+    # What was written so far stays, if a section hangs: each is written when it is done.
+    watch = threading.Timer(SECONDS, _out_of_time)
+    watch.daemon = True
+    watch.start()
+    until = time.perf_counter() + SECONDS - SPARE
+    machine = about()
+    sections: dict[str, list[Row]] = {}
+    if "--tests" in arguments:
+        passed, tested = tests(TEST_SECONDS)
+        sections["Tests"] = [tested]
+        if not passed:
+            write(RESULT, machine, WHAT, sections)
+            print(f"benchmarks.gpu: the tests fail, so there are no numbers. See {RESULT}.")
+            return 3
     found = gpu_check.errors_of_fresh_plans(
         torch.device("cuda"), "gpu", seed=time.time_ns() % 2**32
     )
-    show("Pixels, compared with the torch executor in float64", [f.row(Row) for f in found])
+    sections["Pixels"] = [f.row(Row) for f in found]
+    show("Pixels, compared with the torch executor in float64", sections["Pixels"])
+    write(RESULT, machine, WHAT, sections)
     if not all(f.within for f in found):
         print("benchmarks.gpu: the pixels differ by more than they may, so there are no numbers.")
         return 2
-    machine, copy = about(), bandwidth()
-    sections: dict[str, list[Row]] = {"Pixels": [f.row(Row) for f in found]}
+    copy = bandwidth()
     for name, section in {
         "Time and floor": floors(copy),
         "Variants of the launch": variants(),
@@ -369,4 +391,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

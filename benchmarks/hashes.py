@@ -10,6 +10,7 @@ where `TRITON_INTERPRET=1` is set. Hashes hold on one machine and one set of ins
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 
@@ -43,7 +44,7 @@ def cases():
         ae.RandomGamma(),
         ae.RandomSolarizeAdd(),
         ae.RandomPosterize(4),
-        ae.RandomSolarize(128),
+        ae.RandomSolarize("#80"),
         ae.RandomAutocontrast(),
         ae.RandomEqualize(),
         ae.RandomInvert(0.2),
@@ -59,6 +60,14 @@ def cases():
         ae.GaussianNoise(sigma=(0, 0.2)),
         ae.RandomRotation(20),
     ]
+    sensors = [
+        crop,
+        ae.RandomMotionBlur(),
+        ae.RandomPlanckianJitter(),
+        ae.RandomDefocus((1, 4)),
+        ae.RandomShadow(),
+        ae.RandomSaltAndPepperNoise(),
+    ]
     mixes = [crop, flip, ae.Mosaic(0.5), ae.MixUpOrCutMix(), ae.RandomErasing(0.8, value="random")]
     erased = [crop, ae.RandomErasing(count=(1, 3), value="color"), ae.Cutout(), ae.MixUp(0.4)]
     border = [ae.RandomCrop(SIZE, 8, True, padding_mode="reflect"), ae.RandomRotation(20)]
@@ -68,9 +77,43 @@ def cases():
         ae.OneOf([ae.RandomInvert(1), ae.RandomApply([ae.RandomVerticalFlip(1)], 0.5)]),
         ae.OneOf([ae.CutMix(), ae.MixUp()]),
     ]
+    converted = [
+        *(ae.ToImage(), ae.PILToTensor(), ae.ConvertImageDtype(), ae.RandomSolarize(0.4)),
+        *(
+            ae.ToDtype(torch.uint8, scale=True),
+            ae.Resize(None, max_size=40),
+            ae.LetterBox(SIZE, 90),
+        ),
+        *(
+            ae.ToTensor(),
+            ae.RandomRotation(20, expand=True, center=(9, 5), fill="#5a"),
+            ae.LetterBox(SIZE),
+        ),
+        *(ae.RandomErasing(value=0.3), ae.ToPureTensor()),
+    ]
     nearest = [ae.RandomAffine(20, interpolation="nearest", fill=90), ae.CenterCrop(SIZE)]
     plain = [ae.RandomResizedCrop(SIZE, antialias=False), flip, ae.CutMix(), normalize]
     augmix = [crop, ae.AugMix(), ae.CutMix(same_on_batch=True)]
+    sizes = [
+        ae.RandomZoomOut(90, (1, 2)),
+        ae.RandomApply(ae.RandomIoUCrop(sampler_options=(0, 0.5)), 0.5),
+        ae.OneOf([ae.RandomShortestSize((30, 60), 80), ae.RandomResize(30, 60)]),
+        ae.DuringEpochs([ae.RandomRotation(20)], 3),
+        ae.Scheduled([ae.RandomRotation(20)], p=ae.Ramp([(0, 0.2), (9, 1)]), magnitude=0.5),
+        ae.ScaleJitter((SIZE, SIZE), (0.5, 2)),
+        ae.Pad((1, 2, 3, 4)),
+        ae.OneOf([ae.FixedSizeCrop(SIZE), ae.LetterBox(SIZE)]),
+    ]
+    padded = [ae.RandomResize(30, 60), ae.PadIfSmaller(40), ae.PadToLargest(8, 90)]
+    padded += [ae.RandomPhotometricDistort(), ae.RandomGamma()]
+    ordered = [
+        ae.RandomResizedCrop(64),
+        ae.RandomOrder([ae.RandomRotation(9), ae.ColorJitter(0.3), ae.RandomGamma()]),
+        ae.RandomChoice([ae.FiveCrop(SIZE, 1), ae.TenCrop(SIZE, True, 8)], (1, 2)),
+        ae.Grayscale(),
+        ae.ElasticTransform(),  # of the last two here the plan alone is hashed
+        ae.JPEG((30, 90)),
+    ]
     byte, half, last = torch.uint8, torch.float16, torch.channels_last
     yield "crop and flip", ae.Policy(plain), 3, byte, {"num_classes": 5}
     yield "geometry", ae.Policy(geometric), 3, byte, {}
@@ -80,11 +123,17 @@ def cases():
     yield "colour", ae.Policy(colour), 3, byte, {"dtype": half}
     yield "colour of floats", ae.Policy(colour), 3, torch.float32, {"memory_format": last}
     yield "filters", ae.Policy(filters), 3, byte, {"dtype": torch.bfloat16}
+    yield "sensors", ae.Policy(sensors), 3, byte, {}
     yield "mixes", ae.Policy([*mixes, normalize]), 3, byte, {"label_smoothing": 0.1}
     yield "erased", ae.Policy(erased), 3, byte, {"num_classes": 7, "dtype": byte}
     yield "border", ae.Policy(border), 3, byte, {"memory_format": last, "dtype": byte}
     yield "chosen", ae.Policy(chosen), 3, byte, {"num_classes": 5}
     yield "nearest", ae.Policy(nearest), 3, byte, {}
+    yield "sizes", ae.Policy(sizes), 3, byte, {"dtype": byte}
+    yield "padded", ae.Policy(padded), 3, byte, {"dtype": byte}
+    yield "ordered", ae.Policy(ordered), 3, byte, {"dtype": byte}
+    yield "grey as RGB", ae.Policy([*colour, ae.RGB()]), 1, byte, {}
+    yield "converted", ae.Policy(converted), 3, byte, {}
     yield "AugMix", ae.Policy(augmix), 3, byte, {"num_classes": 5}
     for name, policy in [
         ("RandAugment", ae.RandAugment()),
@@ -137,16 +186,20 @@ def main() -> None:
         for executor in executors():
             digest = hashlib.sha256()
             for epoch in (0, 3):
-                plan = engine.plan(
-                    [tuple(image.shape[1:]) for image in images], ids, epoch, channels=channels
-                )
+                sizes = [tuple(image.shape[1:]) for image in images]
+                if policy.needs_boxes:
+                    plan = policy.sample(ids, sizes, seed=7, epoch=epoch, boxes=boxes)
+                else:
+                    plan = engine.plan(sizes, ids, epoch, channels=channels)
                 digest.update(plan.to_bytes())
                 batch = ae.execute(plan, images, executor=executor)
                 digest.update(batch.contiguous().view(torch.uint8).numpy().tobytes())
                 digest.update(ae.soft_labels(plan, labels, 5).numpy().tobytes())
                 digest.update(" ".join(map(plan.explain, range(6))).encode())
-                if executor == "cpu":
-                    for moved, origin in ae.boxes(plan, boxes):
+                if executor == "cpu" and not plan.border.any():  # no target follows to a copy
+                    # Of what is not fused only a plan knows.
+                    plan = dataclasses.replace(plan, after=())
+                    for moved, origin, *_ in ae.boxes(plan, boxes):
                         digest.update(moved.tobytes() + origin.tobytes())
                     digest.update(ae.masks(plan, masks).numpy().tobytes())
             print(f"{digest.hexdigest()[:16]}  {executor:5}  {name}", flush=True)

@@ -47,13 +47,14 @@ WHY = {
 ON_PURPOSE = """\
 Where whole policies differ on purpose, beyond these bytes:
 
-- **One interpolation.** All geometry of a sample is one matrix and one sampling, bilinear and antialiased
-  (torchvision's automatic policies default to nearest, timm draws bilinear or bicubic anew for each
-  operation). What leaves the frame in between is not lost.
+- **One interpolation.** All geometry of a sample is one matrix and one sampling, antialiased, bilinear or
+  bicubic (torchvision's automatic policies default to nearest, timm draws bilinear or bicubic anew for
+  each operation; `interpolation=("bilinear", "bicubic")` draws once a sample). What leaves the frame in
+  between is not lost.
 - **Statistics** of AutoContrast, Equalize and Contrast are of the part of the source that the frame shows,
   before the resize and without the fill; op by op they would include the fill of an earlier warp.
-- **Nothing is rounded between colour operations**, but where an operation counts in bytes (Posterize,
-  Solarize, SolarizeAdd, Equalize, AutoContrast) or looks at neighbours (Sharpness, GaussianBlur).
+- **Nothing is rounded between colour operations**, but where one counts in the bytes of byte images
+  (Posterize, Solarize, SolarizeAdd, Equalize, AutoContrast) or looks at neighbours (Sharpness, GaussianBlur).
 - **Every sample draws for itself.** torchvision v2 draws once for a batch; so does kornia.
 - torchvision's Solarize at level 0 still inverts pure white (its threshold is 255, not 256); so do we.
 - timm's Posterize (v0, `rand` without `inc1`) keeps 0 bits at the weakest levels: a black image, as its

@@ -52,7 +52,7 @@ def policies():
     for alpha in (0.05, 0.7, 4.0):
         mixes = [ae.MixUpOrCutMix(alpha, alpha), ae.MixUp(alpha, p=0.5), ae.CutMix(alpha, p=0.5)]
         yield f"mixes of alpha {alpha}", ae.Policy([resize, *mixes]), 3
-    boxes = [ae.RandomErasing(1, (0.01, 0.9), (0.01, 100), "color", 5), ae.Cutout((0.1, 0.9))]
+    boxes = [ae.RandomErasing(1, (0.01, 0.9), (0.01, 100), "color", count=5), ae.Cutout((0.1, 0.9))]
     yield "boxes", ae.Policy([ae.RandomResizedCrop(40, (0, 1), (0.01, 100)), *boxes]), 3
 
 
@@ -61,11 +61,18 @@ def plans(policy: ae.Policy, channels: int):
     number = np.arange(SAMPLES)
     sizes = 57 + np.stack([number * 389 % 843, number * 631 % 839], axis=1)
     ids = np.array([id_of_name(str(k)) for k in number])
+    boxes = [[[9, 9, 40, 50], [30, 20, 57, 57]]] * SAMPLES if policy.needs_boxes else None
     spread = number / (SAMPLES - 1)
     for epoch in EPOCHS:
         for seed, strength in ((0, None), (-(2**63), 0.3), (2**40 + 1, spread)):
             yield policy.sample(
-                ids, sizes, seed=seed, epoch=epoch, channels=channels, strength=strength
+                ids,
+                sizes,
+                seed=seed,
+                epoch=epoch,
+                channels=channels,
+                strength=strength,
+                boxes=boxes,
             )
 
 

@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 BATCH = 96  # photographs that are timed, at most
 SECONDS = 12.0
 ROUNDS = 15
-# Name: (what pip installs, the policy in that library).
-PEERS: dict[str, tuple[str, Callable[[Policy], peers.Work]]] = {
-    "torchvision v2": ("torchvision", peers.torchvision),
-    "albumentations": ("albumentations==2.0.8", peers.albumentations),
-}
+# Those that draw images of any sizes at speed.
+SHOWN = ("torchvision v2", "albumentations", "variopinta", "augrs")
 
 Say = Callable[[str], object]
 
@@ -88,7 +85,7 @@ def compare(
         "copy": measure.copier(),
         "augengine": lambda: engine(images, ids=ids, epoch=next(epochs), out=out),
     }
-    peer_works, missing = _peers(policy, images, out, say)
+    peer_works, notes, missing = _peers(policy, images, out, say)
 
     all_threads = torch.get_num_threads()
     rows = []
@@ -103,7 +100,7 @@ def compare(
             )
             floor = measure.floor_seconds(nbytes, times.pop("copy"))
             rows += [
-                Row(name, threads, len(images), timing, nbytes, floor)
+                Row(name, threads, len(images), timing, nbytes, floor, notes.get(name, ""))
                 for name, timing in times.items()
             ]
     finally:
@@ -124,25 +121,28 @@ def _batch(photographs: Sequence[Photograph], batch: int) -> list[np.ndarray]:
 
 def _peers(
     policy: Policy, images: list[np.ndarray], out: torch.Tensor, say: Say
-) -> tuple[dict[str, Callable[[], object]], list[Row]]:
-    """The peers' calls, and rows of those that have none, with the reason."""
-    tensors = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
+) -> tuple[dict[str, Callable[[], object]], dict[str, str], list[Row]]:
+    """The peers' calls, where they do less or other work, and rows of those that have none, with the
+    reason."""
     works: dict[str, Callable[[], object]] = {}
+    notes: dict[str, str] = {}
     missing = []
-    for name, (package, translate) in PEERS.items():
+    for name in SHOWN:
+        peer = peers.PEERS[name]
         say(f"preparing {name} …")
         try:
-            work = translate(policy)
+            work = peer.translate(policy)
         except ImportError:
-            note = f"not installed; to compare: pip install '{package}'"
+            note = f"not installed; to compare: pip install '{peer.package}'"
             missing.append(Row(name, 1, note=note))
         except peers.Untranslated as reason:
             missing.append(Row(name, 1, note=f"not compared: {reason}"))
         else:
-            inputs = tensors if name.startswith("torchvision") else images
             # Each has an output buffer of its own, reused like ours.
-            works[name] = partial(work, inputs, torch.empty_like(out))
-    return works, missing
+            given = peers.given(images, work.takes)
+            works[name] = partial(work, given, torch.empty_like(out))
+            notes[name] = ", ".join(work.notes)
+    return works, notes, missing
 
 
 def _say_round(say: Say, text: str, done: int, total: int) -> None:
@@ -199,10 +199,16 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
         "turns; spread is half the distance of the quartiles. Memory floor: the time to copy the "
         "bytes that must be read and written, "
         f"{ours.nbytes / 1e6:.0f} MB at {ours.nbytes / ours.floor / 1e9:.0f} GB/s on one thread. "
-        "augengine and torchvision antialias what they shrink, albumentations does not.\n"
+        "A library whose note says nothing does what the policy says.\n"
         f"{measure.machine()}; "
         + measure.versions(
-            "torch", "numba", "torchvision", "albumentations", "opencv-python-headless"
+            "torch",
+            "numba",
+            "torchvision",
+            "albumentations",
+            "opencv-python-headless",
+            "variopinta",
+            "augrs-py",
         ),
         markup=False,
         style="dim",

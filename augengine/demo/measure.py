@@ -108,7 +108,8 @@ def floor_bytes(plan: Plan, itemsize: int = 1) -> int:
 
 
 def needed_pixels(plan: Plan) -> int:
-    """How many source pixels the plan's outputs depend on."""
+    """How many source pixels the plan's outputs depend on. Of a view that is shrunk before it turns, those
+    that one pass would weigh."""
     needed = [np.zeros(size, bool) for size in plan.sizes]
     height, width = plan.finish.size
     for views, boxes, alphas in zip(plan.view, plan.box, plan.alpha, strict=True):
@@ -143,13 +144,15 @@ def _mark(needed: list[np.ndarray], plan: Plan, view: int, points: np.ndarray) -
     projected = np.c_[points, np.ones(len(points))] @ plan.inv_matrix[view].T.astype(float)
     centres = projected[:, :2] / projected[:, 2:]
     low, high = plan.clip[view, 1::-1], plan.clip[view, :1:-1]  # as x, y
+    seen_low, seen_high = plan.sight[view, 1::-1], plan.sight[view, :1:-1]
     centres = centres[((low <= centres) & (centres <= high)).all(axis=1)]
     if not len(centres) or not (low < high).all():
         return
     half = plan.support[view] if plan.support[view].max() else np.full(2, 0.5)  # 0: nearest
-    # Those pixels count whose centre lies less than `half` away, and inside the clip.
-    first = np.clip(np.floor(centres - half + 0.5), np.floor(low), np.ceil(high) - 1).astype(int)
-    last = np.clip(np.ceil(centres + half - 0.5) - 1, first, np.ceil(high) - 1).astype(int)
+    # Those pixels count whose centre lies less than `half` away, and inside the sight.
+    most = np.ceil(seen_high) - 1
+    first = np.clip(np.floor(centres - half + 0.5), np.floor(seen_low), most).astype(int)
+    last = np.clip(np.ceil(centres + half - 0.5) - 1, first, most).astype(int)
     columns, rows = np.ceil(2 * half).astype(int)
     for row in range(rows):
         y = np.minimum(first[:, 1] + row, last[:, 1])

@@ -5,17 +5,20 @@ Judged: the import takes under 300 ms; the first batch, its kernel from numba's 
 of workers that are not persistent, less than 0.1 s more than torchvision's transforms in the same loader.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
-
-import pytest
+from collections.abc import Iterator
+from typing import Any
 
 from augengine.demo.measure import Timing
 
-from .race import ATTEMPTS, MOST_SPREAD, spread_of
+from .race import ATTEMPTS, MOST_SPREAD, OURS, Beside
 
-pytestmark = pytest.mark.usefixtures("checked")
+REGIME = "starting"
+TORCHVISION = "torchvision v2"
 
 START = """
 import json, time, torch
@@ -27,18 +30,6 @@ images = torch.zeros(2, 3, 40, 40, dtype=torch.uint8)
 ae.Engine([ae.RandomResizedCrop(32), ae.RandomRotation(20)])(images, ids=[0, 1])
 print(json.dumps([imported - begin, time.perf_counter() - imported]))
 """
-
-
-def test_start(request, record):
-    rounds = request.config.getoption("--rounds")
-    seconds = [
-        json.loads(subprocess.check_output([sys.executable, "-c", START], text=True))
-        for _ in range(1 + rounds)  # the first fills the caches
-    ]
-    names = ("import augengine, beyond torch", "a process's first batch, beyond its import")
-    for name, taken in zip(names, zip(*seconds[1:], strict=True), strict=True):
-        record(name=name, seconds=taken, spread=spread_of({"": Timing(taken)}))
-
 
 # In a process of its own, whose parent has drawn nothing. The first epochs fill the caches.
 WORKERS = """
@@ -81,20 +72,55 @@ for epoch in range(1 + int(sys.argv[1])):
         taken.append(time.perf_counter() - begin)
 print(json.dumps([taken[1:] for taken in seconds]))
 """
+IMAGES = 128  # of an epoch there
 
 
-def test_workers_that_are_not_persistent(request, record):
-    """Two workers, forked anew in every epoch, of 128 images in batches of 32."""
-    pytest.importorskip("torchvision")
-    code = [sys.executable, "-c", WORKERS, str(request.config.getoption("--rounds"))]
-    races: list[dict[str, Timing]] = []
-    while len(races) < ATTEMPTS and not (races and spread_of(races[-1]) <= MOST_SPREAD):
-        ours, theirs = json.loads(subprocess.check_output(code, text=True))
-        races.append({"ours": Timing(tuple(ours)), "peer": Timing(tuple(theirs))})
-    race = min(races, key=spread_of)
-    record(
-        name="an epoch of two new workers, 128 images",
-        seconds=race["ours"].seconds,
-        peer=race["peer"].seconds,
-        spread=spread_of(race),
-    )
+def measured(rounds: int) -> Iterator[dict[str, Any]]:
+    """The rows of the result.
+
+    Args:
+        rounds: Number of processes, and of epochs, that are timed.
+    """
+    seconds = [_printed(START) for _ in range(1 + rounds)]  # the first fills the caches
+    names = ("import augengine, beyond torch", "a process's first batch, beyond its import")
+    for name, taken in zip(names, zip(*seconds[1:], strict=True), strict=True):
+        timing = Timing(taken)
+        yield _row(name, {OURS: Beside(timing, timing)}, outputs=1)
+
+    races: list[dict[str, Beside]] = []
+    while len(races) < ATTEMPTS and not (races and _spread(races[-1]) <= MOST_SPREAD):
+        ours, theirs = (Timing(tuple(taken)) for taken in _printed(WORKERS, str(rounds)))
+        races.append({OURS: Beside(ours, ours), TORCHVISION: Beside(theirs, ours)})
+    name = f"an epoch of two new workers, {IMAGES} images"
+    yield _row(name, min(races, key=_spread), outputs=IMAGES)
+
+
+def _printed(code: str, *arguments: str) -> Any:
+    """What a program prints as JSON, in a process of its own."""
+    return json.loads(subprocess.check_output([sys.executable, "-c", code, *arguments], text=True))
+
+
+def _spread(race: dict[str, Beside]) -> float:
+    return max(found.spread for found in race.values())
+
+
+def _row(name: str, found: dict[str, Beside], outputs: int) -> dict[str, Any]:
+    return {
+        "regime": REGIME,
+        "name": name,
+        "batch": 1,
+        "outputs": outputs,
+        "added_to": None,
+        "floor": None,
+        "contenders": {
+            who: {
+                "seconds": each.theirs.seconds,
+                "ours": each.ours.seconds,
+                "spread": each.spread,
+                "steady": each.spread <= MOST_SPREAD,
+                "notes": [],
+            }
+            for who, each in found.items()
+        },
+        "left_out": {},
+    }
