@@ -74,6 +74,8 @@ def _sampled(rng: Random, said: Said, images: Images, policy: ae.Policy, strange
     ids = [rng.choice((0, 1, 2, 5, 2**40, -1, -(2**63))) for _ in images.sizes]
     if any(isinstance(op, ae.Normalize) for op in policy.transforms) and how["dtype"] == "uint8":
         how["dtype"] = "float32"
+    if policy.needs_boxes:
+        how["boxes"] = [_boxes(rng, *size) for size in images.sizes]
     said(f"sample: ids {ids}, {how}")
     try:
         return policy.sample(ids, images.sizes, **how)
@@ -81,6 +83,15 @@ def _sampled(rng: Random, said: Said, images: Images, policy: ae.Policy, strange
         if strange or any(part in str(error) for part in REFUSED_POLICIES):
             return None
         raise Failure("refused", f"Policy.sample refuses what is right: {error}") from error
+
+
+def _boxes(rng: Random, height: int, width: int) -> list[list[float]]:
+    """Boxes of an image, thin ones and such as reach outside among them."""
+    ends = [
+        [sorted(rng.uniform(-1, side + 1) for _ in range(2)) for side in (width, height)]
+        for _ in range(rng.choice((0, 1, 1, 3)))
+    ]
+    return [[x0, y0, rng.choice((x1, x0)), y1] for (x0, x1), (y0, y1) in ends]
 
 
 def _policy(rng: Random, said: Said, images: Images, tame: bool = False) -> ae.Policy | None:

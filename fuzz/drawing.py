@@ -10,13 +10,18 @@ import numpy as np
 import torch
 
 import augengine as ae
-from augengine.plan.kinds import CURVE, HUE, NOISE, TONE
+from augengine.plan.kinds import CURVE, HUE, IMPULSE, NOISE, TONE
+from augengine.plan.shrinks import shrunk_first
 
 from . import scratch
 from .images import Images
 from .outputs import Output
 
 REFUSALS = (ValueError, TypeError)
+
+OVERSHOOT = 0.45
+"""By what share of an image's range a cubic goes beyond it: its weights below 0 add up to -3/16 along an axis
+at the most, its others to 19/16: together (11/8 · 11/8 - 1) / 2 along two."""
 
 
 class Failure(Exception):
@@ -131,9 +136,17 @@ def _same_bits(plan, first, again, executor):
 
 
 def bounds_of(plan: ae.Plan) -> tuple[float, float]:
-    """Between which values an output lies: [0, 1], or the plan's own colours beyond it, normalised."""
-    colours = [np.append(field.ravel(), (0, 1)) for field in (plan.colour, plan.fill, plan.curves)]
+    """Between which values an output lies: [0, 1], or the plan's own colours beyond it, normalised.
+
+    Floats that a cubic filter draws go beyond: beside an edge it overshoots, as torchvision's does."""
+    colours = [
+        np.append(field.ravel(), (0, 1))
+        for field in (plan.colour, plan.fill, plan.curves.clip(0, 1))
+    ]
     low, high = min(field.min() for field in colours), max(field.max() for field in colours)
+    if plan.slope.any():
+        for _ in range(2 if shrunk_first(plan) else 1):  # how often it resamples
+            low, high = low - OVERSHOOT * (high - low), high + OVERSHOOT * (high - low)
     with np.errstate(all="ignore"):
         gain, offset = (values.astype(np.float64) for values in plan.finish.gain_offset())
         ends = np.stack([low * gain + offset, high * gain + offset])
@@ -175,8 +188,10 @@ def tolerance_of(plan: ae.Plan) -> float:
 
 def looks_up(plan: ae.Plan) -> bool:
     """Whether a rounding may change a value by much: where a step has jumps or is measured."""
-    jumps = np.isin(plan.step_kind, (CURVE, HUE, NOISE, TONE)).any() or plan.statistic.any()
-    return bool(jumps or plan.filter[:, 0].any())
+    jumps = (
+        np.isin(plan.step_kind, (CURVE, HUE, IMPULSE, NOISE, TONE)).any() or plan.statistic.any()
+    )
+    return bool(jumps or plan.filter[:, 0].any() or shrunk_first(plan))
 
 
 def _agree(plan, first, other, names, valid):

@@ -38,9 +38,9 @@ INTS = (
     -(2**63),
 )
 # What executors follow, oftener than the rest.
-FOLLOWED = ("inv_matrix", "inv_matrix", "support", "support", "clip", "clip", "box", "alpha", "view",
-            "source", "filter", "frame", "step_arg", "step_kind", "statistic", "window", "fill_start",
-            "colour", "fill", "curves", "border", "sizes")  # fmt: skip
+FOLLOWED = ("inv_matrix", "inv_matrix", "support", "support", "clip", "clip", "sight", "slope", "box",
+            "alpha", "view", "source", "filter", "frame", "step_arg", "step_kind", "statistic", "window",
+            "fill_start", "colour", "fill", "curves", "border", "sizes", "extent")  # fmt: skip
 
 # Clips without a pixel, which may lie anywhere.
 EMPTY = ((5, 5, 5, 2.0**62), (2.0**62,) * 4, (-1e30, 0, -1e30, 3), (7, 7, 1, 1), (1, 0, 0, 2.0**40))
@@ -173,11 +173,14 @@ def _uncover(rng, fields):
     """Outputs of which a part belongs to no layer."""
     way = rng.choice(("no layers", "box", "alpha", "view"))
     if way == "no layers":
-        for name in ("view", "box", "alpha", "weight", "colour"):
+        names = ("view", "box", "alpha", "weight", "colour")
+        if any(np.ndim(fields[name]) < 2 for name in names):  # one was reshaped before
+            return "layers", "as they are"
+        for name in names:
             fields[name] = np.array(fields[name])[:, :0]
         return "layers", "none"
     array = np.array(fields[way])
-    if not array.size:
+    if not array.size or array.ndim != (3 if way == "box" else 2):  # it was reshaped before
         return way, "empty"
     if way == "box":
         array[:, 0, rng.randrange(4)] = rng.choice((0, 1, 2))

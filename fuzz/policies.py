@@ -12,12 +12,46 @@ from augengine.policy.ops import arguments
 from augengine.policy.ops.op import LAYER, VIEW
 
 SIDES = (1, 2, 3, 5, 8, 16, 17, 31, 32, 33, 50, 64)
-CHOOSERS = (ae.Compose, ae.RandomApply, ae.OneOf, ae.SomeOf)
+CHOOSERS = (
+    *(ae.Compose, ae.DuringEpochs, ae.RandomApply, ae.OneOf, ae.Scheduled, ae.SomeOf),
+    *(ae.RandomChoice, ae.RandomOrder),
+)
 NEED_RGB = ("RandomGrayscale", "RandomDesaturate", "RandomChannelPermutation", "FixMatchAugment",
-            "ThreeAugment")  # fmt: skip
-SIZING = (ae.CenterCrop, ae.RandomCrop, ae.RandomResizedCrop, ae.Resize)
+            "RandomPhotometricDistort", "RandomPlanckianJitter", "ThreeAugment")  # fmt: skip
+SIZING = (
+    ae.CenterCrop,
+    ae.FixedSizeCrop,
+    ae.LetterBox,
+    ae.PadToLargest,
+    ae.RandomCrop,
+    ae.RandomResizedCrop,
+    ae.Resize,
+)
+# These stand at the top of a policy alone.
+AT_THE_TOP = (ae.Grayscale, ae.RGB)
+# These give each image a size of its own, or want one that is large enough.
+FREE = (
+    ae.FiveCrop,
+    ae.Pad,
+    ae.PadIfSmaller,
+    ae.RandomIoUCrop,
+    ae.RandomResize,
+    ae.RandomShortestSize,
+    ae.RandomZoomOut,
+    ae.ScaleJitter,
+    ae.TenCrop,
+)
 # Ready policies that are told a size and nothing else.
-PRESETS = ("imagenet", "deit3", "detection", "cifar")
+PRESETS = (
+    "imagenet",
+    "deit3",
+    "cifar",
+    "detection_lsj",
+    "detection_ssd",
+    "detection_ssdlite",
+    "detection_yolo",
+    "segmentation",
+)
 
 # Refusals of a policy that is made by chance: its ops do not go together, or it is beyond a limit.
 REFUSALS = (
@@ -29,6 +63,7 @@ REFUSALS = (
     "comes after",
     "needs RGB",
     "expected RGB",
+    "smaller than the crop",
     "Mosaic: an image already has a mix",
     "takes more than 268,435,456 weights at a time",
     "more than 1,024 layers lie on one image",
@@ -36,8 +71,17 @@ REFUSALS = (
 
 _ops = [getattr(ops, name) for name in ops.__all__]
 VIEW_OPS = [op for op in _ops if getattr(op, "stages", None) == (VIEW, VIEW) and op is not ops.Op]
+VIEW_OPS = [op for op in VIEW_OPS if op not in AT_THE_TOP]
 LAYER_OPS = [op for op in _ops if getattr(op, "stages", None) == (LAYER, LAYER)]
 LAYER_OPS = [op for op in LAYER_OPS if op is not ae.Normalize]
+
+
+# They stand behind all numbers, whose units they would change.
+CONVERSIONS = (
+    *(ae.ToImage, ae.PILToTensor, ae.ToPureTensor, ae.ToTensor, ae.ConvertImageDtype),
+    lambda: ae.ToDtype("float32", scale=True),
+)
+INTERPOLATIONS = (None, None, None, "nearest", "bicubic", ("bilinear", "bicubic", "nearest"))
 
 
 @dataclasses.dataclass
@@ -48,7 +92,7 @@ class Shared:
     channels: int
     out: tuple[int, int]
     tame: bool  # no argument at the end of its range
-    interpolation: str | None = None
+    interpolation: str | tuple[str, ...] | None = None
     fill: Any = None
     padding_mode: str | None = None
 
@@ -65,8 +109,8 @@ def draw_policy(
         out = rng.choice(((2_000, 3), (3, 2_000), (1, 5_000)))
     if size is not None and max(size) <= 100 and rng.random() < 0.3:
         out = size
-    fill = rng.choice((None, None, 0, 255, 100.5, tuple(20.0 * c for c in range(channels))))
-    shared = Shared(rng, channels, out, tame, rng.choice((None, None, None, "nearest")), fill)
+    fill = rng.choice((None, None, 0, 255, 100.5, "#80", tuple(20.0 * c for c in range(channels))))
+    shared = Shared(rng, channels, out, tame, rng.choice(INTERPOLATIONS), fill)
     if rng.random() < 0.15:
         if size is not None and max(size) <= 100 and rng.random() < 0.5:
             shared.out = size
@@ -77,7 +121,15 @@ def draw_policy(
     transforms += [_same_size(shared) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
     if rng.random() < 0.06:
         transforms.append(_built(ae.AugMix, shared))
+    if channels in (1, 3) and rng.random() < 0.08:
+        transforms.append(_built(rng.choice(AT_THE_TOP), shared, num_output_channels=3))
     transforms += [_layer_op(shared) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
+    if rng.random() < 0.05:
+        transforms.append(_built(ae.ElasticTransform, shared, interpolation="bilinear", sigma=3.0))
+    if channels in (1, 3) and rng.random() < 0.05:
+        transforms.append(_built(ae.JPEG, shared, quality=rng.choice((1, 50, (30, 100)))))
+    if rng.random() < 0.1:
+        transforms.append(rng.choice(CONVERSIONS)())
     return ae.Policy(transforms)
 
 
@@ -127,7 +179,9 @@ def _same_size(shared, depth=0):
         return _chooser(shared, depth, _same_size)
     while True:
         op = _view_op(shared, 3)
-        resizes = isinstance(op, (*SIZING, ae.RandomQuarterTurn)) or getattr(op, "expand", False)
+        resizes = isinstance(op, (*SIZING, *FREE, ae.RandomQuarterTurn)) or getattr(
+            op, "expand", False
+        )
         if not resizes:
             return op
 
@@ -141,8 +195,15 @@ def _layer_op(shared, depth=0):
 def _chooser(shared, depth, draw):
     rng, kind = shared.rng, shared.rng.choice(CHOOSERS)
     # Alternatives must leave one size.
-    draw = _same_size if draw is _view_op and kind is not ae.Compose else draw
+    all_of_them = kind in (ae.Compose, ae.DuringEpochs)  # a schedule may choose among samples
+    draw = _same_size if draw is _view_op and not all_of_them else draw
     children = [draw(shared, depth + 1) for _ in range(rng.choice((1, 2, 2, 3)))]
+    if kind is ae.DuringEpochs:
+        return kind(children, rng.choice((0, 1, 7)), rng.choice((None, 8, 10**9)))
+    if kind is ae.Scheduled:
+        ramps = (0, 0.5, 1, ((0, 0), (1, 1)), ((1, 1), (7, 0), (10**9, 1)))
+        stop = rng.choice((None, 8, 10**9))
+        return kind(children, rng.choice((0, 1, 7)), stop, rng.choice(ramps), rng.choice(ramps))
     if kind is ae.RandomApply:
         return kind(children, rng.choice((0, 0.5, 1)))
     if kind is ae.OneOf and rng.random() < 0.5:
@@ -165,6 +226,8 @@ def _built(op, shared, **given):
             chosen[name] = given[name]
         elif name == "pad_if_needed":
             chosen[name] = True
+        elif name == "which":  # one of the views that it stands for
+            chosen[name] = rng.randint(0, 4)
         elif name in ("interpolation", "fill"):
             chosen[name] = getattr(shared, name)
         elif not must and rng.random() < 0.4:
@@ -177,12 +240,16 @@ def _built(op, shared, **given):
             value = _by_kind(rng, kind, shared.tame)
             if value is not None:
                 chosen[name] = value
-    if chosen.get("expand"):
-        chosen.pop("center", None)
     if op is ae.ColorJitter and shared.channels != 3:
         chosen.pop("saturation", None), chosen.pop("hue", None)
     if op in (ae.RandAugment, ae.AutoAugment, ae.AugMix):
         _published(op, rng, chosen)
+    if op is ae.RandomResize:
+        chosen["max_size"] = chosen["min_size"] + rng.choice((1, 2, 40))
+    for part in ("scale", "aspect_ratio") if op is ae.RandomIoUCrop else ():
+        low, high = (chosen.pop(f"{end}_{part}", None) for end in ("min", "max"))
+        if low is not None and high is not None:
+            chosen |= {f"min_{part}": min(low, high), f"max_{part}": max(low, high)}
     return op(**chosen)
 
 
@@ -205,7 +272,7 @@ def _published(op, rng, chosen):
 
 
 # Arguments that are shares in one op, and something else in others.
-BY_KIND = {("Cutout", "size"), ("Mosaic", "center")}
+BY_KIND = {("Cutout", "size"), ("Mosaic", "center"), ("RandomMotionBlur", "kernel_size")}
 # Arguments whose kinds do not say what there is.
 SPECIAL = {
     "size": lambda rng, shared: shared.out,
@@ -213,6 +280,13 @@ SPECIAL = {
     "padding_mode": lambda rng, shared: shared.padding_mode,
     "context": lambda rng, shared: rng.choice((None, "source")),
     "max_size": lambda rng, shared: None,
+    "min_size": lambda rng, shared: rng.choice(SIDES),
+    "target_size": lambda rng, shared: (rng.choice(SIDES), rng.choice(SIDES)),
+    "sampler_options": lambda rng, shared: rng.choice((None, (0,), (0.3, 0.9), (1,))),
+    "trials": lambda rng, shared: rng.choice((1, 5, 40)),
+    "divisor": lambda rng, shared: rng.choice((1, 1, 2, 32)),
+    "scale_range": lambda rng, shared: rng.choice(((0.1, 2.0), (1, 1), (1e-3, 0.1))),
+    "side_range": lambda rng, shared: rng.choice(((1, 4), (1, 1), (20, 40))),
     "center": lambda rng, shared: rng.choice(((0, 0), (-5.5, 3), (1e3, -1e3), (3e4, 2e4))),
     "translate": lambda rng, shared: rng.choice(((0, 0), (1, 1), (0.5, 0.1))),
     "shear": lambda rng, shared: rng.choice((0, 20, 89, (-89, 89, -89, 89), (10, 30))),
@@ -220,10 +294,18 @@ SPECIAL = {
     "contrast": lambda rng, shared: _factor(rng, shared),
     "saturation": lambda rng, shared: _factor(rng, shared),
     "kernel_size": lambda rng, shared: rng.choice((None, 1, 3, (5, 1), 101)),
+    "resample": lambda rng, shared: rng.choice(("nearest", "bilinear")),
+    "mode": lambda rng, shared: rng.choice(("blackbody", "CIED")),
+    "select_from": lambda rng, shared: rng.choice((None, 0, (-1, 3, 3))),
     "bits": lambda rng, shared: rng.randint(0, 8),
     "turns": lambda rng, shared: rng.choice((0, 1, (1, 3), (0, 1, 2, 3), 2)),
-    "value": lambda rng, shared: rng.choice((0.0, 1.0, 0.3, "random", "color")),
-    "color": lambda rng, shared: rng.choice((0, 255, 7.5)),
+    "value": lambda rng, shared: rng.choice((0.0, 255, 0.3, "random", "color")),
+    "color": lambda rng, shared: rng.choice((0, 255, 7.5, "#80")),
+    "threshold": lambda rng, shared: rng.choice((0, 0.5, 128, 255, 256, "#80")),
+    "add": lambda rng, shared: rng.choice((110, (-255, 255), 0.5, "#6e")),
+    "clip": lambda rng, shared: True,
+    "num_classes": lambda rng, shared: rng.choice((None, 1000)),
+    "labels_getter": lambda rng, shared: rng.choice((None, "default")),
     "count": lambda rng, shared: rng.choice((1, (1, 3), 8, 64)),
     "severity": lambda rng, shared: rng.choice((1, 3, 10)),
     "chain_depth": lambda rng, shared: rng.choice((-1, 1, 2, 4)),
@@ -275,4 +357,7 @@ def _by_kind(rng, kind, tame):
     if isinstance(kind, arguments.Number):
         return one()
     pair = sorted((one(), one()))
+    if isinstance(kind, arguments.WholeLimits):
+        # Rounded down to odd numbers, where there are no others.
+        return tuple(int(n) - (kind.odd and int(n) % 2 == 0) for n in pair)
     return tuple(pair)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from photos import patches
 
 import augengine as ae
 from augengine.kernels import CPU_EXECUTORS
@@ -32,6 +33,15 @@ def draw(ops, images, executor, **how):
     plan = plan_of(ops, images, **how)
     layout = how.get("layout")
     return ae.execute(plan, images, executor=executor, layout=layout), plan
+
+
+def any_channels(n, channels, height=40, width=52):
+    """A dense uint8 batch of pieces of photographs, each channel another one's, in another range."""
+    planes = patches(-(-n * channels // 3) + 1, height, width).flatten(0, 1)[: n * channels]
+    images = planes.view(n, channels, height, width).clone()
+    for c in range(channels):
+        images[:, c] = images[:, c] // (1 + c % 3) + 17 * (c % 5)
+    return images
 
 
 def as_float(image):

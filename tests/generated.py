@@ -13,7 +13,25 @@ from hypothesis import strategies as st
 from photos import NAMES, patches, photo
 
 import augengine as ae
-from augengine.plan.kinds import CURVE, HISTOGRAM, HUE, MATRIX, NO_VIEW, NOISE, RANGE, TONE
+from augengine.plan.kinds import (
+    ADD_BELOW,
+    ADD_THRESHOLD,
+    CURVE,
+    GAINS,
+    GAMMA,
+    HISTOGRAM,
+    HUE,
+    IMPULSE,
+    MATRIX,
+    NO_VIEW,
+    NOISE,
+    RANGE,
+    TONE,
+    TONE_INVERSE_STEP,
+    TONE_STEP,
+    TONE_THRESHOLD,
+)
+from augengine.plan.shrinks import shrunk_first
 
 SIZES = (1, 2, 3, 7, 16, 31, 64, 129, 151)
 FLOATS = ("float32", "float16", "bfloat16")
@@ -21,10 +39,11 @@ BORDERS = ("constant", "edge", "reflect", "symmetric")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def examples(count):
-    """A decorator: so many examples in a thorough run, a share of them in a quick one (conftest.py)."""
+def examples(count, least=4):
+    """A decorator: so many examples in a thorough run, a share of them in a quick one (conftest.py), though
+    at least `least`."""
     percent = settings.default.max_examples
-    return settings(max_examples=max(4, count * percent // 100))
+    return settings(max_examples=max(least, count * percent // 100))
 
 
 # Images and policies
@@ -102,7 +121,8 @@ def batches(draw, most=4):
 @st.composite
 def policies(draw, channels=3, mixes=True, normalise=True):
     """Ops with one output size: any geometry, a sizing op, any that keeps the size, colour, mixes."""
-    common = {"interpolation": draw(st.sampled_from((None, None, "nearest")))}
+    names = (None, None, None, "nearest", "bicubic", ("bilinear", "bicubic", "nearest"))
+    common = {"interpolation": draw(st.sampled_from(names))}
     fill = draw(st.sampled_from((None, 0, 100.5, 255)))
     out = draw(size)
 
@@ -247,22 +267,25 @@ def poisoned(plan, kind):
 
 
 def tolerance_of(plan):
-    """1 on bytes; on floats 1e-4 where normalised and 1e-5 where not, and one step of the dtype."""
+    """1 on bytes; on floats 1e-4 where normalised and 1e-5 where not, and one step of the dtype. A byte more
+    where a picture of bytes may stand between."""
+    byte = 1 if shrunk_first(plan) else 0
     if plan.finish.dtype == "uint8":
-        return 1
+        return 1 + byte
     floor = 1e-4 if plan.finish.std else 1e-5
     largest = 3.0 if plan.finish.std else 1.0
     step = {"float32": 0, "float16": 2**-11, "bfloat16": 2**-8}[plan.finish.dtype]
-    return floor + 2 * largest * step
+    return floor + 2 * largest * step + byte / 255 / min(plan.finish.std or (1,))
 
 
 def at_a_jump(case, plan, error):
     """Where executors may differ by a whole entry of a curve or a tone: [N, 1, H, W] bool.
 
-    Those steps look up the nearest of 256 entries, and so do two that are measured: a histogram, and
-    the range of bytes. Where the value that enters one lies less than
-    `error` from the edge between two entries, a rounding decides which. The values are read from the
-    torch executor: each view alone, with the steps before the one in question and no other.
+    Of sources of bytes those steps take the nearest of 256 entries, and so do two that are measured: a
+    histogram, and the range. Of floats a curve takes the entry below, and a tone jumps at its threshold
+    and between its steps. Where the value that enters one lies less than `error` from such a jump, a
+    rounding decides. The values are read from the torch executor: each view alone, with the steps
+    before the one in question and no other.
     """
     n, (height, width) = len(plan.source), plan.finish.size
     whole = np.tile(np.array([0, 0, height, width], np.int32), (n, 1, 1))
@@ -278,8 +301,10 @@ def at_a_jump(case, plan, error):
         colour=np.zeros((n, 1, plain.channels), np.float32),
     )
     near = torch.zeros(n, 1, height, width, dtype=torch.bool)
-    measured = (HISTOGRAM, RANGE) if case.images[0].dtype == torch.uint8 else (HISTOGRAM,)
-    looks_up = np.isin(plan.step_kind, (CURVE, TONE)) | np.isin(plan.statistic, measured)
+    byte = case.images[0].dtype == torch.uint8
+    measured = (HISTOGRAM, RANGE) if byte else (HISTOGRAM,)
+    jumping = (CURVE, TONE, ADD_BELOW, *((GAMMA,) if byte else ()))
+    looks_up = np.isin(plan.step_kind, jumping) | np.isin(plan.statistic, measured)
     looks_up = torch.from_numpy(looks_up)
     for step in torch.nonzero(looks_up.any(dim=0)).flatten().tolist():
         before = dataclasses.replace(
@@ -287,8 +312,9 @@ def at_a_jump(case, plan, error):
             **{name: getattr(plan, name)[:, :step] for name in STEP_FIELDS},
             fill_start=np.minimum(plan.fill_start, step),
         )
-        edge = 255 * case.draw("torch", before).double() + 0.5
-        close = ((edge - edge.round()).abs() <= 255 * error).any(dim=1, keepdim=True)
+        value = case.draw("torch", before).double()
+        far = _from_a_byte(value) if byte else _from_a_jump(value, plan, step)
+        close = (far <= 255 * error).any(dim=1, keepdim=True)
         near |= close & looks_up[:, step, None, None, None]
     found = torch.zeros(len(plan), 1, height, width, dtype=torch.bool)
     for i, k in np.argwhere(plan.view != NO_VIEW):
@@ -297,6 +323,29 @@ def at_a_jump(case, plan, error):
         shown = near[plan.view[i, k], :, y0:y1, x0:x1] if plan.view[i, k] >= 0 else False
         part[:] = shown if plan.alpha[i, k] == 1 else part | shown
     return found
+
+
+def _from_a_byte(value):
+    """How far values are from the edges between bytes, in bytes."""
+    edge = 255 * value + 0.5
+    return (edge - edge.round()).abs()
+
+
+def _from_a_jump(value, plan, step):
+    """How far floats are from where a step of their views jumps, in bytes."""
+    arg = torch.tensor(plan.step_arg[:, step]).double()[..., None, None, None]
+    kind = torch.tensor(plan.step_kind[:, step])[:, None, None, None]
+    entry = 255.999 * value
+    curve = (entry - entry.round()).abs()
+    threshold = (255 * value - arg[:, TONE_THRESHOLD]).abs()
+    level = 256 * arg[:, TONE_INVERSE_STEP] * value
+    steps = (level - level.round()).abs() * arg[:, TONE_STEP]
+    # What is posterized may have been solarized or stretched before: then all of it is left out.
+    plain = (arg[:, TONE_THRESHOLD] >= 256) & (arg[:, 6:9] == 1).all(1) & (arg[:, 3:6] == 0).all(1)
+    steps = torch.where(plain, steps, 0)
+    tone = torch.minimum(threshold, torch.where(arg[:, TONE_STEP] == 1, torch.inf, steps))
+    below = (255 * value - arg[:, ADD_THRESHOLD]).abs()
+    return torch.where(kind == TONE, tone, torch.where(kind == ADD_BELOW, below, curve))
 
 
 STEP_FIELDS = ("step_kind", "step_arg", "statistic", "window")
@@ -324,19 +373,68 @@ def kinds_of_step(channels):
         (CURVE, [0]),
         (CURVE, [1]),
         (NOISE, [0.01, 0.1, 1234, (1 << 24) - 1]),
+        (IMPULSE, [0.1, 0.3, 77, (1 << 24) - 1]),
+        (GAMMA, [0.6, 1.1]),
+        (GAMMA, [2.3, 1.0]),
+        (ADD_BELOW, [128, 60]),
+        (TONE, [90, 1, 1, 0, 0, 0, 1, 1, 1]),
+        (TONE, [256, 32, 1 / 32, 0, 0, 0, 1, 1, 1]),
         (MATRIX, (0.9 * np.eye(3, 4) + [0, 0, 0, 0.05]).ravel()),
         (MATRIX, [], RANGE),
     ]
-    return steps + [(HUE, [0.3]), (HUE, [-0.7]), (MATRIX, grey.ravel())] * (channels == 3)
+    if channels != 3:
+        return [*steps, (GAINS, [2])]
+    return [*steps, (HUE, [0.3]), (HUE, [-0.7]), (MATRIX, grey.ravel())]
+
+
+def curves_of(channels):
+    """The rows [3, C, 256] that `kinds_of_step` names, other ones for each channel: two curves, and gains
+    with their offsets."""
+    low, high = 0.1 + 0.04 * np.arange(channels), 0.7 - 0.05 * np.arange(channels)
+    gains = np.zeros((channels, 256))
+    gains[:, 0], gains[:, 1] = 0.9 - 0.06 * np.arange(channels), 0.03 * np.arange(channels)
+    falling = np.linspace(0.9 - low, high / 2, 256, axis=-1)
+    return np.stack([np.linspace(low, high, 256, axis=-1), falling, gains])
 
 
 # Three that are hard on rounding: (case, plan), which the GPU's tests draw as well.
 
 
-def wide_filters(channels, support, angle, height=60, width=75):
+def filters(rng, count):
+    """Half-widths and slopes of the filters of so many views: nearest, triangles, cubics."""
+    slope = rng.choice([0, 0, -0.5, -0.75, -1], count)
+    triangles, cubics = (
+        rng.choice([0, 1, 1.3, 2.7], (count, 2)),
+        rng.choice([2, 2.6, 4.1], (count, 2)),
+    )
+    support = np.where(slope[:, None] == 0, triangles, cubics)
+    return {"support": support.astype(np.float32), "slope": slope.astype(np.float32)}
+
+
+def clips(rng, plan, whole):
+    """Clips of any place and the sights around them; whole: the plan's own."""
+    if whole:
+        return {}
+    size = plan.sizes[plan.source].astype(float)
+    low, high = np.sort(rng.random((2, len(size), 2)), axis=0) * size
+    wider = rng.random((len(size), 1))
+    sight = np.concatenate([low * wider, size - (size - high) * wider], axis=1)
+    clip = np.concatenate([low, high], axis=1)
+    return {"clip": clip.astype(np.float32), "sight": _around(sight, clip)}
+
+
+def _around(sight, clip):
+    """Rounding may not put a sight inside its clip."""
+    sight, clip = sight.astype(np.float32), clip.astype(np.float32)
+    low, high = np.minimum(sight[:, :2], clip[:, :2]), np.maximum(sight[:, 2:], clip[:, 2:])
+    return np.concatenate([low, high], axis=1)
+
+
+def wide_filters(channels, support, angle, height=60, width=75, slope=0.0):
     images = torch.stack([piece(i, channels, height, width, torch.uint8) for i in range(3)])
     plan = plan_of(ae.RandomRotation((angle, angle), fill=200), images, layout="NCHW")
-    plan = dataclasses.replace(plan, support=np.tile(np.float32(support), (3, 1)))
+    slopes = np.full(3, slope, np.float32)
+    plan = dataclasses.replace(plan, support=np.tile(np.float32(support), (3, 1)), slope=slopes)
     return Case([], images, {}), plan
 
 

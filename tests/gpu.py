@@ -62,7 +62,7 @@ class Compiled:
 
 
 NVIDIA = {"sm_80": 80, "sm_90": 90, "sm_100": 100}
-FLAGS = ("PROJECTIVE", "WIDE", "BORDERS", "STEPS", "LAYERS")
+FLAGS = ("PROJECTIVE", "WIDE", "BORDERS", "STEPS", "LAYERS", "FILLS")
 
 
 def compiled(
@@ -85,11 +85,11 @@ def compiled(
         stride_of_1: 1,
         **{flag: flag in needs for flag in FLAGS},
     }
-    aligned = {"out_ptr", "width", "stride_n", "stride_c", "stride_y"}
+    aligned, warps = {"out_ptr", "width", "stride_n", "stride_c", "stride_y"}, 2
     if {"WIDE", "STEPS"} & set(needs):  # draw_one_by_one
-        aligned = {"out_ptr"}
+        aligned, warps = {"out_ptr"}, 4
     pointers, pixels = {"out_ptr": f"*{out}"}, block[0] * block[1]
-    return _counted(gpu_draw.draw_in_fours, device, pointers, constants, aligned, pixels)
+    return _counted(gpu_draw.draw_in_eights, device, pointers, constants, aligned, pixels, warps)
 
 
 def compiled_statistics(device, source="uint8", channels=3):
@@ -122,8 +122,9 @@ def compiled_filters(device, dtype="u8", channels=3):
     }
     constants = {"CHANNELS": channels, "BLOCK": gpu_filter.BLOCK}
     return _counted(
-        gpu_filter.filter_rows, device, pointers, constants, {*pointers}, gpu_filter.BLOCK
-    )
+        gpu_filter.filter_rows, device, pointers, constants, {*pointers}, gpu_filter.BLOCK,
+        gpu_filter.WARPS,
+    )  # fmt: skip
 
 
 def _counted(function, device, pointers, constants, aligned, pixels, warps=4):

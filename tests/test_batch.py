@@ -391,7 +391,7 @@ def test_a_packed_batch_is_a_pytree(packed):
     assert {type(leaf) for leaf in leaves} == {torch.Tensor, str}
     assert same_with_fields(pytree.tree_unflatten(leaves, spec).draw(), packed.draw())
     copied = pytree.tree_map_only(torch.Tensor, torch.clone, packed)
-    assert copied.sources.first.data_ptr() != packed.sources.first.data_ptr()
+    assert copied.sources.some.data_ptr() != packed.sources.some.data_ptr()
     assert same_with_fields(copied.draw(), packed.draw())
     moved = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), packed)
     assert moved.sources.device.type == moved.launches[0].looks[0].labels.device.type == "meta"

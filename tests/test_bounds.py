@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 import augengine as ae
 from augengine.kernels import CPU_EXECUTORS
 from augengine.plan import VIEW_FIELDS
-from augengine.plan.kinds import CURVE, GAUSSIAN, HUE, NOISE, TONE
+from augengine.plan.kinds import CURVE, GAINS, GAUSSIAN, HUE, NOISE, TONE
 
 ROOT = Path(__file__).parents[1]
 POLICY = [
@@ -70,6 +70,16 @@ HOSTILE = [
     ("clip", 0, (5, 5, 5, 2.0**62), r"Plan\.clip: holds 4\.6"),
     ("clip", 0, (9, 5, 3, 6), r"Plan\.clip: is reversed"),
     ("clip", 0, (0, 0, 30.001, 6), r"Plan\.clip: is reversed or reaches outside its source"),
+    ("sight", 0, (0, 0, 30.001, 40), r"Plan\.sight: reaches outside its source"),
+    (
+        "sight",
+        0,
+        (1, 0, 2, 1),
+        r"Plan\.sight: reaches outside its source, or does not hold the clip",
+    ),
+    ("sight", 0, (0, 0, 2.0**62, 6), r"Plan\.sight: holds 4\.6"),
+    ("slope", 0, -1.5, r"Plan\.slope: holds -1\.5"),
+    ("slope", 0, -1e-45, r"Plan\.support: holds a number below 2 for a cubic"),
     ("fill", (0, 0), 3e38, r"Plan\.fill: holds 3e\+38"),
     ("step_kind", (0, 0), 127, r"Plan\.step_kind: holds 127"),
     ("step_arg", (0, 0, 0), -1e38, r"Plan\.step_arg: holds -1e\+38"),
@@ -97,6 +107,8 @@ def test_a_number_that_cannot_be_followed_is_refused(plan, way, name, at, value,
 
 STEPS = [
     ("curve", CURVE, (7,), 3, r"Plan\.step_arg: names a curve outside \[0, 0\)"),
+    ("gains", GAINS, (0,), 2, r"Plan\.step_arg: names a curve outside \[0, 0\)"),
+    ("gains of RGB", GAINS, (0,), 3, r"Plan\.step_(arg|kind): "),
     ("hue of two channels", HUE, (0.5,), 2, r"Plan\.step_kind: HUE turns colours"),
     ("key", NOISE, (0, 1, -1, 0), 3, r"Plan\.step_arg: the key of a NOISE"),
     ("long key", NOISE, (0, 1, 0, 2.0**24), 3, r"Plan\.step_arg: the key of a NOISE"),
@@ -115,6 +127,26 @@ def test_a_step_that_cannot_be_taken_is_refused(kind, arguments, channels, messa
     arg[0, 0, : len(arguments)] = arguments
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(plan, step_kind=np.full_like(plan.step_kind, kind), step_arg=arg)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_a_curve_is_of_values_and_gains_are_not_of_rgb(channels):
+    plan = ae.Policy(ae.RandomInvert(1)).sample([0], [(9, 9)], channels=channels)
+    kind, argument = np.full_like(plan.step_kind, CURVE), np.zeros_like(plan.step_arg)
+    curves = np.zeros((1, channels, 256), np.float32)
+    plan = dataclasses.replace(plan, step_kind=kind, step_arg=argument, curves=curves)
+    curves = curves.copy()
+    curves[0, -1, 7] = 1.5
+    with pytest.raises(
+        ValueError, match=r"Plan\.curves: a tone curve holds numbers outside \[0, 1\]"
+    ):
+        dataclasses.replace(plan, curves=curves)
+    fields = {"curves": curves, "step_kind": np.full_like(plan.step_kind, GAINS)}
+    if channels == 3:
+        with pytest.raises(ValueError, match=r"Plan\.step_kind: GAINS came for 3 channels"):
+            dataclasses.replace(plan, **fields)
+    else:
+        assert dataclasses.replace(plan, **fields).curves[0, -1, 7] == 1.5
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from test_policy import OPS, plan_of
+from test_policy import OPS, at_the_top, plan_of
 
 import augengine as ae
 from augengine.plan.kinds import MATRIX, NO_VIEW
@@ -11,6 +11,14 @@ from augengine.plan.kinds import MATRIX, NO_VIEW
 SURE = 1e-3  # of a fixed sample: a p-value below it is a wrong distribution, not bad luck
 
 N = 20_000
+# After these frames differ, so that an op which sets one size must follow.
+OF_RANDOM_SIZE = (
+    ae.RandomShortestSize,
+    ae.RandomResize,
+    ae.ScaleJitter,
+    ae.RandomZoomOut,
+    ae.RandomIoUCrop,
+)
 
 
 def chosen(plan):
@@ -51,12 +59,12 @@ def test_random_apply_applies_all_or_none(p):
 @pytest.mark.parametrize("p", [0, 1])
 @pytest.mark.parametrize(
     "wrapped",
-    [op for op in OPS if not isinstance(op, ae.Normalize)],  # which stands at the top only
+    [op for op in OPS if not at_the_top(op)],
     ids=lambda op: type(op).__name__,
 )
 def test_random_apply_of_p_0_and_1(wrapped, p):
     size = (48, 48)
-    if getattr(wrapped, "expand", False):
+    if getattr(wrapped, "expand", False) or isinstance(wrapped, OF_RANDOM_SIZE):
         wrapped = ae.Compose([wrapped, ae.Resize((48, 48))])
     plan = plan_of(ae.RandomApply([wrapped], p), size=size)
     if p == 0:
@@ -66,6 +74,45 @@ def test_random_apply_of_p_0_and_1(wrapped, p):
         assert {plan.explain(i) for i in range(8)} == {"unchanged"}
     else:
         assert plan.finish.size == plan_of(wrapped, size=size).finish.size
+
+
+def test_during_epochs_happens_in_its_epochs_alone():
+    """start is the first of them, stop the first after them."""
+    flip, turn = ae.RandomVerticalFlip(1), ae.RandomBrightness((0.1, 0.2))
+    for start, stop in ((0, None), (2, None), (0, 3), (2, 3), (1, 4)):
+        policy = ae.DuringEpochs([flip, turn], start, stop)
+        happens = [plan_of(policy, epoch=epoch).inv_matrix[:, 1, 1] < 0 for epoch in range(6)]
+        expected = [start <= epoch < (6 if stop is None else stop) for epoch in range(6)]
+        np.testing.assert_array_equal(happens, np.repeat(expected, 8).reshape(6, 8))
+        bright = [plan_of(policy, epoch=epoch).step_kind.any() for epoch in range(6)]
+        np.testing.assert_array_equal(bright, expected)
+
+
+def test_during_epochs_changes_no_other_draw():
+    rest = [ae.RandomRotation(9), ae.CutMix()]
+    ops = [ae.DuringEpochs([ae.RandomGrayscale(0.5)], 5), *rest]
+    same = [ae.RandomApply([ae.RandomGrayscale(0.5)], 0), *rest]
+    for name in ("inv_matrix", "box", "view"):
+        np.testing.assert_array_equal(
+            getattr(plan_of(ops), name), getattr(plan_of(same), name), strict=True
+        )
+
+
+def test_a_policy_with_epochs_mixes_and_depends_on_the_epoch():
+    """Also where the first epoch leaves nothing to chance: what is not drawn is kept for all epochs."""
+    resize = ae.Resize((8, 8))
+    assert ae.Policy([resize, ae.DuringEpochs(ae.Mosaic(), 5)]).mixes
+    assert not ae.Policy([resize, ae.DuringEpochs(ae.RandomErasing(), 5)]).mixes
+    assert ae.Policy([resize, ae.DuringEpochs(ae.RandomInvert(1), 5)]).draws
+    assert ae.Policy([resize, ae.DuringEpochs(ae.RandomInvert(1), 5)]).needs_epoch
+    assert not ae.Policy(resize).draws
+    assert not ae.Policy(resize).needs_epoch
+
+
+@pytest.mark.parametrize("stop", [0, 3])
+def test_epochs_that_never_come_are_refused(stop):
+    with pytest.raises(ValueError, match=rf"DuringEpochs: got start 3 and stop {stop}, expected"):
+        ae.DuringEpochs(ae.RandomInvert(), 3, stop)
 
 
 def test_nested_probabilities_multiply():

@@ -56,7 +56,8 @@ def test_the_operator_keeps_torchs_rules(dtype, channels_last):
 def test_the_operator_takes_what_execute_takes():
     plan = plan_of([ae.CenterCrop(20), ae.MixUp()], IMAGES)
     several = ae.side_by_side([plan, plan])
-    for images in (IMAGES, IMAGES.movedim(1, -1), IMAGES.movedim(1, -1).contiguous(), IMAGES / 255):
+    last = IMAGES.contiguous(memory_format=torch.channels_last)
+    for images in (IMAGES, last, IMAGES.double() / 255, IMAGES / 255):
         got = ae.execute_compiled(images, ae.as_tensor(several), several.finish)
         assert torch.equal(got, ae.execute(several, images))
 

@@ -15,8 +15,9 @@ import augengine as ae
 from augengine import demo, sheet
 from augengine.cli import app
 from augengine.demo.command import default_policy
-from augengine.demo.comparison import PEERS, compare
+from augengine.demo.comparison import compare
 from augengine.demo.contact_sheet import contact_sheet, draw_versions
+from augengine.demo.peers import PEERS, Peer
 from augengine.demo.photographs import read_folder
 from augengine.plan import Finish
 
@@ -172,7 +173,8 @@ def test_a_peer_that_is_not_installed_is_said(folder, tmp_path, quick, monkeypat
     def missing(policy):
         raise ImportError("No module named 'albumentations'")
 
-    monkeypatch.setitem(PEERS, "albumentations", ("albumentations==2.0.8", missing))
+    absent = Peer(missing, "albumentations==2.0.8")
+    monkeypatch.setitem(PEERS, "albumentations", absent)
     done = augengine("demo", "--images", folder, "--output", tmp_path / "sheet.png", "--size", 16)
     said = "albumentations: not installed; to compare: pip install 'albumentations==2.0.8'"
     assert said in flat(done.output)

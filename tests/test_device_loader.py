@@ -51,7 +51,13 @@ def test_what_a_loader_may_yield():
     """What a batch is, is told by its first part: a batch of images, or an image."""
     ragged = [Pictures()[i][0] for i in range(3)]
     engine = ae.Engine(POLICY, **HOW)
-    for images in (IMAGES[:3], IMAGES[:3].numpy(), list(IMAGES[:3]), ragged, Sources.of(ragged)):
+    for images in (
+        IMAGES[:3],
+        IMAGES[:3].movedim(1, -1).numpy(),
+        list(IMAGES[:3]),
+        ragged,
+        Sources.of(ragged),
+    ):
         wanted = engine(images, [0, 1, 2], ids=[0, 1, 2], epoch=0)
         for batch in (
             (images, [0, 1, 2], [0, 1, 2]),

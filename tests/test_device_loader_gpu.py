@@ -5,6 +5,7 @@ import pytest
 import torch
 from loading import HOW, IMAGES, POLICY, SEVERAL, dense, drawing_threads, expected, same
 from test_loader import Pictures, loader
+from torchvision.tv_tensors import BoundingBoxes
 
 import augengine as ae
 
@@ -107,3 +108,26 @@ def test_the_host_waits_for_nothing_as_it_draws_a_packed_batch():
         torch.cuda.set_sync_debug_mode("default")
     assert gpu.counts - before == {"copy": 1, "launch": 1}  # the images are the other copy
     assert torch.equal(drawn, expected)
+
+
+def test_targets_come_to_the_device():
+    def given():
+        for images, _, ids in dense():
+            boxes = [torch.tensor([[4.0, 4, 20, 20]] * (int(i) % 3)).reshape(-1, 4) for i in ids]
+            size = tuple(images.shape[2:])
+            yield (
+                images,
+                [{"boxes": BoundingBoxes(b, format="XYXY", canvas_size=size)} for b in boxes],
+                ids,
+            )
+
+    batches = list(given())
+    for got, (images, targets, ids) in zip(
+        ae.DeviceLoader(batches, POLICY, device="cuda", seed=HOW["seed"]), batches, strict=True
+    ):
+        assert len(got.targets) == len(images) == len(ids)
+        wanted = ae.follow(got.plan, targets)
+        for one, other in zip(got.targets, wanted, strict=True):
+            assert one["boxes"].is_cuda
+            assert type(one["boxes"]) is BoundingBoxes
+            assert torch.equal(one["boxes"].cpu(), other["boxes"])

@@ -683,7 +683,7 @@ def test_other_loaders(kind, nothing_is_left_running):
             DataLoader(pictures, 4, num_workers=1, collate_fn=collate(ae.pack)), device="cpu"
         ),
         "DeviceLoader of a policy": lambda: ae.DeviceLoader(
-            DataLoader(pictures, 4), POLICY, device="cpu"
+            DataLoader(pictures, 4), POLICY, device="cpu", layout="NHWC"
         ),
         "stream": lambda: DataLoader(Numbers(sharded=True), 4, num_workers=1, collate_fn=collate()),
         "views": lambda: DataLoader(

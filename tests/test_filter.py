@@ -5,18 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from cases import as_float, assert_close, each_executor, plan_of
+from cases import any_channels, as_float, assert_close, each_executor, plan_of
 from photos import patches, photo
 from scipy.ndimage import gaussian_filter
 from torchvision.transforms.v2 import functional as F
 
 import augengine as ae
+from augengine.kernels.cpu import executor as cpu
 
 SHARPEN = ae.RandomAdjustSharpness(1.8, p=1)
 
 
 def drawn(ops, images, executor, **how):
-    return ae.execute(plan_of(ops, images, **how), images, executor=executor)
+    plan = plan_of(ops, images, **how)
+    return ae.execute(plan, images, executor=executor, layout=how.get("layout"))
 
 
 @each_executor
@@ -70,6 +72,49 @@ def test_blur_reaches_no_further_than_the_image(executor):
     got = drawn(ae.GaussianBlur(sigma=9.0), images, executor)
     size, sigma = [7, 5], [9.0, 9.0]  # as far as three and two pixels can be reflected
     assert_close(got, F.gaussian_blur(images, size, sigma), 1e-5)
+
+
+@each_executor
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [(2, 2), (3, 17), (4, 33), (13, 16), (7, 97)])
+def test_blur_of_any_size_and_number_of_channels(executor, size, channels):
+    """Lines and columns that do not come out even in vectors, and a mirror at every place."""
+    images = any_channels(7, channels, *size)
+    reach = [min(side - 1, 4) for side in size]
+    kernel = [2 * reach[1] + 1, 2 * reach[0] + 1]
+    blur = ae.GaussianBlur(kernel, 1.3)
+    expected = F.gaussian_blur(as_float(images), kernel, [1.3, 1.3])
+    got = drawn(blur, as_float(images), executor, layout="NCHW")
+    assert_close(got, expected, 2e-6)
+    got = drawn(blur, images, executor, dtype="uint8", layout="NCHW")
+    assert_close(got.double(), expected.double() * 255, 0.5 + 0.003)
+
+
+@each_executor
+@pytest.mark.parametrize("sigma", [0.3, 0.9, 1.24, 2.0, 5.0])
+def test_bytes_are_blurred_to_the_nearest_but_for_a_300th(executor, sigma):
+    """Of black and white, in which taps that are left out weigh most."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (1, 3, 90, 100))) * 255
+    got = drawn(ae.GaussianBlur(61, sigma), images.to(torch.uint8), executor, dtype="uint8")
+    exact = gaussian_filter(images.double().numpy(), (0, 0, sigma, sigma), mode="mirror", radius=30)
+    assert np.abs(got.numpy() - exact).max() < 0.5 + 1 / 300
+
+
+def test_pictures_are_the_same_whoever_draws_them(monkeypatch):
+    """A few at a time, one by one, all at once, on several threads."""
+    images = patches(9, 40, 51)
+    ops = [ae.RandomResizedCrop(30), ae.GaussianBlur(9, (0.1, 3.0)), SHARPEN, ae.RandomDefocus(p=1)]
+    plan = plan_of(ops, images, dtype="uint8")
+    whole = ae.execute(plan, images)
+    threads = torch.get_num_threads()
+    for nbytes in (1, 2 * 30 * 30 * 3, 1 << 30):
+        monkeypatch.setattr(cpu, "FEW_PICTURES", nbytes)
+        for count in (1, 3):
+            try:
+                torch.set_num_threads(count)
+                assert torch.equal(ae.execute(plan, images), whole)
+            finally:
+                torch.set_num_threads(threads)
 
 
 @each_executor

@@ -139,7 +139,7 @@ def test_passes_of_views_of_views():
 def test_what_filters_nothing_is_a_blur_of_one_pixel():
     filters = np.array([[GAUSSIAN, 2, 3, 9], [GAUSSIAN, 0, 5, 5], [SHARPNESS, 1.5, 0, 0]])
     rows = np.zeros((3, tables.WEIGHTS_AT + 12), np.float32)
-    tables.fill_filters(rows, filters, (6, 2))
+    tables.fill_filters(rows, filters, (6, 2), {})
     whole = rows.view(np.int32)
     assert whole[:, tables.FILTER_AT].tolist() == [GAUSSIAN] * 3, "two pixels are not sharpened"
     reach = whole[:, tables.REACH_AT : tables.WEIGHTS_AT]
@@ -154,17 +154,53 @@ def test_traits_say_what_a_plan_needs():
     flip = plan_of(ae.RandomHorizontalFlip(), images)
     assert not any(tables.traits(flip))
     for op, needs in [
-        (ae.RandomPerspective(0.5, p=1), "projective"),
+        (ae.RandomPerspective(0.5, p=1), "projective fills"),
         (ae.Resize((9, 9)), "wide"),
         (ae.RandomErasing(1.0), "layers"),
         (ae.CutMix(), "layers"),
         (ae.RandomBrightness((0.1, 0.2)), "steps"),
-        (ae.RandomCrop((20, 30), padding=4, padding_mode="reflect"), "borders"),
+        (ae.RandomCrop((20, 30), padding=4, padding_mode="reflect"), "borders fills"),
+        (ae.RandomRotation(20), "fills"),
     ]:
         has = tables.traits(plan_of(op, images))._asdict()
-        assert [name for name in has if has[name]] == [needs]
+        assert [name for name in has if has[name]] == needs.split()
     empty = dataclasses.replace(flip, clip=np.zeros_like(flip.clip))
     assert not tables.traits(empty).wide
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (33, 17)])
+@pytest.mark.parametrize("angle", [0, 0.3, 90, 45])
+def test_no_fill_shows_where_the_tables_say_so(angle, size):
+    """Every pixel, in float32: some of these crops touch the edge of what they may see."""
+    images = patches(24, 40, 44)
+    crop = ae.RandomResizedCrop(size, scale=(0.02, 1.0))
+    ops = (
+        [crop, ae.RandomHorizontalFlip()]
+        if angle == 0
+        else [ae.RandomRotation((angle, angle)), crop]
+    )
+    plan = plan_of(ops, images)
+    shows = tables.fill_shows(plan)
+    x, y = (np.arange(n, dtype=np.float32) + np.float32(0.5) for n in (size[1], size[0]))
+    m = plan.inv_matrix[..., None, None]
+    source_x, source_y = (
+        (m[:, row, 0] * x + m[:, row, 1] * y[:, None]) + m[:, row, 2] for row in (0, 1)
+    )
+    y0, x0, y1, x1 = (plan.clip[:, k, None, None] for k in range(4))
+    inside = (source_x >= x0) & (source_x <= x1) & (source_y >= y0) & (source_y <= y1)
+    assert np.array_equal(shows, ~inside.all(axis=(1, 2)))
+    if angle in (0, 45) and size == (33, 17):
+        assert shows.any() == (angle == 45)
+
+
+def test_a_matrix_that_mixes_no_channels_is_a_kind_of_its_own():
+    images = patches(2, 8, 9)
+    kinds = []
+    for op in (ae.RandomBrightness((0.1, 0.2)), ae.RandomGrayscale(1.0)):
+        lowered = lower(plan_of(op, images))
+        steps = lowered.tables["steps"].of(lowered.buffer).numpy().view(np.int32)
+        kinds += [set(steps[..., tables.KIND_AT].ravel().tolist())]
+    assert kinds == [{tables.DIAGONAL}, {MATRIX}]
 
 
 # On a GPU

@@ -28,6 +28,7 @@ HOUSE = (
     {"api"},
     {"recipes", "frameworks"},
     {"loading"},
+    {"targets"},
     {"policy", "kernels"},
     {"plan"},
     {"untrusted"},
@@ -38,7 +39,7 @@ HOUSE = (
 EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}
 
 # The only rooms that may import a compiler.
-COMPILERS = {"numba": "kernels/cpu/", "llvmlite": "kernels/cpu/memory.py", "triton": "kernels/gpu/"}
+COMPILERS = {"numba": "kernels/cpu/", "llvmlite": "kernels/cpu/", "triton": "kernels/gpu/"}
 
 # Imported when first needed, so not by `import augengine`.
 LAZY = {

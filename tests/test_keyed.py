@@ -263,3 +263,23 @@ def test_names_are_ids():
         plan = policy.sample(names, sizes)
         assert plan.ids[0] == wanted
         assert plan == policy.sample(plan.ids, sizes)
+
+
+def test_many_blocks_are_the_known_formula():
+    """Word by word, for ids of all sizes, by one key and by keys of their own."""
+    ids = np.array([0, 1, -1, 2**31, 2**63 - 1, -(2**63)])
+    occurrences = np.arange(len(ids))
+    for drawn in (Keyed(-3, 2**33 + 1, ids, 7), Keyed(-3, 2**33 + 1, ids, 7, occurrences)):
+        for place in (0, 5, 2**32 - 1):
+            words = drawn.words(place, 9)
+            for i, id in enumerate(ids.tolist()):
+                last = 2 * (0 if drawn.occurrences is None else int(occurrences[i]))
+                seed = -3 % 2**64
+                key = philox4x32((1, 2, 7, last), (seed % 2**32, seed >> 32))[:2]
+                id %= 2**64
+                expected = [
+                    word
+                    for block in range(3)
+                    for word in philox4x32((block, place, id % 2**32, id >> 32), key)
+                ]
+                assert words[i].tolist() == expected[:9]

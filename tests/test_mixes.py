@@ -192,6 +192,18 @@ def test_mixup_after_anything_is_op_by_op(executor, first):
     assert_close(ae.soft_labels(plan, labels, 9), mixed, 1e-6)
 
 
+def test_blends_of_blends_have_shares_whatever_is_rounded():
+    """MixUp of amounts next to 0 and 1: alphas of which some would round to above 1."""
+    mixes = [ae.MixUp(), ae.CutMix(), ae.MixUp(), ae.MixUp(0.05), ae.MixUp()]
+    policy = ae.Policy(mixes)
+    white = torch.ones(4, 3, 8, 8)
+    for seed in range(400):
+        plan = policy.sample(range(4), [(8, 8)] * 4, seed=seed)
+        assert plan.alpha.min() >= 0
+        if seed % 20 == 0:  # however often it is blended, white stays white
+            assert_close(ae.execute(plan, white), white, 1e-6)
+
+
 def test_cells_are_disjoint_and_cover():
     from augengine.policy.layers import Layers, cells
 

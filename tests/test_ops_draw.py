@@ -245,6 +245,40 @@ def test_color_jitter_orders_are_equally_likely():
     assert stats.chisquare([orders.count(order) for order in every]).pvalue > SURE
 
 
+def test_photometric_distort_is_drawn_as_torchvisions():
+    """Which steps happen and in which order, the permutations, and the factors."""
+    from torchvision.transforms import v2
+
+    torch.manual_seed(0)
+    peer, empty = v2.RandomPhotometricDistort(p=0.6), [torch.empty(3, 4, 4, device="meta")]
+    drawn = [peer.make_params(empty) for _ in range(N)]
+    theirs, factors = [], {name: [] for name in ("brightness", "contrast", "saturation", "hue")}
+    for made in drawn:
+        first = ["contrast"] * made["contrast_before"]
+        names = ["brightness", *first, "saturation", "hue", *["contrast"] * (not first)]
+        names = [name for name in names if made[f"{name}_factor"] is not None]
+        order = made["channel_permutation"]
+        theirs.append((*names, *([] if order is None else order.tolist())))
+        for name in names:
+            factors[name].append(made[f"{name}_factor"])
+    plan, ours, own = plan_of(ae.RandomPhotometricDistort(p=0.6)), [], {n: [] for n in factors}
+    for op, arg in zip(plan.log_op, plan.log_arg, strict=True):
+        steps = [(plan.log_text[k].split()[0], a) for k, a in zip(op, arg, strict=True) if k >= 0]
+        ours.append(())
+        for name, numbers in steps:
+            ours[-1] += tuple(map(int, numbers[:3])) if name == "channels" else (name,)
+            if name != "channels":
+                own[name].append(numbers[0])
+    every = sorted({*ours, *theirs}, key=str)
+    counts = np.array([[made.count(order) for order in every] for made in (ours, theirs)])
+    often = counts.sum(axis=0) >= 20
+    table = np.c_[counts[:, often], counts[:, ~often].sum(axis=1)]
+    assert often.sum() > 80
+    assert stats.chi2_contingency(table).pvalue > SURE
+    for name, values in factors.items():
+        assert stats.ks_2samp(own[name], values).pvalue > SURE, name
+
+
 def test_color_jitter_factors_are_uniform_within_torchvisions_limits():
     from torchvision.transforms import v2
 
@@ -405,8 +439,8 @@ def test_erasing_after_normalize_takes_normalised_units():
     normalize = ae.Normalize((0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
     after = plan_of([normalize, ae.RandomErasing(1.0, value=2.0)], n=4)
     np.testing.assert_allclose(after.colour[:, 1], [[0.6, 0.9, 1.2]] * 4, atol=1e-6)
-    before = plan_of([ae.RandomErasing(1.0, value=0.25), normalize], n=4)
-    np.testing.assert_allclose(before.colour[:, 1], 0.25)
+    before = plan_of([ae.RandomErasing(1.0, value=51), normalize], n=4)
+    np.testing.assert_allclose(before.colour[:, 1], 0.2)
 
 
 # Laws of every op with a probability

@@ -16,7 +16,10 @@ from generated import (
     at_a_jump,
     beyond_the_horizon,
     cases,
+    clips,
+    curves_of,
     examples,
+    filters,
     kinds_of_step,
     near_identity,
     piece,
@@ -30,6 +33,7 @@ from hypothesis import strategies as st
 from photos import NAMES, patches, photo
 
 import augengine as ae
+from augengine.plan import shrinks
 from augengine.plan.kinds import (
     CONSTANT,
     CURVE,
@@ -71,20 +75,17 @@ def test_executors_agree_on_plans_that_no_policy_makes(case, border, data):
     plan = case.plan()
     v = len(plan.source)
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-    size = plan.sizes[plan.source].astype(float)
     matrix = plan.inv_matrix @ near_identity(rng, v)
-    low, high = np.sort(rng.random((2, v, 2)), axis=0) * size
-    clip = np.concatenate([low, high], axis=1) if data.draw(st.booleans()) else plan.clip
     steps = data.draw(st.lists(st.sampled_from(kinds_of_step(case.images[0].shape[0])), max_size=4))
     # A stretch first, since it would enlarge a curve's step without bound; noise last, since what a
     # statistic makes of noise has a test of its own.
     steps.sort(key=lambda step: (step[0] == NOISE) - (step[2:] == (RANGE,)))
-    curves = np.linspace([[0.1] * 3, [0.9] * 3], [[0.7] * 3, [0.2] * 3], 256, axis=-1)
+    curves = curves_of(case.images[0].shape[0])
     made = dataclasses.replace(
         plan,
         inv_matrix=matrix.astype(np.float32),
-        support=rng.choice([0, 1, 1.3, 2.7], (v, 2)).astype(np.float32),
-        clip=clip.astype(np.float32),
+        **filters(rng, v),
+        **clips(rng, plan, whole=data.draw(st.booleans())),
         border=np.full(v, border, np.int8),
     )
     if steps:
@@ -127,9 +128,19 @@ def test_executors_agree_on_equalize(dtype, channels):
 
 @pytest.mark.parametrize("support", [(1.0, 1.0), (3.3, 1.0), (1.0, 6.5), (9.9, 9.9), (0.0, 0.0)])
 @pytest.mark.parametrize("angle", [0, 17, 90])
-def test_executors_agree_on_wide_filters(support, angle):
+def test_executors_agree_on_wide_filters(support, angle, monkeypatch):
+    monkeypatch.setattr(shrinks, "LEAST_SHRINK", np.inf)  # the turn weighs all of it
     for channels in (1, 3, 4):
         case, plan = wide_filters(channels, support, angle)
+        assert_close(case.draw("cpu", plan), case.draw("torch", plan), 5e-6)
+
+
+@pytest.mark.parametrize("support", [(2.0, 2.0), (2.0, 6.5), (7.3, 3.1), (9.9, 9.9)])
+@pytest.mark.parametrize("angle", [0, 17, 90])
+def test_executors_agree_on_cubics(support, angle, monkeypatch):
+    monkeypatch.setattr(shrinks, "LEAST_SHRINK", np.inf)
+    for channels, slope in ((1, -0.5), (3, -0.75), (3, -0.5), (4, -1)):
+        case, plan = wide_filters(channels, support, angle, slope=slope)
         assert_close(case.draw("cpu", plan), case.draw("torch", plan), 5e-6)
 
 

@@ -13,6 +13,7 @@ import augengine as ae
 from augengine.plan.kinds import CURVE, MATRIX
 from augengine.policy import ops
 from augengine.policy.ops.op import Op
+from augengine.policy.ops.unfused import whole_batch
 from benchmarks import hashes
 
 # Every op twice: as plain as it goes, and with every argument set.
@@ -20,12 +21,33 @@ OPS = [
     ae.Resize(32),
     ae.Resize(32, "nearest", 48, False),
     ae.Resize((32, 40)),
+    ae.Resize(None, max_size=40),
     ae.CenterCrop(32),
     ae.CenterCrop((32, 40), (1, 2, 3), "source"),
     ae.RandomCrop(32),
     ae.RandomCrop((32, 40), (1, 2, 3, 4), True, 7, "reflect", "source"),
     ae.RandomResizedCrop(32),
     ae.RandomResizedCrop((32, 40), (0.2, 0.5), (0.5, 2.0), "nearest", False, "source"),
+    ae.RandomShortestSize(32),
+    ae.RandomShortestSize((32, 40), 48, "nearest", False),
+    ae.RandomResize(32, 40),
+    ae.RandomResize(32, 33, "nearest", False),
+    ae.ScaleJitter((32, 40)),
+    ae.ScaleJitter((32, 40), (0.5, 0.7), "nearest", False),
+    ae.Pad(3),
+    ae.Pad((1, 2, 3, 4), 7, "reflect"),
+    ae.RandomZoomOut(),
+    ae.RandomZoomOut((1, 2, 3), (1.5, 2.5), 0.9),
+    ae.FixedSizeCrop(32),
+    ae.FixedSizeCrop((32, 60), 7, "edge"),
+    ae.LetterBox(32),
+    ae.LetterBox((32, 60), 114, False, "nearest", False),
+    ae.PadIfSmaller(32),
+    ae.PadIfSmaller((32, 60), 7, "edge"),
+    ae.PadToLargest(),
+    ae.PadToLargest(32, 7),
+    ae.RandomIoUCrop(),
+    ae.RandomIoUCrop(0.5, 0.9, 0.7, 1.5, (0.2, 0.4), 10),
     ae.RandomHorizontalFlip(),
     ae.RandomHorizontalFlip(0.2),
     ae.RandomHorizontalFlip(alternate=True),
@@ -37,11 +59,14 @@ OPS = [
     ae.RandomRotation(10),
     ae.RandomRotation((5, 10), "nearest", False, (3, 4), (1, 2, 3)),
     ae.RandomRotation(5, expand=True),
+    ae.RandomRotation(5, "nearest", True, (3, 4), "#010203"),
     ae.RandomAffine(10),
     ae.RandomAffine((-5, 10), (0.1, 0.2), (0.9, 1.1), (-1, 2, 3, 4), "bilinear", 9, (1, 2), False),
     ae.RandomPerspective(),
     ae.RandomPerspective(0.2, 0.9, "nearest", 255),
     ae.ColorJitter(),
+    ae.RandomPhotometricDistort(),
+    ae.RandomPhotometricDistort(0.1, 0.2, (0.5, 2), 0.1, 0.7),
     ae.ColorJitter(0.1, (0.5, 2), 0.3, (-0.1, 0.2)),
     ae.RandomBrightness(),
     ae.RandomBrightness((0.1, 0.2)),
@@ -56,16 +81,27 @@ OPS = [
     ae.RandomInvert(0.1),
     ae.RandomPosterize(3),
     ae.RandomSolarize(128, 0.2),
+    ae.RandomSolarize("#80"),
     ae.RandomSolarizeAdd(),
     ae.RandomSolarizeAdd((-20, 40), 0.1),
     ae.RandomGamma(),
-    ae.RandomGamma(1.7, 0.1),
+    ae.RandomGamma(1.7, 0.1, 0.9),
     ae.RandomAdjustSharpness(2),
     ae.RandomAdjustSharpness((0, 2), 0.1),
     ae.GaussianBlur(),
     ae.GaussianBlur((3, 5), 0.7, 0.1),
     ae.GaussianNoise(),
-    ae.GaussianNoise(0.1, (0, 0.2), 0.3),
+    ae.GaussianNoise(0.1, (0, 0.2), True, 0.3),
+    ae.RandomMotionBlur(),
+    ae.RandomMotionBlur((3, 9), 30, (0.5, 1), "bilinear", 0.3),
+    ae.RandomDefocus(),
+    ae.RandomDefocus(2, (0, 0.3), 0.2),
+    ae.RandomPlanckianJitter(),
+    ae.RandomPlanckianJitter("CIED", (0, 3, -1), 0.2),
+    ae.RandomSaltAndPepperNoise(),
+    ae.RandomSaltAndPepperNoise(0.1, (0, 1), 0.2),
+    ae.RandomShadow(),
+    ae.RandomShadow(0.2, 20, 0.3),
     ae.RandAugment(),
     ae.RandAugment(3, 5, 11, "nearest", 7, p=0.5, magnitude_std=0.5),
     ae.RandAugment(dialect="timm", increasing=True, max_magnitude=20, choices="3aw"),
@@ -84,6 +120,7 @@ OPS = [
     ae.FixMatchAugment(3),
     ae.CutMix(),
     ae.CutMix(0.2, 0.5, True),
+    ae.CutMix(alpha=0.2, num_classes=9, labels_getter=None),
     ae.MixUpOrCutMix(),
     ae.MixUpOrCutMix(0.2, 0.3, 0.4, 0.5, True),
     ae.Mosaic(),
@@ -92,30 +129,75 @@ OPS = [
     ae.Cutout(0.3, (1, 2, 3), 0.5),
     ae.MixUp(),
     ae.MixUp(0.2, 0.5),
+    ae.MixUp(alpha=0.2, num_classes=9, labels_getter=None),
     ae.RandomErasing(),
-    ae.RandomErasing(0.9, (0.1, 0.2), (0.5, 2.0), (0.1, 0.2, 0.3)),
+    ae.RandomErasing(0.9, (0.1, 0.2), (0.5, 2.0), (0.1, 0.2, 0.3), True),
     ae.RandomErasing(value="random", count=(1, 3)),
     ae.RandomErasing(value="color", count=2),
     ae.Normalize(0.5, 0.5),
-    ae.Normalize((0.4, 0.5, 0.6), [0.1, 0.2, 0.3]),
+    ae.Normalize((0.4, 0.5, 0.6), [0.1, 0.2, 0.3], True),
+    ae.ToImage(),
+    ae.PILToTensor(),
+    ae.ToPureTensor(),
+    ae.ToTensor(),
+    ae.ToDtype(torch.float32, True),
+    ae.ConvertImageDtype(),
+    ae.ConvertImageDtype(torch.uint8),
     ae.Compose([ae.Resize(8), ae.RandomHorizontalFlip()]),
     ae.RandomApply([ae.RandomRotation(9)], 0.3),
+    ae.DuringEpochs([ae.RandomRotation(9)]),
+    ae.DuringEpochs([ae.RandomRotation(9), ae.RandomBrightness()], 0, 5),
+    ae.Scheduled([ae.RandomRotation(9)]),
+    ae.Scheduled(
+        [ae.RandomRotation(9), ae.RandomBrightness()],
+        0,
+        5,
+        ((0, 0.5), (9, 1.0)),
+        ae.Ramp([(0, 0.4)]),
+    ),
     ae.OneOf([ae.RandomRotation(9), ae.RandomBrightness(0.1)]),
     ae.OneOf([ae.CutMix(), ae.MixUp()], (1, 3)),
     ae.SomeOf([ae.RandomRotation(9), ae.RandomGrayscale()]),
     ae.SomeOf([ae.OneOf([ae.RandomRotation(9)]), ae.RandomBrightness()], 1, (0.1, 0.9), False),
+    ae.RandomChoice([ae.RandomRotation(9), ae.RandomBrightness(0.1)]),
+    ae.RandomChoice([ae.RandomGamma(), ae.RandomGrayscale()], (1, 3)),
+    ae.RandomOrder([ae.RandomRotation(9), ae.RandomGrayscale(), ae.RandomInvert(0.5)]),
+    ae.RandomOrder(ae.RandomRotation(9)),
+    ae.FiveCrop(32, 1),
+    ae.FiveCrop((32, 40), which=4),
+    ae.TenCrop(32, which=3),
+    ae.TenCrop((32, 40), True, 7),
+    ae.Grayscale(),
+    ae.Grayscale(3),
+    ae.RGB(),
+    ae.JPEG(50),
+    ae.JPEG((30, 90), 0.5),
+    ae.ElasticTransform(),
+    ae.ElasticTransform((30, 60), (3.0, 4.0), "nearest", (1, 2, 3), 0.5),
 ]
 
 
+def at_the_top(op):
+    """Whether an op stands at the top of a policy only."""
+    converts = getattr(op, "converts_to", None) is not None
+    return isinstance(op, ae.Normalize) or whole_batch(op) or converts
+
+
+BOXES = [[2, 3, 20, 30], [18, 7, 39, 25]]  # of each image, where an op looks at them
+
+
 def plan_of(policy, n=8, size=(40, 40), **kwargs):
-    return ae.Policy(policy).sample(np.arange(n), np.tile(size, (n, 1)), **kwargs)
+    policy = ae.Policy(policy)
+    if policy.needs_boxes:
+        kwargs.setdefault("boxes", [BOXES] * n)
+    return policy.sample(np.arange(n), np.tile(size, (n, 1)), **kwargs)
 
 
 # YAML
 
 
 def test_every_op_is_in_the_list_of_cases():
-    assert {type(op).__name__ for op in OPS} | {"Op", "Stage"} == set(ops.__all__)
+    assert {type(op).__name__ for op in OPS} | {"Op", "Stage", "Lambda"} == set(ops.__all__)
 
 
 def test_every_op_has_a_hash():
@@ -126,13 +208,12 @@ def test_every_op_has_a_hash():
         for top in policy.transforms
         for op in top.with_children()
     }
-    assert hashed | {"Op", "Stage", "Compose"} == set(ops.__all__)
+    assert hashed | {"Op", "Stage", "Lambda", "Compose"} == set(ops.__all__)
 
 
 @pytest.mark.parametrize("op", OPS, ids=repr)
 def test_yaml_reads_back_what_it_wrote(op):
-    nested = isinstance(op, ae.Normalize)
-    for policy in (ae.Policy(op), ae.Policy([op] if nested else ae.RandomApply([op], 0.7))):
+    for policy in (ae.Policy(op), ae.Policy([op] if at_the_top(op) else ae.RandomApply([op], 0.7))):
         text = policy.to_yaml()
         again = ae.Policy.from_yaml(text)
         assert again == policy
@@ -277,8 +358,36 @@ def test_torchvisions_interpolation_mode_is_taken():
 
     op = ae.RandomRotation(9, interpolation=InterpolationMode.NEAREST)
     assert op == ae.RandomRotation(9, interpolation="nearest")
-    with pytest.raises(ValueError, match="got 'bicubic', expected 'bilinear' or 'nearest'"):
-        ae.Resize(9, interpolation=InterpolationMode.BICUBIC)
+    cubic = ae.Resize(9, interpolation=InterpolationMode.BICUBIC)
+    assert cubic == ae.Resize(9, "bicubic") == ae.Resize(9, 3) == ae.Resize(9, ["bicubic"])
+    assert (
+        ae.Resize(9, InterpolationMode.NEAREST_EXACT) == ae.Resize(9, "nearest") == ae.Resize(9, 0)
+    )
+    assert ae.Resize(9, 2) == ae.Resize(9, "bilinear")
+    with pytest.raises(
+        ValueError, match="got 'lanczos', expected 'bilinear', 'bicubic' or 'nearest'"
+    ):
+        ae.Resize(9, interpolation=InterpolationMode.LANCZOS)
+    with pytest.raises(ValueError, match="Resize: got no interpolation, expected one or more"):
+        ae.Resize(9, interpolation=())
+
+
+def test_of_several_interpolations_each_sample_draws_one():
+    """As timm's RandomResizedCropAndInterpolation; no other draw changes by it."""
+    names = ("bilinear", "bicubic")
+    both, one = (ae.Policy(ae.RandomResizedCrop(24, interpolation=i)) for i in (names, "bilinear"))
+    assert ae.Policy.from_yaml(both.to_yaml()) == both
+    ids, sizes = range(2000), [(30, 40)] * 2000
+    plan, bilinear = both.sample(ids, sizes), one.sample(ids, sizes)
+    assert np.array_equal(plan.inv_matrix, bilinear.inv_matrix)
+    cubic = plan.slope == -0.5
+    assert cubic.sum() == (plan.slope != 0).sum()
+    assert 900 < cubic.sum() < 1100  # four deviations
+    assert np.allclose(plan.support[cubic], 2 * bilinear.support[cubic])
+    assert np.array_equal(plan.support[~cubic], bilinear.support[~cubic])
+    assert all(plan.explain(i).endswith(names[int(cubic[i])]) for i in range(9))
+    few = both.sample(ids[7:9], sizes[:2])
+    assert np.array_equal(few.slope, plan.slope[7:9])
 
 
 # What cannot be one policy
@@ -300,6 +409,7 @@ NORMALIZE = ae.Normalize(0.5, 0.5)
         [MIX, ae.OneOf([FLIP, MIX])],
         [ae.SomeOf([MIX, ERASE]), FLIP],
         [ae.Compose([FLIP, MIX]), FLIP],
+        [ae.DuringEpochs([FLIP, MIX], 5), FLIP],
     ],
     ids=str,
 )
@@ -307,7 +417,7 @@ def test_geometry_and_colour_come_before_mixes(transforms):
     said = r": \w+ comes after \w+, expected geometry and colour before .*\. Move it up\."
     with pytest.raises(ValueError, match="Policy" + said):
         ae.Policy(transforms)
-    for group in (ae.Compose, ae.RandomApply):
+    for group in (ae.Compose, ae.RandomApply, ae.DuringEpochs, ae.Scheduled):
         with pytest.raises(ValueError, match=group.__name__ + said):
             group(transforms)
 
@@ -419,13 +529,26 @@ def test_a_crop_larger_than_the_image():
 
 
 @pytest.mark.parametrize(
-    "policy", [ae.RandomGrayscale(), ae.ColorJitter(saturation=0.1), ae.ColorJitter(hue=0.1)]
+    "policy",
+    [
+        ae.RandomGrayscale(),
+        ae.RandomDesaturate(),
+        ae.RandomChannelPermutation(),
+        ae.RandomPhotometricDistort(),
+        ae.ColorJitter(saturation=0.1),
+        ae.ColorJitter(hue=0.1),
+        ae.RandAugment(),
+        ae.ThreeAugment(),
+    ],
 )
-def test_mixing_colours_needs_rgb(policy):
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_mixing_colours_needs_rgb_or_grey(policy, channels):
+    """Whatever is drawn: of one sample most draws of RandAugment mix nothing."""
     with pytest.raises(
-        ValueError, match=r"needs RGB, the images have 1 channel\(s\)\. Leave it out"
+        ValueError,
+        match=rf"needs RGB or grey, the images have {channels} channel\(s\)\. Leave it out",
     ):
-        plan_of(policy, channels=1)
+        plan_of(policy, channels=channels)
 
 
 def test_normalize_against_the_batch():
@@ -550,7 +673,7 @@ def test_weights_of_every_output_sum_to_one(mixes):
 def test_no_row_and_every_row_of_every_op():
     """An op that no sample of the batch chose decides nothing and fails at nothing."""
     for op in OPS:
-        if not isinstance(op, ae.Normalize):
+        if not at_the_top(op):
             assert plan_of(ae.RandomApply([op], 1e-9)).explain(0) == "unchanged", op
 
 
@@ -569,7 +692,11 @@ def test_sampling_leaves_the_global_generators_alone():
     assert plan_of([ae.RandomResizedCrop(24), ae.ColorJitter(0.1), ae.CutMix()]) == plan
 
 
-@pytest.mark.parametrize("op", [op for op in OPS if not ae.Policy(op).mixes], ids=repr)
+@pytest.mark.parametrize(
+    "op",
+    [op for op in OPS if not ae.Policy(op).mixes and not isinstance(op, ae.PadToLargest)],
+    ids=repr,
+)
 def test_every_op_is_keyed_by_the_sample_alone(op):
     """A sample alone, and the same sample in the middle of others, of other sizes."""
     resize = ae.Resize((48, 48))
@@ -578,8 +705,9 @@ def test_every_op_is_keyed_by_the_sample_alone(op):
         policy = ae.Policy([op, ae.CenterCrop(30)])
     sizes = np.array([[57, 67]] * 4 + [[50, 60]] + [[57, 67]] * 4)
     ids = [1, 9, 2**40, 0, 5, 6, 7, 8, 3]
-    together = policy.sample(ids, sizes, seed=3, epoch=2)
-    alone = policy.sample([5], [[50, 60]], seed=3, epoch=2)
+    boxes = [[]] * 4 + [BOXES] + [[[0, 0, 9, 9]]] * 4
+    together = policy.sample(ids, sizes, seed=3, epoch=2, boxes=boxes)
+    alone = policy.sample([5], [[50, 60]], seed=3, epoch=2, boxes=[BOXES])
     assert together.explain(4) == alone.explain(0)
     for name in ("inv_matrix", "support", "clip", "fill", "border"):
         np.testing.assert_array_equal(getattr(together, name)[4], getattr(alone, name)[0])

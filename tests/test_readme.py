@@ -73,8 +73,29 @@ def test_policies(names):
     assert [len(names["crops"]), names["weak"].images.shape[-1]] == [6, 32]
     assert names["engine"].strength(0, np.arange(3)).tolist() == [1, 1 / 2, 1 / 3]
     assert len(names["found"]) == 8
+    assert names["boxes"].shape == (8, 4)
+    assert names["video"].images.shape == (4, 6, 3, 32, 32)
+    assert len(names["frames"]) == 24
     assert names["masks"].shape == (8, 32, 32)
     assert names["batch"].images.shape == (8, 3, 16, 16)
+
+
+def test_the_way_back(names):
+    run("docs/way-back.md", names)
+    assert names["on_originals"].shape == (2, 21, 60, 80)
+    assert names["masks"].shape == names["crops"].shape == (2, 3, 64, 64)
+    assert names["scores"].shape == (2, 3)
+
+
+def test_targets(names):
+    run("docs/targets.md", names)
+    assert [sorted(one) for one in names["followed"]] == [
+        sorted([*names["targets"][0], "dropped"])
+    ] * 2
+    assert names["padded"]["boxes"].shape == (2, 5, 4)
+    assert len(names["placed"][0].boxes) == len(names["points"][0].keypoints) == 1
+    assert names["drawn"].shape == (2, 64, 64)
+    assert len(names["outlines"][0].polygons) == 1
 
 
 def test_compile_and_graphs(names):
@@ -90,7 +111,8 @@ def test_doctor(names, tmp_path, monkeypatch, capsys):
 
 
 def test_every_page_with_python_has_a_test():
-    tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/compile-and-graphs.md"}
+    tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/way-back.md"}
+    tested |= {"docs/compile-and-graphs.md", "docs/targets.md"}
     tested |= {"docs/doctor.md"}
     # Those of frameworks are run by tests/loops, with the frameworks.
     loops = {page for page in PAGES if page.startswith("docs/frameworks/")}

@@ -4,15 +4,20 @@ back from their repr; signatures are typed."""
 import dataclasses
 import doctest
 import inspect
+import random
 import re
 
 import numpy as np
 import pytest
 import torch
+from generated import examples as so_many
+from hypothesis import given
+from hypothesis import strategies as st
 from test_policy import OPS
 
 import augengine as ae
 from augengine.policy.ops.arguments import WholeNumber, _Bounded, arguments_of
+from fuzz.policies import draw_policy
 
 CLASSES = [name for name in ae.__all__ if inspect.isclass(getattr(ae, name))]
 FUNCTIONS = [name for name in ae.__all__ if inspect.isfunction(getattr(ae, name))]
@@ -155,6 +160,25 @@ def test_an_op_reads_back_from_its_repr(op):
         assert again == one
         assert repr(again) == repr(one)
     assert eval(repr(ae.Policy([op] if isinstance(op, ae.Normalize) else op)), names)
+
+
+@given(st.integers(0, 2**63))
+@so_many(400)
+def test_any_policy_reads_back_from_its_repr_and_from_yaml(seed):
+    """Ops with arguments drawn by their kinds, in choosers too."""
+    names = {name: getattr(ae, name) for name in ae.__all__}
+    rng = random.Random(seed)
+    policy = draw_policy(rng, rng.choice((1, 3, 5)))
+    for one in (
+        policy,
+        ae.Policy([dataclasses.replace(op, stratify=True) for op in policy.transforms]),
+    ):
+        again = eval(repr(one), names)
+        assert again == one
+        assert repr(again) == repr(one)
+        assert (
+            again.fingerprint == one.fingerprint == ae.Policy.from_yaml(one.to_yaml()).fingerprint
+        )
 
 
 def test_the_repr_says_what_is_not_the_default():

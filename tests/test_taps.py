@@ -14,7 +14,9 @@ def along_x(low, high, support, size=12):
     plan = ae.Engine([ae.RandomHorizontalFlip()]).plan([(9, size)], [0])
     clip = np.array([[0, low, 9, high]], np.float32)
     supports = np.array([[support, 1]], np.float32)
-    counts, least, most = taps_of(dataclasses.replace(plan, clip=clip, support=supports))
+    counts, least, most = taps_of(
+        dataclasses.replace(plan, clip=clip, sight=clip, support=supports)
+    )
     assert (counts.dtype, least.dtype, most.dtype) == (np.int32, np.float32, np.float32)
     return int(counts[0, 1]), float(least[0, 1]), float(most[0, 1])
 

@@ -67,6 +67,20 @@ def test_an_upload_is_drawn_again_and_refilled():
         gpu.upload(other, sources, into=held)
 
 
+def test_an_upload_is_refilled_by_a_plan_that_needs_less():
+    """The launches of a plan whose fill shows draw one whose does not, and not the other way round."""
+    images = patches(3, 12, 14)
+    sources = ae.Sources.of(images)
+    turned, upright = (plan_of(ae.RandomRotation((a, a), fill=9), images) for a in (30, 0))
+    held = gpu.upload(gpu.lower(turned), sources)
+    gpu.upload(gpu.lower(upright), sources, into=held)
+    expected = ae.execute(upright, images, executor="gpu")
+    assert torch.equal(gpu.launch(held, torch.full_like(expected, torch.nan)), expected)
+    held = gpu.upload(gpu.lower(upright), sources)
+    with pytest.raises(ValueError, match=r"upload: .* another kind"):
+        gpu.upload(gpu.lower(turned), sources, into=held)
+
+
 def test_a_lowered_plan_is_not_written():
     images = patches(3, 12, 14)
     lowered = gpu.lower(plan_of([ae.RandomEqualize(1.0), ae.GaussianBlur(5)], images))

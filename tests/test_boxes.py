@@ -1,4 +1,4 @@
-"""What the plan's geometry makes of boxes and masks, against torchvision, and against the pixels."""
+"""What the plan's geometry makes of boxes, against torchvision, and against the pixels."""
 
 import numpy as np
 import pytest
@@ -39,14 +39,14 @@ def by_torchvision(function, *args, **how):
     ids=["hflip", "vflip", "resize", "crop"],
 )
 def test_boxes_move_as_torchvisions(op, function):
-    ((found, origin),) = moved(op)[0]
+    ((found, origin, *_),) = moved(op)[0]
     expected = by_torchvision(function)
     assert origin[:, 0].tolist() == [0] * len(origin)
     np.testing.assert_allclose(found, expected[origin[:, 1]], atol=1e-3)
 
 
 def test_a_rotated_box_is_the_bounding_box_of_its_image():
-    ((found, origin),) = moved(ae.RandomRotation((30, 30)))[0]
+    ((found, origin, *_),) = moved(ae.RandomRotation((30, 30)))[0]
     expected = by_torchvision(F.rotate, 30.0)[origin[:, 1]]
     np.testing.assert_allclose(found, expected, atol=0.51)  # torchvision rounds its corners
 
@@ -69,7 +69,7 @@ def test_a_painted_box_is_where_its_box_says(ops):
     got = ae.execute(plan, batch)[:, 0] > 0.5
     found = ae.boxes(plan, [BOXES[1:2]] * 12, min_visible=0.0)
     seen = 0
-    for mask, (box, _) in zip(got, found, strict=True):
+    for mask, (box, *_) in zip(got, found, strict=True):
         ys, xs = np.nonzero(mask.numpy())
         if not len(ys) or not len(box):
             assert len(ys) < 60
@@ -90,7 +90,7 @@ def test_what_is_cut_away_drops_its_box():
 
 def test_mosaic_keeps_the_boxes_of_four():
     plan = plan_of(ae.Mosaic(), images(5))
-    for i, (found, origin) in enumerate(ae.boxes(plan, [BOXES] * 5, min_visible=0.05)):
+    for i, (found, origin, *_) in enumerate(ae.boxes(plan, [BOXES] * 5, min_visible=0.05)):
         root = plan.roots()[plan.view[i, 1:5]]
         assert set(origin[:, 0]) <= set(root)
         tiles = plan.box[i, 1:5][:, [1, 0, 3, 2]]
@@ -102,51 +102,10 @@ def test_mosaic_keeps_the_boxes_of_four():
 
 def test_a_box_under_a_pasted_one_is_gone():
     plan = plan_of(ae.CutMix(), images(6), seed=1)
-    for i, (_, origin) in enumerate(ae.boxes(plan, [BOXES[:1]] * 6, min_visible=0.5)):
+    for i, (_, origin, *_) in enumerate(ae.boxes(plan, [BOXES[:1]] * 6, min_visible=0.5)):
         y0, x0, y1, x1 = plan.box[i, 1]
         covers = x0 <= 5 and y0 <= 8 and x1 >= 30 and y1 >= 25
         assert (origin[:, 0] == i).any() != covers or not covers
-
-
-def test_masks_follow_the_image():
-    mask = torch.zeros(6, H, W, dtype=torch.uint8)
-    mask[:, 10:40, 20:70] = 7
-    batch = (mask[:, None] == 7).expand(6, 3, H, W).to(torch.uint8) * 255
-    ops = [
-        ae.RandomAffine(25, (0.1, 0.1), (0.7, 1.3), 10),
-        ae.GaussianBlur(3, 0.3),
-        ae.RandomInvert(1),
-        ae.RandomResizedCrop(50, scale=(0.4, 1)),
-    ]
-    plan = plan_of(ops, batch)
-    got = ae.masks(plan, mask, fill=255)
-    assert got.shape == (6, 50, 50)
-    assert set(got.unique().tolist()) <= {0, 7, 255}
-    pixels = ae.execute(plan_of([ops[0], ops[3]], batch), batch)
-    # Where the plain image is white without doubt, the mask is 7. (Draws are keyed by place.)
-    plain = ae.masks(plan_of([ops[0], ops[3]], batch), mask)
-    assert ((plain == 7) == (pixels[:, 0] > 0.5)).float().mean() > 0.985
-
-
-def test_masks_are_bitwise_where_no_pixel_is_interpolated():
-    mask = torch.arange(4 * H * W).reshape(4, H, W).to(torch.uint8)
-    plan = plan_of([ae.RandomHorizontalFlip(1), ae.RandomCrop((40, 50))], images(4))
-    got = ae.masks(plan, mask)
-    for i in range(4):
-        _, top_left = plan.explain(i).split(" at ")
-        top, left = map(int, top_left.strip("()").split(","))
-        assert torch.equal(got[i], mask[i].flip(-1)[top : top + 40, left : left + 50])
-
-
-def test_masks_of_mixes():
-    mask = torch.arange(6, dtype=torch.uint8)[:, None, None].expand(6, H, W)
-    plan = plan_of([ae.CutMix(), ae.RandomErasing(1, value="random")], images(6), seed=1)
-    got = ae.masks(plan, mask)
-    for i in range(6):
-        y0, x0, y1, x1 = plan.box[i, 1]
-        expected = mask[i].clone()
-        expected[y0:y1, x0:x1] = plan.roots()[plan.view[i, 1]]
-        assert torch.equal(got[i], expected)
 
 
 def test_errors():
@@ -155,8 +114,9 @@ def test_errors():
         ValueError, match=r"boxes: got those of 2 images, the plan has 3 sources\. Pass"
     ):
         ae.boxes(plan, [BOXES] * 2)
-    with pytest.raises(
-        TypeError, match=r"masks: got torch.float32 \(60, 80\), expected uint8 \(H, W\)"
-    ):
-        ae.masks(plan, torch.zeros(3, H, W))
     assert ae.boxes(plan, [[]] * 3)[0][0].shape == (0, 4)
+
+
+def test_a_plan_of_no_outputs_has_no_boxes():
+    plan = plan_of(ae.CutMix(), torch.zeros(3, 3, 32, 32, dtype=torch.uint8)).select([])
+    assert ae.boxes(plan, [[[4, 4, 20, 28]]] * 3) == []
