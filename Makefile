@@ -6,10 +6,11 @@ VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+GPU_PEERS ?= kornia torchtransform triton-augment cvcuda-cu12 nvidia-dali-cuda120
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops test-installed fuzz audit bench results lint clean
+.PHONY: help demo test test-all test-loops test-installed fuzz audit bench bench-full results lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -18,7 +19,7 @@ help:  ## list the targets
 demo: $(VENV)/ready-demo  ## install, then augment photographs into augengine-demo.png
 	$(BIN)/augengine demo $(ARGS)
 
-test: $(VENV)/ready-test  ## install, then run the quick tests: some 4 minutes on two cores
+test: $(VENV)/ready-test  ## install, then run the quick tests: some 9 minutes on two cores
 	$(PYTEST) $(ARGS)
 
 test-all: $(VENV)/ready-test  ## run every test, with every generated example
@@ -42,15 +43,30 @@ audit: $(VENV)/ready-supply  ## ask for known vulnerabilities of what is install
 fuzz: $(VENV)/ready-fuzz  ## run generated policies, plans and files between guard pages: some minutes
 	$(BIN)/python -m fuzz $(ARGS)
 
-bench: $(VENV)/ready-bench  ## measure against torchvision, albumentations and kornia
+bench: $(VENV)/ready-bench  ## measure beside nine libraries, on one core: some minutes
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-full: $(VENV)/ready-bench  ## the same with larger batches and more rounds, for benchmarks/results
+	$(BIN)/python -m benchmarks --full $(ARGS)
+
+# Eight minutes after what is installed: the tests marked gpu, the pixels, the times, in one file. Peers are
+# optional, and each has a row that says so where it cannot be installed. For ROCm put that build of torch
+# into $(VENV) first.
+gpu: gpu-card $(VENV)/ready-test  ## on a CUDA or ROCm card: test and measure the GPU executor, 8 minutes
+	-for peer in $(GPU_PEERS); do $(PIP) install --quiet --quiet $$peer || true; done
+	$(BIN)/python -m benchmarks.gpu --tests $(ARGS)
+
+.PHONY: gpu gpu-card
+gpu-card:
+	@command -v nvidia-smi > /dev/null || [ -e /dev/kfd ] || \
+	  { echo "make gpu: there is no CUDA or ROCm card here, expected one. Run it on such a machine."; exit 1; }
 
 results: $(VENV)/ready-train  ## train the pipelines on the digits, five seeds (some 20 minutes)
 	$(BIN)/python -m benchmarks.pipelines $(ARGS)
 
 # mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
 # build/ goes first, because setuptools would also pack what an earlier build left in it.
-lint: $(VENV)/ready-dev  ## ruff (check, format), mypy and imports on an installed copy
+lint: $(VENV)/ready-test $(VENV)/ready-dev  ## ruff (check, format), mypy and imports on an installed copy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	rm -rf build

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PURPOSES = {
     "accelerate": "devices, ranks and checkpoints of the training pipelines",
     "albumentations": "compared with; the last release under MIT",
+    "augrs-py": "compared with, in benchmarks",
     "build": "builds the wheel that a test looks into",
     "cloudpickle": "policies and engines are pickled by it too",
     "datasets": "Hugging Face's data sets, as the page on transformers loads them",
@@ -47,14 +48,16 @@ PURPOSES = {
     "scikit-learn": "two of the photographs",
     "scipy": "distributions that tests compare draws with",
     "setuptools": "builds the package",
-    "timm": "the models that are trained",
+    "timm": "the models that are trained; its transforms are compared with",
     "torch": "tensors, data loaders, the torch executor; brings Triton, which compiles the GPU kernel",
     "torchdata": "the page on StatefulDataLoader is run",
+    "torchtransform": "compared with, in benchmarks",
     "torchvision": "compared with, in tests and benchmarks; CIFAR and its models",
     "transformers": "the page on the Trainer is run",
     "typer": "the command line",
     "types-pyyaml": "types",
     "uv": "environments of the tests of the installed package",
+    "variopinta": "compared with, in benchmarks",
     "webdataset": "the page on WebDataset is run",
 }
 

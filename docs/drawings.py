@@ -360,6 +360,7 @@ def _only(plan: ae.Plan, view: int) -> dict[str, np.ndarray]:
         "alpha": np.ones((1, 1), np.float32),
         "weight": np.ones((1, 1), np.float32),
         "colour": np.zeros((1, 1, plan.finish.channels), np.float32),
+        "extent": plan.extent[:1],
     }
 
 
