@@ -1,0 +1,1 @@
+"""Datasets whose images stay encoded until a plan says what of them is looked at."""
