@@ -182,10 +182,13 @@ class Plan:
         self.__post_init__()
 
     @classmethod
-    def _sampled(cls, **fields) -> Plan:
-        """A plan from a draft's fields, whose shapes and dtypes are right."""
-        plan = cls._trusted(**fields)
-        bounds.check(plan)
+    def _sampled(cls, neutral, extremes, arrays, **rest) -> Plan:
+        """A plan from a draft: neutral fields with their extremes, as `plan.neutral` gives them, and the
+        arrays that are others, whose shapes and dtypes are right."""
+        plan = cls._trusted(**arrays)
+        plan.__dict__.update({**neutral, **plan.__dict__, **rest})
+        known = {name: value for name, value in extremes.items() if name not in arrays}
+        bounds.check(plan, known)
         return plan
 
     @classmethod

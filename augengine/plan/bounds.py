@@ -85,15 +85,20 @@ _LEAST_CUBIC = 2
 _LEAST_SCALE, _LEAST_INVERSE = 2.0**-20, 2.0**-64
 
 
-def check(plan: Plan) -> None:
+def check(plan: Plan, known: Extremes | None = None) -> None:
     """Raise ValueError, with the field's name, for the first number that is out of bounds. The plan's
-    arrays have the right shapes and dtypes."""
-    extremes = _extremes(plan)
+    arrays have the right shapes and dtypes.
+
+    known: the extremes of those fields that are `neutral`, made for this plan's lengths and finish.
+    """
+    known = known or {}
+    extremes = {**known, **_extremes(plan, known)}
     _check_ranges(plan, extremes)
-    _check_layers(plan, extremes)
+    if not {"view", "box", "alpha", "extent"} <= known.keys():
+        _check_layers(plan, extremes)
     looks_at_views = extremes["source"][1] >= len(plan.ids)
     filters = looks_at_views or any(extremes["filter"]) or any(extremes["frame"])
-    size = plan.source_sizes()
+    size = plan.sizes if "source" in known else plan.source_sizes()
     if filters:
         _check_filters(plan, size, extremes["filter"][0])
     _check_clips(plan, size, extremes)
@@ -122,11 +127,13 @@ def _fields(plan_class: Any) -> tuple[tuple, dict[str, tuple[float, float]]]:
     return tuple((dtype, tuple(names)) for dtype, names in groups.items()), limits
 
 
-def _extremes(plan: Plan) -> Extremes:
+def _extremes(plan: Plan, known: Extremes) -> Extremes:
+    """Those of the arrays that are not known."""
     groups, _ = _fields(cast(Any, type(plan)))
     extremes: Extremes = {}
     arrays = vars(plan)
     for dtype, names in groups:
+        names = [name for name in names if name not in known]
         values = [arrays[name].reshape(-1) for name in names]
         values = [value if len(value) else _NOTHING for value in values]
         starts = np.array([0, *accumulate(map(len, values[:-1]))])

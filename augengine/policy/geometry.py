@@ -20,9 +20,10 @@ def matrix(rows):
     entries = [entry for row in rows for entry in row]
     n = [len(entry) for entry in entries if isinstance(entry, np.ndarray) and entry.ndim]
     # Entry by entry, each of n numbers that lie together, as NumPy is fast with them.
-    out = np.empty((9, *n[:1]))
+    out = np.zeros((9, *n[:1]))
     for k, entry in enumerate(entries):
-        out[k] = entry
+        if type(entry) is not int or entry:
+            out[k] = entry
     out = out.reshape(3, 3, *n[:1])
     return out.transpose(2, 0, 1) if n else out
 
@@ -48,9 +49,10 @@ def product(a, b):
     """a @ b of matrices [n, k, m] and [n, m, l]. (NumPy's own goes to a library that fuses sums and
     products where a processor can.)"""
     a, b = (np.ascontiguousarray(part.transpose(1, 2, 0)) for part in (a, b))
-    total = a[:, 0, None] * b[0]
+    parts = a[:, :, None] * b
+    total = parts[:, 0]
     for k in range(1, len(b)):
-        total += a[:, k, None] * b[k]
+        total = total + parts[:, k]
     return total.transpose(2, 0, 1)
 
 
@@ -67,6 +69,12 @@ def inv_resize(old, new):
     """old, new: frames [n, 2] (height, width)."""
     kx, ky = old[:, 1] / new[:, 1], old[:, 0] / new[:, 0]
     return matrix([[kx, 0, 0], [0, ky, 0], [0, 0, 1]])
+
+
+def inv_resized_crop(top, left, height, width, new_height, new_width):
+    """`inv_crop`, then `inv_resize` of what is kept: their product, to the bit."""
+    kx, ky = width / new_width, height / new_height
+    return matrix([[kx, 0, left], [0, ky, top], [0, 0, 1]])
 
 
 def inv_hflip(frame):

@@ -280,14 +280,14 @@ class Policy:
         finish = _finish(
             draft.output_size(), channels, draft.mean, draft.std, dtype, bool(channels_last)
         )
-        fill = np.asarray(share_of_fill, float)
-        if fill.ndim and len(fill) not in (1, channels):
+        of_channels = share_of_fill if isinstance(share_of_fill, tuple) else (share_of_fill,)
+        if len(of_channels) not in (1, channels):
             raise ValueError(
-                f"Policy: got a fill of {len(fill)} channels, the images have {channels}. Pass "
+                f"Policy: got a fill of {len(of_channels)} channels, the images have {channels}. Pass "
                 f"{channels} or one."
             )
         return draft.plan(
-            fill=fill,
+            fill=share_of_fill,
             border=self._border,
             interpolation=self._interpolation,
             finish=finish,

@@ -265,11 +265,10 @@ class RandomResizedCrop(Op):
             size = np.where(fits[:, None], size, _whole(frame, self.ratio))
             offset = np.where(fits[:, None], offset, (frame - size) // 2)
         (top, left), (height, width) = offset.T, size.T
-        draft.crop(rows, top, left, height, width, self.context)
-        new_height, new_width = (np.full(len(rows), s) for s in kept(self.size))
-        draft.resize(rows, new_height, new_width, self.antialias)
+        crop = (top, left, height, width, *kept(self.size))
+        draft.resized_crop(rows, *crop, self.antialias, self.context)
         text = "crop %d×%d at (%d, %d) → %d×%d"
-        draft.log(rows, text, height, width, top, left, new_height, new_width)
+        draft.log(rows, text, height, width, top, left, *kept(self.size))
 
 
 def _first_that_fits(frame, tries, scale, ratio, strength):
@@ -278,11 +277,14 @@ def _first_that_fits(frame, tries, scale, ratio, strength):
     area = magnitude(tries[:, 0::2], scale, 1, strength)
     area = area * (frame[:, 0] * frame[:, 1])[:, None]
     aspect = exp(magnitude(tries[:, 1::2], log_ratio, 0, strength))
-    widths = np.rint(np.sqrt(area * aspect)).astype(np.int64)
-    heights = np.rint(np.sqrt(area / aspect)).astype(np.int64)
-    fits = (0 < widths) & (widths <= frame[:, 1:]) & (0 < heights) & (heights <= frame[:, :1])
-    first = (np.arange(len(frame)), fits.argmax(axis=1))
-    return columns(heights[first], widths[first]), fits[first]
+    sides = np.empty((2, *area.shape))  # heights, widths
+    np.divide(area, aspect, out=sides[0])
+    np.multiply(area, aspect, out=sides[1])
+    sides = np.rint(np.sqrt(sides)).astype(np.int64)
+    fits = (0 < sides) & (sides <= frame.T[:, :, None])
+    fits = fits[0] & fits[1]
+    rows, first = np.arange(len(frame)), fits.argmax(axis=1)
+    return sides[:, rows, first].T, fits[rows, first]
 
 
 def _whole(frame, ratio):
