@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
@@ -22,8 +23,24 @@ class PILImage(Protocol):
 # One image (H, W), (C, H, W) or (H, W, C).
 Image: TypeAlias = torch.Tensor | np.ndarray | PILImage
 
+# One image that is still encoded: the bytes of its file, the file's path, a tensor or an array [n] of those
+# bytes, or {"bytes": …, "path": …} as Hugging Face's undecoded images are.
+Encoded: TypeAlias = (
+    bytes
+    | bytearray
+    | memoryview
+    | str
+    | os.PathLike[str]
+    | torch.Tensor
+    | np.ndarray
+    | Mapping[str, object]
+)
+
 # A tensor (B, C, H, W), an array (B, H, W, C), or a list or tuple of images of any sizes.
-Images: TypeAlias = torch.Tensor | np.ndarray | Sequence[Image]
+DecodedImages: TypeAlias = torch.Tensor | np.ndarray | Sequence[Image]
+
+# The same, or a list or tuple of encoded images.
+Images: TypeAlias = DecodedImages | Sequence[Encoded]
 
 # Where the channels of images stand, if not first in tensors and last in arrays.
 Layout: TypeAlias = Literal["NCHW", "NHWC"]

@@ -8,14 +8,25 @@ class DecodeError(ValueError):
 
     Args:
         name: Name of the image: its path, or its place in the batch.
-        reason: What is wrong with it, without a full stop.
+        reason: What is wrong with it, without a full stop; None: the name is the whole text.
+        at: Places in the batch of all images that are so, the named one first; empty outside of one.
+
+    Example:
+        >>> try:
+        ...     ae.Sources.of([b"no image"])
+        ... except ae.DecodeError as error:
+        ...     print(error.name, error.at)
+        images[0] (0,)
     """
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str | None = None, at: tuple[int, ...] = ()) -> None:
+        # torch raises a worker's error anew, of its text alone.
         super().__init__(
-            f"{name}: {reason}, expected an image that can be decoded. Write it anew, or leave it out."
+            name
+            if reason is None
+            else f"{name}: {reason}, expected an image that can be decoded. Write it anew, or leave it out."
         )
-        self.name, self.reason = name, reason
+        self.name, self.reason, self.at = name, reason or "", at
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.name, self.reason)
+        return type(self), (self.name, self.reason or None, self.at)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import os
-from typing import Literal, TypeAlias
-
 import numpy as np
 
-from .errors import DecodeError
+from ..aliases import Encoded
+from .files import bytes_of, name_of
+from .header import file_of
+from .options import Mode
+from .pixels import decode_into, stored_size, turn_of
 
-# An encoded image: the bytes of its file, or the file's path.
-Source: TypeAlias = bytes | os.PathLike[str] | str
 
-
-def decode(
-    source: Source, *, mode: Literal["RGB", "L"] = "RGB", name: str | None = None
-) -> np.ndarray:
+def decode(source: Encoded, *, mode: Mode = "RGB", name: str | None = None) -> np.ndarray:
     """Decode a whole image, upright.
 
     Args:
-        source: Bytes of the file, or its path.
+        source: Bytes of the file, or its path; or a tensor of bytes, or a dict of either.
         mode: 'RGB' or 'L' (grey); other colours are converted.
         name: Name of the image for errors; None is the path.
 
@@ -30,15 +25,23 @@ def decode(
     Raises:
         DecodeError: It is no image, or a damaged one.
         OSError: The file cannot be read.
-    """
-    from PIL import Image, ImageOps
 
-    said = name or (str(source) if not isinstance(source, bytes) else "image")
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
-            array = np.array(ImageOps.exif_transpose(opened).convert(mode))
-            return array[..., None] if array.ndim == 2 else array
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Exception as error:
-        raise DecodeError(said, f"its pixels cannot be decoded ({error})") from error
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (48, 32), "red").save(file, "PNG")
+        >>> image = ae.decode(file.getvalue())
+        >>> image.shape, image[0, 0].tolist()
+        ((32, 48, 3), [255, 0, 0])
+    """
+    name = name or name_of(source)
+    file = file_of(bytes_of(source, name), name)
+    height, width = stored_size(file)
+    stored = np.empty((height, width, 3 if mode == "RGB" else 1), np.uint8)
+    decode_into(stored, file, mode, (0, 0, height, width), 1)
+    turn = turn_of(file)
+    if turn.swaps:
+        stored = stored.swapaxes(0, 1)
+    upright = stored[:: -1 if turn.flips_y else 1, :: -1 if turn.flips_x else 1]
+    return np.ascontiguousarray(upright)

@@ -8,16 +8,18 @@ torch       any device, gradients with respect to the images, the readable defin
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
 from ..aliases import Executor, Images, Layout
+from ..decoding import Decode, DecodeOptions
 from ..plan import Plan
 from . import arguments
 from .allocate import memory_errors_for
 from .executors import CPU_EXECUTORS, EXECUTORS, choose, full_precision, has_triton
 from .gpu.lower import Lowered
-from .sources import Sources
+from .sources import EncodedSources, Sources
 
 
 def execute(
@@ -28,15 +30,16 @@ def execute(
     executor: Executor | None = None,
     layout: Layout | None = None,
     lowered: Lowered | None = None,
+    decode: Decode | DecodeOptions | None = None,
 ) -> torch.Tensor:
     """Draw what the plan says: a pure function of the plan and the images.
 
     Args:
         plan: Plan over B sources, of N outputs.
         images: The plan's B images, as `Sources.of` takes them: a tensor (B, C, H, W), an array
-            (B, H, W, C), or a list of images of different sizes. Floats are in [0, 1], or anywhere if
-            the plan changes no colours. A plan of three channels reads grey images as three that are
-            alike.
+            (B, H, W, C), or a list of images of different sizes, decoded or encoded. Floats are in
+            [0, 1], or anywhere if the plan changes no colours. A plan of three channels reads grey
+            images as three that are alike.
         out: Tensor (N, C, H, W) of the plan's dtype on the images' device, of any strides, to write
             into. Memory that is used again is several times faster to write than fresh memory. Where
             images lie in it, the batch is drawn elsewhere and then copied.
@@ -44,6 +47,7 @@ def execute(
             for by name never falls back on another.
         layout: "NCHW" or "NHWC", for tensors or arrays that lie otherwise.
         lowered: This plan, lowered for the gpu executor by `gpu.lower.lower`. Others do not read it.
+        decode: How encoded images are decoded; None is "scaled", and as many channels as the plan's.
 
     Returns:
         `out`, or a new tensor (N, C, H, W). Where the images require a gradient it is always a new
@@ -53,6 +57,7 @@ def execute(
         TypeError: When `plan` is no Plan, `out` no tensor, or an image of another dtype.
         ValueError: When the images are not those that the plan was sampled for, the executor cannot
             draw them, floats outside of [0, 1] would be cut, or `out` has another shape, dtype or device.
+        DecodeError: When an image is encoded, and cannot be decoded.
         torch.OutOfMemoryError: When the device's memory runs out; it names the bytes asked for.
 
     Example:
@@ -64,10 +69,16 @@ def execute(
         (torch.Size([2, 3, 24, 24]), torch.float32)
     """
     arguments.check_plan(plan)
-    sources = Sources.of(images, layout)
+    options = DecodeOptions.of("execute", decode)
+    if decode is None or isinstance(decode, str):
+        options = replace(options, mode="L" if plan.finish.channels == 1 else "RGB")
+    sources = Sources.of(images, layout, options)
     if sources.channels == 1 and plan.finish.channels == 3:
         sources = sources.as_rgb()
     arguments.check_sources(plan, sources)
+    if isinstance(sources, EncodedSources):
+        sources, (plan,) = sources.decoded_for([plan])
+        lowered = None  # that was another plan
     arguments.check_values(plan, sources)
     chosen = choose(sources.device, sources.requires_grad) if executor is None else executor
     arguments.check_executor(chosen, sources)
@@ -108,6 +119,7 @@ def _draw(
 __all__ = [
     "CPU_EXECUTORS",
     "EXECUTORS",
+    "EncodedSources",
     "Sources",
     "choose",
     "execute",

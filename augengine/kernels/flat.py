@@ -85,3 +85,30 @@ class Flat(Sequence[torch.Tensor]):
         address = self.buffer.data_ptr() + self.offset * self.buffer.element_size()
         limit = np.full(len(self), storage.data_ptr() + storage.nbytes())
         return Pointers(address, self.stride, limit)
+
+
+def span_of(tensor: torch.Tensor) -> tuple[int, int]:
+    """The addresses of a tensor's first byte and behind its last. (No stride is negative.)"""
+    steps = sum(step * (size - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
+
+
+def pointers_of(images: Sequence[torch.Tensor]) -> Pointers:
+    """Where each image of a sequence lies."""
+    if isinstance(images, Flat):
+        return images.pointers()
+    storages = [image.untyped_storage() for image in images]
+    return Pointers(
+        np.array([image.data_ptr() for image in images], np.int64),
+        np.array([image.stride() for image in images], np.int64),
+        np.array([storage.data_ptr() + storage.nbytes() for storage in storages], np.int64),
+    )
+
+
+def pointers_into(batch: torch.Tensor) -> Pointers:
+    """Where each image of a batch lies."""
+    storage, n = batch.untyped_storage(), len(batch)
+    step = batch.stride(0) * batch.element_size()
+    stride, limit = np.empty((n, 3), np.int64), np.empty(n, np.int64)
+    stride[:], limit[:] = batch.stride()[1:], storage.data_ptr() + storage.nbytes()
+    return Pointers(batch.data_ptr() + np.arange(n, dtype=np.int64) * step, stride, limit)

@@ -7,11 +7,14 @@ contradicts this is refused, and never read the other way round.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..aliases import Image, Layout, PILImage
+from ..decoding import is_encoded
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)  # that executors read
 # Whole numbers that become float32, and which of them is 1: the largest, as in torchvision's to_dtype.
@@ -52,6 +55,24 @@ def channels_last(image: Image, layout: Layout | None = None, name: str = "image
     # Compiled code reads floats where floats may lie.
     tensor = tensor.clone() if tensor.data_ptr() % tensor.element_size() else tensor
     return _readable(tensor, name)
+
+
+def all_encoded(images: Sequence[Any]) -> bool:
+    """Whether images of a list are encoded.
+
+    Raises:
+        ValueError: Some are, and some are not.
+    """
+    are = [is_encoded(image) for image in images]
+    if any(are) and not all(are):
+        b = are.index(not are[0])
+        kinds = ("encoded", "decoded") if are[0] else ("decoded", "encoded")
+        raise ValueError(
+            f"images[{b}]: got one that is {kinds[1]} ({type(images[b]).__name__}), images[0] is {kinds[0]} "
+            f"({type(images[0]).__name__}), expected all of one kind. Decode them all first: "
+            "ae.decode(image)."
+        )
+    return bool(are) and are[0]
 
 
 def _check_layout(shape: torch.Size, channels_first: bool, name: str) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
 
-from ..aliases import Images, Layout
+from ..aliases import Encoded, Image, Images, Layout
 from ..checks import any_true
+from ..decoding import Decode, DecodeOptions, Files
+from ..plan import Plan
+from ..plan.parts import needs_of, on_parts
 from .allocate import memory_errors_for
-from .flat import Flat, Pointers
-from .images import channels_last, given_dtype, value_range
+from .flat import Flat, Pointers, pointers_into, pointers_of, span_of
+from .images import all_encoded, channels_last, given_dtype, value_range
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ class Sources:
     given: torch.dtype | None = None
 
     @classmethod
-    def of(cls, images: Images | Sources, layout: Layout | None = None) -> Sources:
+    def of(
+        cls,
+        images: Images | Sources,
+        layout: Layout | None = None,
+        decode: Decode | DecodeOptions | None = None,
+    ) -> Sources:
         """Take the images that users have, without a copy where that is possible.
 
         Tensors are channels first, arrays are channels last. What then has more than 64 channels, or more
@@ -61,9 +70,12 @@ class Sources:
         Args:
             images: Tensor (B, C, H, W) or array (B, H, W, C); or a list or tuple of images, each a
                 tensor (C, H, W), an array (H, W, C) or a PIL image of its own size, grey ones (H, W)
-                included. PIL's modes 1, L, RGB, I;16 and F are taken. A batch may be empty. Sources are
-                returned as they are.
+                included. PIL's modes 1, L, RGB, I;16 and F are taken. Or a list of encoded images: bytes,
+                paths, tensors or arrays [n] of bytes, or dicts of bytes and path; their headers are read
+                now, and their pixels when a plan says which are looked at. A batch may be empty. Sources
+                are returned as they are.
             layout: "NCHW" or "NHWC", which says outright where the channels of tensors and arrays stand.
+            decode: How encoded images are decoded; None is "scaled". Others do not read it.
 
         Returns:
             The sources: views of the images' own memory, where torch and the executors take it.
@@ -72,7 +84,9 @@ class Sources:
             TypeError: When the images are of another type or dtype.
             ValueError: When shapes, channels or devices do not fit together, a shape contradicts the
                 layout, a PIL image is of another mode, a float is not finite, or an empty list came, which
-                does not say how many channels there are.
+                does not say how many channels there are; `DecodeError`, when it is an encoded image whose
+                header is damaged.
+            OSError: When a file cannot be read.
 
         Example:
             >>> small, large = np.zeros((20, 30, 3), np.uint8), np.zeros((40, 30, 3), np.uint8)
@@ -112,8 +126,11 @@ class Sources:
                 "images: got an empty list, expected at least one image, or a tensor (0, C, H, W), which says "
                 "how many channels and pixels there are. Skip the batch."
             )
+        if all_encoded(images):
+            options = DecodeOptions.of("images", decode)
+            return EncodedSources.read(cast(Sequence[Encoded], images), options)
         ragged, low, high = [], 0.0, 1.0
-        for i, given in enumerate(images):
+        for i, given in enumerate(cast(Sequence[Image], images)):
             name = f"images[{i}]"
             image = channels_last(given, layout, name)
             if image.ndim != 3:
@@ -137,7 +154,7 @@ class Sources:
                 )
         sizes = np.array([image.shape[:2] for image in ragged], np.int32)
         _check_sizes(sizes)
-        return cls(None, tuple(ragged), sizes, (), low, high, given_dtype(images[0]))
+        return cls(None, tuple(ragged), sizes, (), low, high, given_dtype(cast(Image, images[0])))
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -213,6 +230,11 @@ class Sources:
         Raises:
             ValueError: When their dtype, channels or device are not the same.
         """
+        if isinstance(others, EncodedSources):
+            raise ValueError(
+                "partners: got encoded images, the batch's are decoded, expected both of one kind. Decode "
+                "them: ae.decode(image)."
+            )
         for name in ("dtype", "channels", "device"):
             own, theirs = getattr(self, name), getattr(others, name)
             if own != theirs:
@@ -250,8 +272,8 @@ class Sources:
             images: Sequence[torch.Tensor] = (self.dense,)
         else:
             images = (self.ragged.buffer,) if isinstance(self.ragged, Flat) else self.ragged
-        first, end = _span(tensor)
-        return any(low < end and first < high for low, high in map(_span, (*images, *self.more)))
+        first, end = span_of(tensor)
+        return any(low < end and first < high for low, high in map(span_of, (*images, *self.more)))
 
     def image(self, b: int) -> torch.Tensor:
         """Image number b, (H, W, C)."""
@@ -268,8 +290,8 @@ class Sources:
     def pointers(self) -> Pointers:
         """Where each image lies."""
         batches = self.more if self.dense is None else (self.dense, *self.more)
-        parts = [] if self.dense is not None else [_pointers_of(self.ragged)]
-        parts += [_pointers_into(batch) for batch in batches]
+        parts = [] if self.dense is not None else [pointers_of(self.ragged)]
+        parts += [pointers_into(batch) for batch in batches]
         pointers = parts[0]
         if len(parts) > 1:
             pointers = Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -287,31 +309,6 @@ def _as_rgb(images: torch.Tensor) -> torch.Tensor:
     return images.expand(*images.shape[:-1], 3)
 
 
-def _span(tensor: torch.Tensor) -> tuple[int, int]:
-    """The addresses of a tensor's first byte and behind its last. (No stride is negative.)"""
-    steps = sum(step * (size - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
-    return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
-
-
-def _pointers_of(images: Sequence[torch.Tensor]) -> Pointers:
-    if isinstance(images, Flat):
-        return images.pointers()
-    storages = [image.untyped_storage() for image in images]
-    return Pointers(
-        np.array([image.data_ptr() for image in images], np.int64),
-        np.array([image.stride() for image in images], np.int64),
-        np.array([storage.data_ptr() + storage.nbytes() for storage in storages], np.int64),
-    )
-
-
-def _pointers_into(batch: torch.Tensor) -> Pointers:
-    storage, n = batch.untyped_storage(), len(batch)
-    step = batch.stride(0) * batch.element_size()
-    stride, limit = np.empty((n, 3), np.int64), np.empty(n, np.int64)
-    stride[:], limit[:] = batch.stride()[1:], storage.data_ptr() + storage.nbytes()
-    return Pointers(batch.data_ptr() + np.arange(n, dtype=np.int64) * step, stride, limit)
-
-
 def _check_sizes(sizes: np.ndarray) -> None:
     if sizes.min() < 1:
         b = int(sizes.min(axis=1).argmin())
@@ -319,3 +316,97 @@ def _check_sizes(sizes: np.ndarray) -> None:
             f"images[{b}]: is {sizes[b, 0]}×{sizes[b, 1]}, expected at least 1×1. Leave it out of the "
             "batch."
         )
+
+
+_NO_FILES, _CPU = Files((), DecodeOptions()), torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class EncodedSources(Sources):
+    """B encoded images, of which sizes, channels and dtype are known, and no pixel yet.
+
+    `Sources.of` makes them. `decoded_for` gives the pixels that plans look at.
+    """
+
+    files: Files = _NO_FILES
+    place: torch.device = _CPU  # where they are once they are decoded
+
+    @classmethod
+    def read(cls, images: Sequence[Encoded], options: DecodeOptions) -> EncodedSources:
+        """Read files and headers of a list of encoded images."""
+        files = Files.of(images, options)
+        return cls(None, (), files.sizes, files=files)
+
+    def decoded_for(
+        self, plans: Sequence[Plan], empty: Callable[..., torch.Tensor] = torch.empty
+    ) -> tuple[Sources, list[Plan]]:
+        """Decode what plans look at.
+
+        Args:
+            plans: Plans over these images.
+            empty: Function `empty(count, dtype=)` that makes the buffer of the pixels.
+
+        Returns:
+            The parts that they look at, as sources, and the same plans over those.
+
+        Raises:
+            DecodeError: An image cannot be decoded.
+        """
+        needs = None if self.files.options.decode == "exact" else needs_of(plans)
+        with memory_errors_for("the decoded images", self.nbytes, torch.device("cpu")):
+            decoded = self.files.decode(needs, empty)
+        sizes = decoded.shape[:, :2].astype(np.int32)
+        flat = Flat(decoded.buffer, decoded.shape, decoded.offset, decoded.stride)
+        sources = Sources(None, flat, sizes)
+        if self.place.type != "cpu":
+            sources = sources.to(self.place)
+        return sources, [on_parts(plan, decoded.factor, decoded.shift, sizes) for plan in plans]
+
+    @property
+    def some(self) -> torch.Tensor:
+        """An image of their channels, dtype and device; it has no pixels."""
+        return torch.empty(
+            (0, 0, self.files.options.channels), dtype=torch.uint8, device=self.place
+        )
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Sources:
+        raise TypeError(
+            "Sources: got encoded images where pixels are needed, expected decoded ones. Draw them by "
+            "execute(plan, images), or decode them first: ae.decode(image)."
+        )
+
+    def in_one_buffer(self, empty: Callable[..., torch.Tensor] = torch.empty) -> Sources:
+        """All of the images in one buffer, decoded in full."""
+        decoded = self.files.decode(None, empty)
+        flat = Flat(decoded.buffer, decoded.shape, decoded.offset, decoded.stride)
+        return Sources(None, flat, self.sizes)
+
+    def to(self, device: torch.device) -> Sources:
+        return replace(self, place=torch.device(device))
+
+    def followed_by(self, others: Sources) -> Sources:
+        if not isinstance(others, EncodedSources):
+            raise ValueError(
+                "partners: got decoded images, the batch's are encoded, expected both of one kind. Decode "
+                "the batch's: ae.decode(image)."
+            )
+        if others.files.options != self.files.options:
+            raise ValueError("partners: got other decode options than the batch's. Pass the same.")
+        files = Files((*self.files.files, *others.files.files), self.files.options)
+        return replace(self, files=files, sizes=files.sizes)
+
+    def share_memory_with(self, tensor: torch.Tensor) -> bool:
+        return False
+
+    def image(self, b: int) -> torch.Tensor:
+        one = Files(self.files.files[b : b + 1], self.files.options).decode(None)
+        return one.buffer.view(*one.shape[0].tolist())
+
+    def as_rgb(self) -> Sources:
+        """The same as three channels, which a grey image is decoded to."""
+        options = replace(self.files.options, mode="RGB")
+        return replace(self, files=replace(self.files, options=options))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Generic, Unpack, cast, overload
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, Unpack, cast, overload
 
 import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
 from ..checks import number, whole_number
+from ..decoding import DecodeError
 from ..kernels import Sources, has_triton
 from ..kernels.forks import load_before_forks
 from ..plan import Plan
@@ -20,10 +23,37 @@ from ..policy.views import Views
 from .batch import Batch, BatchOfViews
 from .engine import BatchType, Engine, EngineOptions, PlansOfViews, as_engine
 from .keys import id_number, keys_of, names_in_errors
-from .launches import draw_launches
+from .launches import decoded, draw_launches
 from .packed import PackedBatch
 from .passes import Passes
 from .samples import Parts, Sample, split
+
+_MOST_WORKERS = 1024  # that count what they skip, each for itself
+
+
+class _Keys(NamedTuple):
+    """What the samples of a batch are drawn by."""
+
+    ids: np.ndarray
+    epoch: int
+    occurrences: Any
+
+    def of(self, rows: np.ndarray) -> _Keys:
+        """Those of some of the samples."""
+        return _Keys(self.ids[rows], self.epoch, np.asarray(self.occurrences)[rows])
+
+
+@contextmanager
+def _named_by_id(ids: Sequence[Any] | None) -> Iterator[None]:
+    """Within it, an image without a path is told by its sample's id too."""
+    try:
+        yield
+    except DecodeError as error:
+        if ids is None or not error.at or error.name != f"images[{error.at[0]}]":
+            raise
+        id = ids[error.at[0]]
+        name = f"{error.name} (id {int(id) if isinstance(id, int) else repr(id)})"
+        raise DecodeError(name, error.reason, error.at) from error.__cause__
 
 
 class Collate(Generic[BatchType]):
@@ -43,7 +73,7 @@ class Collate(Generic[BatchType]):
         id: Name of the id's field; samples may lack it.
         target: Name of the target's field, a dict of boxes and labels, say; samples may lack it.
         options: Options of the `Engine`: seed, dtype, device, memory_format, layout, num_classes,
-            label_smoothing, strength, executor and target_options.
+            label_smoothing, strength, executor, target_options and decode.
 
     Raises:
         TypeError: A keyword is unknown, or options come with an Engine, which has its own.
@@ -109,12 +139,13 @@ class Collate(Generic[BatchType]):
         # In shared memory, so that persistent workers see a new epoch and strength.
         self._named = torch.zeros(2, dtype=torch.int64).share_memory_()  # how often, and what last
         self._strength = torch.full((1,), math.nan, dtype=torch.float64).share_memory_()
+        self._skipped = torch.zeros(_MOST_WORKERS, dtype=torch.int64).share_memory_()
         self._passes = Passes(self.name)
         self._load_before_forks()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        for shared in (self._named, self._strength):  # a copy's are its own
+        for shared in (self._named, self._strength, self._skipped):  # a copy's are its own
             shared.share_memory_()
         self._load_before_forks()
 
@@ -161,7 +192,8 @@ class Collate(Generic[BatchType]):
 
         Args:
             samples: Pairs (image, label), or triples (image, label, id), as `WithIds` gives them, or
-                dicts; an image is a PIL image, an array (H, W, C) or a tensor (C, H, W), of any size.
+                dicts; an image is a PIL image, an array (H, W, C) or a tensor (C, H, W), of any size,
+                or encoded, as `Sources.of` takes it.
                 In the label's place there may be a target: a dict of boxes, labels, masks and keypoints,
                 as torchvision's detection references have it, boxes or keypoints of torchvision's
                 classes, or a mask. In dicts it is the field `target`, or its fields stand at the top:
@@ -176,9 +208,51 @@ class Collate(Generic[BatchType]):
 
         Raises:
             TypeError: An id, a label, a target or an image is of another type.
+            DecodeError: An encoded image cannot be decoded, and is not to be skipped; or none of them can.
             ValueError: Samples are of another form, or have no ids in a worker process; or a target is
                 wrong, or may be one and may not.
         """
+        skips = self.engine.decode.corrupt == "skip"
+        keys, kept, damaged = None, list(samples), None
+        while kept or damaged is None:
+            parts = self._parts(kept)
+            try:
+                with names_in_errors(parts.ids), _named_by_id(parts.ids):
+                    if keys is None:
+                        keys = self._keys(parts, len(kept))
+                    sources = Sources.of(parts.images, self.engine.layout, self.engine.decode)
+                    return self._batch(sources, parts, keys)
+            except DecodeError as error:
+                if not skips or not error.at:
+                    raise
+                assert keys is not None
+                damaged = error
+                self._warn_of_skipped(error)
+                is_kept = np.ones(len(kept), bool)
+                is_kept[list(error.at)] = False
+                keys = keys.of(is_kept)
+                kept = [sample for sample, keeps in zip(kept, is_kept, strict=True) if keeps]
+        reason = f"{damaged.reason}; no other image of its batch can be decoded either"
+        raise DecodeError(damaged.name, reason)
+
+    @property
+    def skipped(self) -> int:
+        """Number of samples that were left out, in all workers, since their image could not be decoded."""
+        return int(self._skipped.sum())
+
+    def _warn_of_skipped(self, error: DecodeError) -> None:
+        worker = get_worker_info()
+        # Each process counts in a place of its own, as none waits for another.
+        place = 0 if worker is None else 1 + worker.id % (len(self._skipped) - 1)
+        if not self._skipped[place]:
+            warnings.warn(
+                f"augengine: {self.name}: left out {error.name}: {error.reason}. Further ones are counted: "
+                f"see `skipped`.",
+                stacklevel=3,
+            )
+        self._skipped[place] += len(error.at)
+
+    def _parts(self, samples: Sequence[Sample]) -> Parts:
         options = self.engine.target_options
         per_image = () if options is None else options.per_image
         parts = split(self.name, samples, self.image, self.label, self.id, self.target, per_image)
@@ -195,43 +269,41 @@ class Collate(Generic[BatchType]):
                 "depend on the workers. Give the loader keys: ae.keyed(loader), or wrap the dataset: "
                 "ae.WithIds(dataset)."
             )
-        with names_in_errors(parts.ids):
-            return self._batch(Sources.of(parts.images, self.engine.layout), parts)
+        return parts
 
-    def _plan(self, sources: Sources, parts: Parts) -> Plan | PlansOfViews:
+    def _keys(self, parts: Parts, count: int) -> _Keys:
         ids = parts.ids
-        strength = None if math.isnan(self._strength) else float(self._strength)
         named, version = self.epoch, int(self._named[0])
         keys = None if ids is None else keys_of(ids)
         if keys is not None and (ids[0].named or named is None):  # type: ignore[index]
             named = version = keys.epoch
         if not self.engine.draws():  # nothing depends on them
-            numbers = np.arange(len(sources)) if ids is None else _numbers(self.name, ids)
-            epoch, occurrences = named or 0, np.zeros(len(sources), np.int64)
-        elif keys is not None and all(key.counted for key in ids or ()):
+            numbers = np.arange(count) if ids is None else _numbers(self.name, ids)
+            return _Keys(numbers, named or 0, np.zeros(count, np.int64))
+        if keys is not None and all(key.counted for key in ids or ()):
             assert named is not None
-            numbers, epoch, occurrences = keys.ids.numpy(), named, keys.occurrences.numpy()
-        else:
-            numbers = (
-                self._passes.numbers(len(sources), named, version)
-                if ids is None
-                else _numbers(self.name, ids)
-            )
-            epoch, occurrences, is_named = self._passes.keys(numbers, named, version)
-            if not is_named:
-                self.engine.check_epoch(self.name, strength is not None)
+            return _Keys(keys.ids.numpy(), named, keys.occurrences.numpy())
+        numbers = (
+            self._passes.numbers(count, named, version) if ids is None else _numbers(self.name, ids)
+        )
+        epoch, occurrences, is_named = self._passes.keys(numbers, named, version)
+        if not is_named:
+            self.engine.check_epoch(self.name, not math.isnan(self._strength))
+        return _Keys(numbers, epoch, occurrences)
+
+    def _plan(self, sources: Sources, parts: Parts, keys: _Keys) -> Plan | PlansOfViews:
         return self.engine.plan(
             sources.sizes,
-            numbers,
-            epoch,
-            occurrences=occurrences,
+            keys.ids,
+            keys.epoch,
+            occurrences=keys.occurrences,
             channels=sources.channels,
             image_dtype=sources.image_dtype,
-            strength=strength,
-            boxes=self.engine.boxes(sources.sizes, parts.targets, numbers),
+            strength=None if math.isnan(self._strength) else float(self._strength),
+            boxes=self.engine.boxes(sources.sizes, parts.targets, keys.ids),
         )
 
-    def _batch(self, sources: Sources, parts: Parts) -> BatchType:
+    def _batch(self, sources: Sources, parts: Parts, keys: _Keys) -> BatchType:
         engine, in_worker = self.engine, get_worker_info() is not None
         if in_worker and engine.device is not None and engine.device.type != "cpu":
             raise ValueError(
@@ -239,7 +311,7 @@ class Collate(Generic[BatchType]):
                 "workers hand their batches over. Leave device away, and wrap the loader: "
                 "ae.DeviceLoader(loader, policy)."
             )
-        plan = self._plan(sources, parts)
+        plan = self._plan(sources, parts, keys)
         if not in_worker and engine.device is not None:
             sources = sources.to(engine.device)
         batch = draw_launches(
@@ -265,13 +337,14 @@ class Packing(Collate):
     def _load_before_forks(self) -> None:
         """Nothing: its workers do not draw."""
 
-    def _batch(self, sources: Sources, parts: Parts) -> PackedBatch:
+    def _batch(self, sources: Sources, parts: Parts, keys: _Keys) -> PackedBatch:
         engine = self.engine
-        launches = engine.launches(self._plan(sources, parts), parts.labels, parts.targets)
+        launches = engine.launches(self._plan(sources, parts, keys), parts.labels, parts.targets)
         empty = torch.empty if get_worker_info() is None else _shared_values
+        over_parts, pixels = decoded(launches, sources, empty)
         batch = PackedBatch(
-            sources.in_one_buffer(empty),
-            launches,
+            pixels if pixels is not sources else sources.in_one_buffer(empty),
+            tuple(over_parts),
             engine.executor,
             engine.device,
             extra=parts.extra,
@@ -306,7 +379,7 @@ def pack(
         id: Name of the id's field; samples may lack it.
         target: Name of the target's field, a dict of boxes and labels, say; samples may lack it.
         options: Options of the `Engine`: seed, dtype, device (where the batches are to be drawn),
-            memory_format, layout, num_classes, label_smoothing, strength, executor and target_options.
+            memory_format, layout, num_classes, label_smoothing, strength, executor, target_options and decode.
 
     Returns:
         The collate_fn.

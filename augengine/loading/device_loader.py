@@ -28,6 +28,7 @@ from .batches import batch_parts
 from .collate import Collate, Packing
 from .engine import BatchType, Device, DrawOptions, Engine, as_engine
 from .keys import Keys, keys_of, names_in_errors
+from .launches import decoded
 from .packed import PackedBatch
 from .passes import Counter, chain, draws_from_all, ranks_of
 from .resume import Progress, Start, state_of
@@ -70,7 +71,7 @@ class DeviceLoader(Generic[BatchType]):
         id: Name of the ids' field; batches may lack it.
         target: Name of the targets' field, a list of dicts, say; batches may lack it.
         options: Further options of the `Engine`: seed, dtype, memory_format, layout, num_classes,
-            label_smoothing, strength, executor and target_options.
+            label_smoothing, strength, executor, target_options and decode.
 
     Raises:
         TypeError: The loader is no iterable, a keyword is unknown, or options come without a policy.
@@ -350,7 +351,7 @@ class DeviceLoader(Generic[BatchType]):
             () if options is None else options.per_image,
         )
         images, ids = parts.images, parts.ids
-        sources = Sources.of(images, self.engine.layout)
+        sources = Sources.of(images, self.engine.layout, self.engine.decode)
         assert epoch is not None
         if isinstance(ids, (list, tuple)) and not isinstance(ids, Keys):
             ids = keys_of(ids) or ids
@@ -380,6 +381,7 @@ class DeviceLoader(Generic[BatchType]):
                 else self.engine.plan_of_none(sources)
             )
             launches = self.engine.launches(plan, parts.labels, parts.targets)
+            launches, sources = decoded(launches, sources)
         return PackedBatch(
             sources,
             launches,

@@ -12,6 +12,7 @@ import torch
 from .. import kernels
 from ..aliases import BoxArray, Executor, Ids, Images, Labels, Layout, Occurrences, Sizes, Strength
 from ..checks import number, whole_number
+from ..decoding import Decode, DecodeOptions
 from ..kernels import Sources
 from ..plan import Plan
 from ..plan.join import of_no_samples
@@ -52,6 +53,7 @@ class DrawOptions(TypedDict, total=False):
     strength: StrengthSchedule
     executor: Executor | None
     target_options: TargetOptions | None
+    decode: Decode | DecodeOptions | None
 
 
 class EngineOptions(DrawOptions, total=False):
@@ -85,6 +87,7 @@ class Engine(Generic[BatchType]):
         executor: Name of the executor, 'cpu', 'gpu' or 'torch'; None takes the fastest that fits.
         target_options: Which boxes, masks and keypoints stay, and how they are written; None is
             `TargetOptions()`.
+        decode: How encoded images are decoded, 'scaled', 'exact' or `DecodeOptions`; None is 'scaled'.
 
     Raises:
         TypeError: An argument is of another type.
@@ -120,6 +123,7 @@ class Engine(Generic[BatchType]):
         strength: StrengthSchedule = 1.0,
         executor: Executor | None = None,
         target_options: TargetOptions | None = None,
+        decode: Decode | DecodeOptions | None = None,
     ) -> None:
         self.policy = policy if isinstance(policy, Views) else Policy(policy)
         self.seed = whole_number("Engine: seed", seed, -(2**63), 2**64 - 1)
@@ -150,6 +154,7 @@ class Engine(Generic[BatchType]):
                 "ae.TargetOptions(…)."
             )
         self.target_options = target_options
+        self.decode = DecodeOptions.of("Engine", decode)
         self._passes = Passes("Engine")
         if _dtype_name(dtype) not in DTYPES:
             raise ValueError(
@@ -312,8 +317,9 @@ class Engine(Generic[BatchType]):
 
         Args:
             images: Batch (B, C, H, W) as a tensor, (B, H, W, C) as an array, or a list of images of any
-                sizes, of any dtype that `Sources.of` takes. Or clips (B, T, C, H, W), whose frames all
-                follow one plan, or a list of clips (T, C, H, W). Of an empty batch comes an empty one.
+                sizes, of any dtype that `Sources.of` takes, or of encoded ones. Or clips (B, T, C, H, W),
+                whose frames all follow one plan, or a list of clips (T, C, H, W). Of an empty batch comes
+                an empty one.
             labels: Class numbers [B], or soft labels [B, num_classes] as floats.
             targets: Targets [B] that follow the images, as `follow` takes them: dicts of boxes, labels,
                 masks or keypoints, boxes or keypoints of torchvision's classes, or masks.
@@ -478,7 +484,7 @@ class Engine(Generic[BatchType]):
         return boxes_for(np.asarray(sizes), targets, self.target_options, ids)
 
     def _sources(self, images: Images | Sources, layout: Layout | None) -> Sources:
-        sources = Sources.of(images, self.layout if layout is None else layout)
+        sources = Sources.of(images, self.layout if layout is None else layout, self.decode)
         return sources if self.device is None else sources.to(self.device)
 
     def _keys(

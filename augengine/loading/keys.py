@@ -237,9 +237,12 @@ class WithIds(_OfAnother):
 
 
 def ids_of_indices(dataset: Any) -> np.ndarray | None:
-    """The id [n] that each index leads to, where a dataset's making says it: WithIds, and Subsets of it."""
+    """The id [n] that each index leads to, where a dataset's making says it: WithIds, a dataset with a method
+    of this name, as Folder has it, and Subsets of these."""
     if isinstance(dataset, WithIds):
         return np.arange(len(dataset))
+    if hasattr(type(dataset), "ids_of_indices"):
+        return dataset.ids_of_indices()
     if isinstance(dataset, Subset):
         inside = ids_of_indices(dataset.dataset)
         return None if inside is None else inside[np.asarray(dataset.indices, np.int64)]

@@ -9,7 +9,7 @@ import torch
 
 from .. import kernels
 from ..aliases import Executor
-from ..kernels import Sources
+from ..kernels import EncodedSources, Sources
 from ..kernels.gpu.lower import Lowered
 from ..plan import Finish, Plan, side_by_side
 from ..policy.ops.unfused import Unfused, run_all
@@ -43,7 +43,7 @@ def _look_again(*parts: Any) -> Look:
 class Launch(NamedTuple):
     """Looks that are drawn together, one after the other."""
 
-    plan: Plan  # of all their outputs
+    plan: Plan  # of all their outputs; over parts of the images, once those are decoded
     looks: tuple[Look, ...]
     lowered: Lowered | None = None  # the same plan for the gpu executor
 
@@ -70,6 +70,23 @@ def group_looks(looks: Sequence[Look]) -> tuple[Launch, ...]:
     )
 
 
+def decoded(
+    launches: tuple[Launch, ...],
+    sources: Sources,
+    empty: Callable[..., torch.Tensor] = torch.empty,
+) -> tuple[tuple[Launch, ...], Sources]:
+    """The launches over what they look at of encoded images, and that, decoded. What each look shows its
+    plan stays as it was. empty: function `empty(count, dtype=)` that makes the images' buffer."""
+    if not isinstance(sources, EncodedSources):
+        return launches, sources
+    sources, plans = sources.decoded_for([launch.plan for launch in launches], empty)
+    over_parts = (
+        launch._replace(plan=plan, lowered=None)
+        for launch, plan in zip(launches, plans, strict=True)
+    )
+    return tuple(over_parts), sources
+
+
 def draw_launches(
     launches: Sequence[Launch],
     sources: Sources,
@@ -92,6 +109,7 @@ def draw_launches(
         target: Name of the targets in the batch; None lists their fields instead.
     """
     form = Form(names, target)
+    launches, sources = decoded(tuple(launches), sources)
     fields = map_fields(_towards(sources.device), extra or {})
     batches: list[tuple[Look, Batch]] = []
     for launch in launches:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..aliases import Executor
+from ..decoding import DecodeError, is_encoded, read_header
 from ..plan import Plan
 from ..policy.ops.unfused import Unfused
 from ..targets.fields import NAMES, covers, is_picture, is_target, length, tv_name
@@ -305,6 +306,12 @@ def _size_of(image: Any) -> tuple[int, ...]:
     """(height, width) of an image as `Sources` takes it."""
     if is_picture(image):
         return tuple(image.size[::-1])
+    if is_encoded(image):
+        try:
+            header = read_header(image)
+        except DecodeError:  # told where the image itself is read
+            return ()
+        return header.height, header.width
     shape = tuple(getattr(image, "shape", ()))
     return shape[:2] if isinstance(image, np.ndarray) else shape[-2:]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from ..aliases import Executor, Images
+from ..aliases import DecodedImages, Executor
 from ..plan import Plan
 from .planes import drawn_planes, numbers_of, planes_of, read_pictures, whole_fill
 from .refuse import check_followed
 
 
 def masks(
-    plan: Plan, masks: Images, *, fill: int = 0, executor: Executor | None = None
+    plan: Plan, masks: DecodedImages, *, fill: int = 0, executor: Executor | None = None
 ) -> torch.Tensor:
     """Segmentation masks under the plan's geometry, by the nearest pixel.
 

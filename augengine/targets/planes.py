@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..aliases import Executor, Image, Images
+from ..aliases import DecodedImages, Executor, Image
 from ..checks import shown
 from ..kernels import Sources, execute
 from ..plan import Finish, Plan
@@ -40,7 +40,7 @@ class Pictures(NamedTuple):
         return self.parts[0].dtype
 
 
-def read_pictures(where: str, plan: Plan, given: Images) -> Pictures:
+def read_pictures(where: str, plan: Plan, given: DecodedImages) -> Pictures:
     """Pictures of all sources, with the sample named where something is wrong."""
     if isinstance(given, (torch.Tensor, np.ndarray)):
         whole = read_tensor(where, "the batch", given)
