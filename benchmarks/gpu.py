@@ -3,10 +3,11 @@
 First our pixels are compared with the torch executor's in float64, on plans never seen before; on a
 difference there is no number. Times are by CUDA events behind work that keeps the card busy, so that
 the host's part is not in them; the host's part has rows of its own. Ends within eight minutes, and
-writes benchmarks/results/gpu.md and gpu.json after each section. With --tests (`make gpu`) the tests that
+writes benchmarks/results/gpu.md and gpu.json after each row. With --tests (`make gpu`) the tests that
 are marked gpu run first, and must pass.
 
-Codes: 1 no card, 2 wrong pixels, 3 failed tests, 4 the time is up in the midst of a section.
+Codes: 1 no card, 2 wrong pixels or none, 3 failed tests, 4 the time is up in the midst of a row, 5 a
+section failed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -45,6 +48,7 @@ WHAT = (
 # In all; what the tests may take of it; and what is left for the last row when no other is begun.
 SECONDS, TEST_SECONDS, SPARE = 470.0, 150.0, 40.0
 PEER_PACKAGES = ("kornia", "torchtransform", "cvcuda-cu12", "nvidia-dali-cuda120", "triton-augment")
+FAILED = "failed: "  # the note of a section that did not end
 COPY_BYTES = 1 << 30
 ROTATED = 4  # batches in turn, since one of them may lie in the second-level cache
 
@@ -139,16 +143,17 @@ def floors(copy: Timing) -> Iterator[Row]:
 def variants() -> Iterator[Row]:
     """Each tile, and the pixels of a thread in eights or one by one."""
     from augengine.kernels.gpu import executor as gpu
+    from augengine.kernels.gpu.lower import lower
+    from augengine.kernels.gpu.tables import TILES
 
     for name, policy in POLICIES.items():
         batch = prepared(policy)[0]
-        held = gpu.upload(batch.lowered, batch.sources)
         orders = (("in a row", gpu.draw_in_eights), ("one by one", gpu.draw_one_by_one))
-        for (order, kernel), warps, tile in product(orders, (2, 4), gpu.TILES):
+        for tile, (order, kernel), warps in product(TILES, orders, (2, 4)):
+            held = gpu.upload(lower(batch.plan, tile), batch.sources)
             with replaced(
-                gpu, draw_in_eights=kernel, draw_one_by_one=kernel, tile_for=lambda w, t=tile: t,
-                WARPS_IN_EIGHTS=warps, WARPS_ONE_BY_ONE=warps,
-            ):  # fmt: skip
+                gpu, draw_in_eights=kernel, draw_one_by_one=kernel, WARPS=warps, WARPS_WIDE=warps
+            ):
                 timing = on_the_card(lambda i, h=held, b=batch: gpu.launch(h, b.out), 30)
             size = f"{tile[0]}×{tile[1]}, {warps} warps"
             yield row(f"{name}: pixels {order}, tiles {size}", timing, "µs", 1e6)
@@ -327,8 +332,14 @@ def tests(seconds: float) -> tuple[bool, Row]:
     return code == 0, Row("tests marked gpu", time.perf_counter() - begin, "s", note=note)
 
 
-def collected(name: str, section: Iterator[Row], until: float) -> list[Row]:
-    """A section's rows. What fails, or comes after the time is up, is a row that says so."""
+def collected(
+    name: str,
+    section: Iterator[Row],
+    until: float,
+    keep: Callable[[list[Row]], None] = lambda rows: None,
+) -> list[Row]:
+    """A section's rows, which `keep` is given as each is known. What fails, or comes after the time is up, is
+    a row that says so."""
     rows: list[Row] = []
     try:
         for each in section:
@@ -336,13 +347,16 @@ def collected(name: str, section: Iterator[Row], until: float) -> list[Row]:
             if time.perf_counter() > until:
                 rows.append(Row("the rest", float("nan"), "", note="left out: the time is up"))
                 break
+            keep(rows)
     except Exception as error:
-        rows.append(Row(name, float("nan"), "", note=f"failed: {error!s:.120}"))
+        traceback.print_exc()
+        rows.append(Row(name, float("nan"), "", note=f"{FAILED}{error!s:.120}"))
+    keep(rows)
     return rows
 
 
 def _out_of_time() -> None:
-    print(f"benchmarks.gpu: the time is up. {RESULT} has the sections that were done.", flush=True)
+    print(f"benchmarks.gpu: the time is up. {RESULT} has the rows that were done.", flush=True)
     os._exit(4)
 
 
@@ -352,7 +366,7 @@ def main(arguments: Sequence[str] = ()) -> int:
             "benchmarks.gpu: there is no CUDA device here, expected one. Run it on such a machine."
         )
         return 1
-    # What was written so far stays, if a section hangs: each is written when it is done.
+    # What was written so far stays, if a row hangs: each is written when it is known.
     watch = threading.Timer(SECONDS, _out_of_time)
     watch.daemon = True
     watch.start()
@@ -366,28 +380,38 @@ def main(arguments: Sequence[str] = ()) -> int:
             write(RESULT, machine, WHAT, sections)
             print(f"benchmarks.gpu: the tests fail, so there are no numbers. See {RESULT}.")
             return 3
-    found = gpu_check.errors_of_fresh_plans(
-        torch.device("cuda"), "gpu", seed=time.time_ns() % 2**32
-    )
-    sections["Pixels"] = [f.row(Row) for f in found]
+    found: list[gpu_check.Found] = []
+
+    def pixels() -> Iterator[Row]:
+        seed = time.time_ns() % 2**32
+        for each in gpu_check.each_error(torch.device("cuda"), "gpu", seed):
+            found.append(each)
+            yield each.row(Row)
+
+    def keep(name: str, rows: list[Row]) -> None:
+        sections[name] = rows
+        write(RESULT, machine, WHAT, sections)
+
+    collected("Pixels", pixels(), until, partial(keep, "Pixels"))
     show("Pixels, compared with the torch executor in float64", sections["Pixels"])
-    write(RESULT, machine, WHAT, sections)
-    if not all(f.within for f in found):
-        print("benchmarks.gpu: the pixels differ by more than they may, so there are no numbers.")
+    if len(found) < len(gpu_check.CASES) or not all(f.within for f in found):
+        print("benchmarks.gpu: the pixels are not as they should be, so there are no numbers.")
         return 2
     copy = bandwidth()
+    # What is worth most comes first, lest the time be up.
+    failed = False
     for name, section in {
         "Time and floor": floors(copy),
-        "Variants of the launch": variants(),
         "Training": training(),
         "Peers": against_peers(),
+        "Variants of the launch": variants(),
     }.items():
-        sections[name] = collected(name, section, until)
+        rows = collected(name, section, until, partial(keep, name))
+        failed |= any(each.note.startswith(FAILED) for each in rows)
         show(name, sections[name])
-        write(RESULT, machine, WHAT, sections)
         torch.cuda.empty_cache()
     print(f"written to {RESULT} and {RESULT.with_suffix('.json').name}")
-    return 0
+    return 5 if failed else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ in float64 on the same device."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +99,10 @@ class Found:
 
 
 def errors_of_fresh_plans(device, executor: str, seed: int, count: int = 32) -> list[Found]:
+    return list(each_error(device, executor, seed, count))
+
+
+def each_error(device, executor: str, seed: int, count: int = 32) -> Iterator[Found]:
     """Each case on its own images: dense and channels last, dense and channels first, or ragged."""
     pixels = torch.from_numpy(workloads.crops(count)[:, :96, :112])
     forms = (
@@ -105,7 +110,8 @@ def errors_of_fresh_plans(device, executor: str, seed: int, count: int = 32) -> 
         lambda: (pixels.permute(0, 3, 1, 2).contiguous().to(device), "NCHW"),
         lambda: ([p[: 96 - i, : 112 - 2 * i].to(device) for i, p in enumerate(pixels)], "NHWC"),
     )
-    return [errors(case, *forms[i % 3](), executor, seed + i) for i, case in enumerate(CASES)]
+    for i, case in enumerate(CASES):
+        yield errors(case, *forms[i % 3](), executor, seed + i)
 
 
 def errors(case: Case, images, layout: str, executor: str, seed: int) -> Found:

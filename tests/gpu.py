@@ -85,9 +85,9 @@ def compiled(
         stride_of_1: 1,
         **{flag: flag in needs for flag in FLAGS},
     }
-    aligned, warps = {"out_ptr", "width", "stride_n", "stride_c", "stride_y"}, 2
+    aligned, warps = {"out_ptr", "width", "stride_n", "stride_c", "stride_y"}, gpu.WARPS
     if {"WIDE", "STEPS"} & set(needs):  # draw_one_by_one
-        aligned, warps = {"out_ptr"}, 4
+        aligned, warps = {"out_ptr"}, gpu.WARPS_WIDE if "WIDE" in needs else gpu.WARPS
     pointers, pixels = {"out_ptr": f"*{out}"}, block[0] * block[1]
     return _counted(gpu_draw.draw_in_eights, device, pointers, constants, aligned, pixels, warps)
 
@@ -157,18 +157,26 @@ def _counted(function, device, pointers, constants, aligned, pixels, warps=4):
     return count(kernel, pixels / (warps * (32 if on_nvidia else 64)))
 
 
-def _counted_sass(kernel, pixels):
-    tools = Path(sys.modules["triton"].__file__).parent / "backends/nvidia/bin"
+def _tool(name, flag, kernel):
+    """What a tool of Triton's says of a compiled kernel."""
+    path = Path(sys.modules["triton"].__file__).parent / "backends/nvidia/bin" / name
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(kernel.asm["cubin"])
         file.flush()
-        run = [
-            subprocess.run([tools / tool, flag, file.name], capture_output=True, text=True)
-            for tool, flag in (("nvdisasm", "-c"), ("cuobjdump", "-res-usage"))
-        ]
-    usage = {k: int(v) for k, v in re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", str(run[1]))}
-    lines = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ +)?([\w.]+)", run[0].stdout, re.M)
-    lines = [name for name in lines if name != "NOP"]
+        return subprocess.run([path, flag, file.name], capture_output=True, text=True).stdout
+
+
+def sass_of(kernel):
+    """The names of a compiled kernel's instructions, without the NOPs behind its end."""
+    text = _tool("nvdisasm", "-c", kernel)
+    lines = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ +)?([\w.]+)", text, re.M)
+    return [name for name in lines if name != "NOP"]
+
+
+def _counted_sass(kernel, pixels):
+    usage = _tool("cuobjdump", "-res-usage", kernel)
+    usage = {k: int(v) for k, v in re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", usage)}
+    lines = sass_of(kernel)
     return Compiled(
         usage["REG"],
         usage["STACK"],

@@ -7,17 +7,21 @@ one, such as an exact sine's of huge angles, goes by it.
 
 import re
 import struct
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 # Counted as what ptxas makes of it. What takes more than one instruction of the machine stands here; on
 # 64 bits all takes two, since registers have 32; what becomes a part of another instruction is free: a
-# constant offset of an address, a byte cut to its bits, a predicate that waits for another.
+# constant offset of an address, a byte cut to its bits, a predicate that waits for another, and both halves
+# of a clamp to [0, 1], by which a sum or product saturates.
 DIVISION = 10
 COSTS = {"div.rn": DIVISION, "sqrt.rn": DIVISION, "div.s32": 20, "rem.s32": 20, "div.u32": 20}
 COSTS |= {"rem.u32": 20, "div.s64": 70, "rem.s64": 70, "mul.lo.s64": 4, "mad.lo.s64": 4}
 FREE = ("mov.", "ld.param", "add.u64", "cvt.u64", "cvt.s64", "cvt.u32.u64")
+SATURATING = ("add.rn.f32", "sub.rn.f32", "mul.rn.f32", "fma.rn.f32")
+ZERO, ONE = "0f00000000", "0f3F800000"
 INSTRUCTION = re.compile(r"^\t(?:@(!?%p\d+)\s+)?([a-z][\w.:]*)\s*([^;]*);")
 OPERAND = re.compile(r"\$?[%\w.$]+|-\d+")
 
@@ -82,6 +86,8 @@ class Kernel:
                 continue
             if found := INSTRUCTION.match(line):
                 self._read(*found.groups())
+        self.saturated = 0  # results that are clamped to [0, 1]
+        self._saturate()
 
     def _read(self, predicate, name, operands):
         kind = name.split(".")[-1]
@@ -93,6 +99,29 @@ class Kernel:
         if offset or byte or kind == "pred" or name.startswith(FREE):
             cost = 0
         self.instructions.append(Instruction(predicate, name, listed, cost))
+
+    def _saturate(self):
+        """A clamp to [0, 1] costs nothing behind a sum or a product that nothing else reads, and one
+        instruction behind anything else."""
+        uses = Counter(o for i in self.instructions for o in i.operands[_writes(i.name) :])
+        written = {i.operands[0]: at for at, i in enumerate(self.instructions) if i.operands}
+        for at, low in enumerate(self.instructions):
+            if low.name != "min.f32" or low.operands[2] != ONE or uses[low.operands[1]] != 1:
+                continue
+            before = written.get(low.operands[1], at)
+            high = self.instructions[before]
+            if high.name != "max.f32" or high.operands[2] != ZERO:
+                continue
+            source = self.instructions[written.get(high.operands[1], at)]
+            alone = uses[high.operands[1]] == 1 and source.name.startswith(SATURATING)
+            self.instructions[at] = replace(low, cost=0)
+            self.instructions[before] = replace(high, cost=0 if alone else 1)
+            self.saturated += 1
+
+
+def _writes(name):
+    """How many of its operands an instruction writes: a first one, as far as is asked here."""
+    return 0 if name.startswith(("st.", "bra", "ret")) else 1
 
 
 def executed(kernel, parameters, program, memory, thread=0):

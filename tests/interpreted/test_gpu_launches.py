@@ -49,6 +49,20 @@ def test_statistics_are_one_launch_more_and_filters_two():
         assert _costs(plan_of(chosen, batch), batch) == {"copy": 1, "launch": launches}
 
 
+def test_what_is_shrunk_before_a_turn_is_one_launch_more():
+    """Pictures with no filter are drawn where the batch looks at them, and not copied there."""
+    bytes_ = patches(3, 60, 66)
+    ops = [ae.RandomRotation((30, 30)), ae.Resize((12, 13))]
+    for images in (bytes_, bytes_.float() / 127 - 0.5):  # whose values nothing cuts
+        plan = plan_of(ops, images)
+        assert _costs(plan, images) == {"copy": 1, "launch": 2}
+        drawn, expected = (ae.execute(plan, images, executor=e) for e in ("gpu", "torch"))
+        assert (drawn - expected).abs().max() <= 1.01 / 255
+        assert (drawn - expected).abs().mean() < 1e-4
+    blurred = plan_of([*ops, ae.GaussianBlur(3)], bytes_)
+    assert _costs(blurred, bytes_) == {"copy": 1, "launch": 4}
+
+
 def test_an_upload_is_drawn_again_and_refilled():
     """What a CUDA graph does: the same launches over the same memory, with another plan in it."""
     images = patches(3, 12, 14)

@@ -59,20 +59,23 @@ ADD_THRESHOLD, ADD_AMOUNT = constant(kinds.ADD_THRESHOLD), constant(kinds.ADD_AM
 
 
 @triton.jit
-def _random_words(number, channel, k0, k1):
+def _random_words(y, x, width, channel, k0, k1):
     """Four words for each pixel and four channels from a channel on, keyed as everywhere."""
+    # A key is below 2^24, so this adds nothing. The compiler does not know, and leaves the numbers and
+    # what comes of them here: else it forms them before the loop over steps, for every pixel's.
+    number = (y * (width + (k0 >> 24).to(tl.int32)) + x).to(tl.uint32)
     zero = number & 0
-    c0, c1, c2, c3 = number, zero + channel.to(tl.uint32), zero, zero
+    c0, c1, c2, c3 = number, zero + tl.cast(channel, tl.uint32), zero, zero
     for _ in tl.static_range(ROUNDS):
         c0, c1, c2, c3, k0, k1 = philox_round(c0, c1, c2, c3, k0, k1)
     return c0, c1, c2, c3
 
 
 @triton.jit
-def _noise(number, channel, k0, k1, RGB: tl.constexpr):
+def _noise(y, x, width, channel, k0, k1, RGB: tl.constexpr):
     """Standard normal numbers for three channels, or for the channel, keyed as everywhere."""
     first = channel // 4 * 4
-    c0, c1, c2, c3 = _random_words(number, first, k0, k1)
+    c0, c1, c2, c3 = _random_words(y, x, width, first, k0, k1)
     r, g = normal_pair(c0, c1)
     b, last = normal_pair(c2, c3)
     if not RGB:
@@ -163,14 +166,14 @@ def curve_of(arg_ptr, curves_ptr, channel, CHANNELS: tl.constexpr):
 
 @triton.jit
 def colour_step(
-    r, g, b, kind, arg_ptr, curves_ptr, number, channel,
+    r, g, b, kind, arg_ptr, curves_ptr, y, x, width, channel,
     CHANNELS: tl.constexpr, BYTE: tl.constexpr,
 ):  # fmt: skip
     """Pixels after one colour step.
 
     kind: number of the step's kind. arg_ptr: the step's arguments, float32, in the columns that
-    `plan.kinds` names. number: index of each pixel in its output, by which noise is keyed. channel:
-    number of the channel, where it is drawn alone. BYTE: whether sources are bytes.
+    `plan.kinds` names. y, x: places of the pixels in rows of so many (width); by their numbers noise is
+    keyed. channel: number of the channel, where it is drawn alone. BYTE: whether sources are bytes.
     """
     RGB: tl.constexpr = CHANNELS == 3
     # Of bytes: a float that is not finite would reach other channels by an entry of 0.
@@ -207,7 +210,7 @@ def colour_step(
         mean, sigma = tl.load(arg_ptr + NOISE_MEAN), tl.load(arg_ptr + NOISE_SIGMA)
         k0 = tl.load(arg_ptr + NOISE_KEY).to(tl.uint32)
         k1 = tl.load(arg_ptr + (NOISE_KEY + 1)).to(tl.uint32)
-        noise_r, noise_g, noise_b = _noise(number, channel, k0, k1, RGB)
+        noise_r, noise_g, noise_b = _noise(y, x, width, channel, k0, k1, RGB)
         r = add_noise(r, mean, sigma, noise_r)
         if RGB:
             g, b = add_noise(g, mean, sigma, noise_g), add_noise(b, mean, sigma, noise_b)
@@ -215,7 +218,7 @@ def colour_step(
         k0 = tl.load(arg_ptr + IMPULSE_KEY).to(tl.uint32)
         k1 = tl.load(arg_ptr + (IMPULSE_KEY + 1)).to(tl.uint32)
         # One word for all channels.
-        word, _, _, _ = _random_words(number, number & 0, k0, k1)
+        word, _, _, _ = _random_words(y, x, width, 0, k0, k1)
         uniform = uniform_of(word)
         salt, amount = tl.load(arg_ptr + IMPULSE_SALT), tl.load(arg_ptr + IMPULSE_AMOUNT)
         r = impulse(r, uniform, salt, amount)

@@ -18,6 +18,7 @@ from . import tables
 from .colour import colour_step
 from .formulas import (
     blend,
+    clamp,
     constant,
     cubic_weight,
     edge,
@@ -27,7 +28,6 @@ from .formulas import (
     inside,
     normalise,
     project,
-    second_share,
     seen_from,
     tap_weight,
     to_byte,
@@ -47,7 +47,7 @@ SUPPORT_AT, RECIPROCAL_AT = constant(tables.SUPPORT_AT), constant(tables.RECIPRO
 LEAST_AT, MOST_AT = constant(tables.LEAST_AT), constant(tables.MOST_AT)
 BORDER_AT, PROJECTIVE_AT = constant(tables.BORDER_AT), constant(tables.PROJECTIVE_AT)
 FILL_START_AT, FILL_AT = constant(tables.FILL_START_AT), constant(tables.FILL_AT)
-FILL_SHOWS_AT = constant(tables.FILL_SHOWS_AT)
+FILL_SHOWS_AT, WITHIN_AT = constant(tables.FILL_SHOWS_AT), constant(tables.WITHIN_AT)
 SLOPE_AT = constant(tables.SLOPE_AT)
 KIND_AT, ARG_AT = constant(tables.KIND_AT), constant(tables.ARG_AT)
 STEP_WORDS = constant(tables.STEP_WORDS)
@@ -63,11 +63,11 @@ def load_int(address_ptr):
 
 @triton.jit
 def load_stride(stride_ptr, FAR: tl.constexpr):
-    """An image's stride, of 32 bits where no offset into its plane takes more."""
-    stride = tl.load(stride_ptr)
+    """An image's stride, of 32 bits where no offset into its plane takes more: those that come first in
+    memory."""
     if not FAR:
-        stride = stride.to(tl.int32)
-    return stride
+        stride_ptr = stride_ptr.to(tl.pointer_type(tl.int32))
+    return tl.load(stride_ptr)
 
 
 @triton.jit
@@ -80,17 +80,25 @@ def index_of(whole, FAR: tl.constexpr):
 
 
 @triton.jit
+def _offset(whole, stride, FAR: tl.constexpr):
+    """So many strides, as an offset of 64 bits: one product of 32 bits by 32, where that holds them."""
+    return index_of(whole, FAR).to(tl.int64) * tl.cast(stride, tl.int64)
+
+
+@triton.jit
 def source_of(
-    images_ptr, view_ptr,
+    images_ptr, view_ptr, channel,
     SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
 ):  # fmt: skip
-    """The image that a view looks at: the pointer to its first value, and its strides along y, x and
-    channel."""
+    """The image that a view looks at: the pointer to its first value, of the channel where it is drawn
+    alone, and its strides along y, x and channel."""
     image_ptr = images_ptr + load_int(view_ptr + SOURCE_AT).to(tl.int64) * ADDRESS_WORDS
     source_ptr = tl.load(image_ptr + ADDRESS_AT).to(tl.pointer_type(SOURCE))
     stride_y = load_stride(image_ptr + STRIDE_AT, FAR)
     stride_x = CHANNELS if PACKED else load_stride(image_ptr + (STRIDE_AT + 1), FAR)
     stride_c = 1 if PACKED else load_stride(image_ptr + (STRIDE_AT + 2), FAR)
+    if CHANNELS != 3:
+        source_ptr += tl.cast(channel, tl.int64) * stride_c
     return source_ptr, stride_y, stride_x, stride_c
 
 
@@ -135,31 +143,25 @@ def _first_taps(view_ptr, source_y, source_x, support_y, support_x):
 
 
 @triton.jit
-def _lerp(a, b, share):
-    """The share 0 gives exactly a, and of bytes the share 1 exactly b."""
-    return tl.fma(share, b - a, a)
+def _first_of_two(point, view_ptr, axis: tl.constexpr, CUT: tl.constexpr):
+    """The first of each point's two taps, and the second's share: `first_tap` and `second_share` of support
+    1, exactly, since halves are whole multiples of a point's last bit.
+
+    CUT: whether a point may lie so near the clip's border, or beyond it, that its taps are moved.
+    """
+    point -= 0.5  # from the centres of pixels
+    tap = tl.floor(point)
+    if CUT:
+        least, most = tl.load(view_ptr + LEAST_AT + axis), tl.load(view_ptr + MOST_AT + axis)
+        tap = edge(tap, least, most)
+        return tap, clamp(point - tap)
+    return tap, point - tap
 
 
 @triton.jit
-def _bilinear(
-    source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x,
-    RGB: tl.constexpr, FAR: tl.constexpr,
-):  # fmt: skip
-    """The image at source points: two taps along each axis."""
-    tap_y, tap_x = _first_taps(view_ptr, source_y, source_x, 1.0, 1.0)
-    share_y, share_x = second_share(tap_y, source_y), second_share(tap_x, source_x)
-    upper_ptr = source_ptr + (index_of(tap_y, FAR) * stride_y + index_of(tap_x, FAR) * stride_x)
-    lower_ptr = upper_ptr + stride_y
-    r0, g0, b0 = load_pixel(upper_ptr, stride_c, RGB)
-    r1, g1, b1 = load_pixel(upper_ptr + stride_x, stride_c, RGB)
-    r2, g2, b2 = load_pixel(lower_ptr, stride_c, RGB)
-    r3, g3, b3 = load_pixel(lower_ptr + stride_x, stride_c, RGB)
-    r = _lerp(_lerp(r0, r1, share_x), _lerp(r2, r3, share_x), share_y)
-    g, b = r, r
-    if RGB:
-        g = _lerp(_lerp(g0, g1, share_x), _lerp(g2, g3, share_x), share_y)
-        b = _lerp(_lerp(b0, b1, share_x), _lerp(b2, b3, share_x), share_y)
-    return r, g, b
+def _lerp(a, b, share):
+    """The share 0 gives exactly a, and of bytes the share 1 exactly b."""
+    return tl.fma(share, b - a, a)
 
 
 @triton.jit
@@ -234,91 +236,181 @@ def _within(value, most):
 
 
 @triton.jit
+def _source_points(
+    view_ptr, m, centre_y, centre_x, UPRIGHT: tl.constexpr, PROJECTIVE: tl.constexpr,
+    BORDERS: tl.constexpr,
+):  # fmt: skip
+    """Where a view looks at for output points: along y and along x. UPRIGHT: y goes by y alone, and x by
+    x, so that each is a column or a row of points only."""
+    if UPRIGHT:
+        source_y = project(0.0, centre_y, 0.0, m[4], m[5])
+        source_x = project(centre_x, 0.0, m[0], 0.0, m[2])
+    else:
+        source_y = project(centre_x, centre_y, m[3], m[4], m[5])
+        source_x = project(centre_x, centre_y, m[0], m[1], m[2])
+    if PROJECTIVE:
+        if load_int(view_ptr + PROJECTIVE_AT) != 0:
+            last_ptr = view_ptr + (MATRIX_AT + 6)
+            w = project(
+                centre_x, centre_y, tl.load(last_ptr), tl.load(last_ptr + 1), tl.load(last_ptr + 2)
+            )
+            source_x, source_y = seen_from(source_x, w), seen_from(source_y, w)
+    if BORDERS:
+        border, clip_ptr = load_int(view_ptr + BORDER_AT), view_ptr + CLIP_AT
+        if border != CONSTANT:
+            y0, x0 = _block(tl.load(clip_ptr)), _block(tl.load(clip_ptr + 1))
+            y1, x1 = _block(tl.load(clip_ptr + 2)), _block(tl.load(clip_ptr + 3))
+            source_x = _border_coordinate(source_x, x0, x1, border)
+            source_y = _border_coordinate(source_y, y0, y1, border)
+    return source_y, source_x
+
+
+@triton.jit
+def _in_clip(view_ptr, source_y, source_x):
+    clip_ptr = view_ptr + CLIP_AT
+    y0, x0 = _block(tl.load(clip_ptr)), _block(tl.load(clip_ptr + 1))
+    y1, x1 = _block(tl.load(clip_ptr + 2)), _block(tl.load(clip_ptr + 3))
+    return inside(source_x, source_y, x0, y0, x1, y1)
+
+
+@triton.jit
+def _between(
+    view_ptr, m, centre_y, centre_x, all_, channel, images_ptr,
+    SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
+    UPRIGHT: tl.constexpr, CUT: tl.constexpr, PROJECTIVE: tl.constexpr, BORDERS: tl.constexpr,
+    FILLS: tl.constexpr,
+):  # fmt: skip
+    """The image between 2×2 pixels at output points, and whether they look into the clip. all_: a block of
+    the tile's shape that is true everywhere. CUT: as for `_first_of_two`."""
+    RGB: tl.constexpr = CHANNELS == 3
+    source_ptr, stride_y, stride_x, stride_c = source_of(
+        images_ptr, view_ptr, channel, SOURCE, CHANNELS, PACKED, FAR
+    )
+    source_y, source_x = _source_points(
+        view_ptr, m, centre_y, centre_x, UPRIGHT, PROJECTIVE, BORDERS
+    )
+    tap_y, share_y = _first_of_two(source_y, view_ptr, 0, CUT)
+    tap_x, share_x = _first_of_two(source_x, view_ptr, 1, CUT)
+    # Along x first: where all of a thread's pixels are of one column, they share that.
+    upper_ptr = source_ptr + _offset(tap_x, stride_x, FAR) + _offset(tap_y, stride_y, FAR)
+    lower_ptr = upper_ptr + stride_y
+    r0, g0, b0 = load_pixel(upper_ptr, stride_c, RGB)
+    r1, g1, b1 = load_pixel(upper_ptr + stride_x, stride_c, RGB)
+    r2, g2, b2 = load_pixel(lower_ptr, stride_c, RGB)
+    r3, g3, b3 = load_pixel(lower_ptr + stride_x, stride_c, RGB)
+    r = _lerp(_lerp(r0, r1, share_x), _lerp(r2, r3, share_x), share_y)
+    g, b = r, r
+    if RGB:
+        g = _lerp(_lerp(g0, g1, share_x), _lerp(g2, g3, share_x), share_y)
+        b = _lerp(_lerp(b0, b1, share_x), _lerp(b2, b3, share_x), share_y)
+    visible = all_
+    if FILLS & CUT:
+        visible &= _in_clip(view_ptr, source_y, source_x)
+    return r, g, b, visible
+
+
+@triton.jit
 def _draw_view(
-    v, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
+    v, top, left, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
     SOURCE: tl.constexpr, CHANNELS: tl.constexpr, PACKED: tl.constexpr, FAR: tl.constexpr,
     PROJECTIVE: tl.constexpr, WIDE: tl.constexpr, BORDERS: tl.constexpr, FILLS: tl.constexpr,
     STEPS: tl.constexpr,
 ):  # fmt: skip
-    """What view v shows at the output pixels (y, x): r, g, b, or the channel thrice."""
+    """What view v shows at the output pixels (y, x), a tile from (top, left) on: r, g, b, or the channel
+    thrice."""
     RGB: tl.constexpr = CHANNELS == 3
     view_ptr = views_ptr + v * (FILL_AT + CHANNELS)
     m_ptr = view_ptr + MATRIX_AT
+    m = (
+        tl.load(m_ptr), tl.load(m_ptr + 1), tl.load(m_ptr + 2),
+        tl.load(m_ptr + 3), tl.load(m_ptr + 4), tl.load(m_ptr + 5),
+    )  # fmt: skip
     centre_y, centre_x = y.to(tl.float32) + 0.5, x.to(tl.float32) + 0.5
-    source_x = project(centre_x, centre_y, tl.load(m_ptr), tl.load(m_ptr + 1), tl.load(m_ptr + 2))
-    source_y = project(
-        centre_x, centre_y, tl.load(m_ptr + 3), tl.load(m_ptr + 4), tl.load(m_ptr + 5)
-    )
+    all_ = (y >= 0) & (x >= 0)
+    # Whether the tile may show the fill, or lies in the clip, far enough from its border.
+    fills, within = False, False
+    if FILLS:
+        fills = load_int(view_ptr + FILL_SHOWS_AT) != 0
+        if fills:
+            within = _within_clip(view_ptr, m, top, left, y.shape[0], x.shape[1])
+            fills = ~within
+    upright = (m[1] == 0) & (m[3] == 0)
     if PROJECTIVE:
-        if load_int(view_ptr + PROJECTIVE_AT) != 0:
-            w = project(
-                centre_x, centre_y, tl.load(m_ptr + 6), tl.load(m_ptr + 7), tl.load(m_ptr + 8)
-            )
-            source_x, source_y = seen_from(source_x, w), seen_from(source_y, w)
-    clip_ptr = view_ptr + CLIP_AT
-    y0, x0 = _block(tl.load(clip_ptr)), _block(tl.load(clip_ptr + 1))
-    y1, x1 = _block(tl.load(clip_ptr + 2)), _block(tl.load(clip_ptr + 3))
-    if BORDERS:
-        border = load_int(view_ptr + BORDER_AT)
-        if border != CONSTANT:
-            source_x = _border_coordinate(source_x, x0, x1, border)
-            source_y = _border_coordinate(source_y, y0, y1, border)
-
-    source_ptr, stride_y, stride_x, stride_c = source_of(
-        images_ptr, view_ptr, SOURCE, CHANNELS, PACKED, FAR
-    )
-    if not RGB:
-        source_ptr += channel.to(tl.int64) * stride_c
+        upright &= load_int(view_ptr + PROJECTIVE_AT) == 0
+    two = True
     if WIDE:
         # Two taps along each axis, and no shrink: most views even of a plan that has others.
         widest = tl.maximum(tl.load(view_ptr + SUPPORT_AT), tl.load(view_ptr + SUPPORT_AT + 1))
         least = tl.minimum(tl.load(view_ptr + RECIPROCAL_AT), tl.load(view_ptr + RECIPROCAL_AT + 1))
         fewest = tl.minimum(load_int(view_ptr + TAPS_AT), load_int(view_ptr + TAPS_AT + 1))
-        if (widest == 1) & (least == 1) & (fewest == 2):
-            r, g, b = _bilinear(
-                source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
+        two = (widest == 1) & (least == 1) & (fewest == 2)
+    if two:
+        if upright:
+            r, g, b, visible = _between(
+                view_ptr, m, centre_y, centre_x, all_, channel, images_ptr,
+                SOURCE, CHANNELS, PACKED, FAR, True, True, False, BORDERS, FILLS,
+            )  # fmt: skip
+        elif within:
+            r, g, b, visible = _between(
+                view_ptr, m, centre_y, centre_x, all_, channel, images_ptr,
+                SOURCE, CHANNELS, PACKED, FAR, False, False, False, False, FILLS,
             )  # fmt: skip
         else:
-            r, g, b = _filtered(
-                source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
+            r, g, b, visible = _between(
+                view_ptr, m, centre_y, centre_x, all_, channel, images_ptr,
+                SOURCE, CHANNELS, PACKED, FAR, False, True, PROJECTIVE, BORDERS, FILLS,
             )  # fmt: skip
     else:
-        r, g, b = _bilinear(
+        source_ptr, stride_y, stride_x, stride_c = source_of(
+            images_ptr, view_ptr, channel, SOURCE, CHANNELS, PACKED, FAR
+        )
+        source_y, source_x = _source_points(
+            view_ptr, m, centre_y, centre_x, False, PROJECTIVE, BORDERS
+        )
+        r, g, b = _filtered(
             source_ptr, stride_y, stride_x, stride_c, view_ptr, source_y, source_x, RGB, FAR
         )  # fmt: skip
+        visible = all_
+        if FILLS:
+            visible &= _in_clip(view_ptr, source_y, source_x)
     if SOURCE == tl.uint8:
         r, g, b = from_byte(r), from_byte(g), from_byte(b)
-    visible = (y >= 0) & (x >= 0)  # all
-    fills = False
     if FILLS:
-        fills = load_int(view_ptr + FILL_SHOWS_AT) != 0
         if fills:
-            visible = inside(source_x, source_y, x0, y0, x1, y1)
             fill_ptr = view_ptr + FILL_AT + channel
             r = tl.where(visible, r, tl.load(fill_ptr))
             if RGB:
                 g = tl.where(visible, g, tl.load(fill_ptr + 1))
                 b = tl.where(visible, b, tl.load(fill_ptr + 2))
     if STEPS:
-        number = (y * width + x).to(tl.uint32)
-        fill_start = _block(load_int(view_ptr + FILL_START_AT))
         step_ptr = steps_ptr + v * step_count * STEP_WORDS
         for s in range(step_count):
             kind = load_int(step_ptr + KIND_AT)
             if kind != NONE:
                 red, green, blue = colour_step(
-                    r, g, b, kind, step_ptr + ARG_AT, curves_ptr, number, channel, CHANNELS,
+                    r, g, b, kind, step_ptr + ARG_AT, curves_ptr, y, x, width, channel, CHANNELS,
                     SOURCE == tl.uint8,
                 )  # fmt: skip
                 if FILLS:
                     if fills:
-                        acts = visible | (fill_start <= s)
+                        acts = visible | (_block(load_int(view_ptr + FILL_START_AT)) <= s)
                         red = tl.where(acts, red, r)
                         if RGB:
                             green, blue = tl.where(acts, green, g), tl.where(acts, blue, b)
                 r, g, b = red, green, blue
             step_ptr += STEP_WORDS
     return r, g, b
+
+
+@triton.jit
+def _within_clip(view_ptr, m, top, left, BLOCK_H: tl.constexpr, BLOCK_W: tl.constexpr):
+    """Whether the source point of a tile's middle lies where all the tile's do, with all their taps, in the
+    clip."""
+    bounds_ptr = view_ptr + WITHIN_AT
+    y, x = top.to(tl.float32) + BLOCK_H / 2, left.to(tl.float32) + BLOCK_W / 2
+    source_y, source_x = project(x, y, m[3], m[4], m[5]), project(x, y, m[0], m[1], m[2])
+    within = edge(source_y, tl.load(bounds_ptr), tl.load(bounds_ptr + 2)) == source_y
+    return within & (edge(source_x, tl.load(bounds_ptr + 1), tl.load(bounds_ptr + 3)) == source_x)
 
 
 @triton.jit
@@ -348,7 +440,7 @@ def _draw(
     images [B + P, ADDRESS_WORDS] int64, the others of 32-bit words. layer_count, step_count: layers of
     each output, steps of each view. height, width: of an output, in pixels. stride_*: of the output,
     in values. SOURCE: dtype of the images. PACKED: whether their channels lie side by side, and their
-    pixels too. FAR: whether an image's or output's plane spans 2^31 values or more. PROJECTIVE …
+    pixels too. FAR: whether an image's plane or an output spans 2^31 values or more. PROJECTIVE …
     LAYERS: the plan's `Traits`. BLOCK_H, BLOCK_W: height and width of a tile, in pixels.
     """
     RGB: tl.constexpr = CHANNELS == 3
@@ -356,7 +448,7 @@ def _draw(
     n, channel = tl.program_id(2), 0
     if not RGB:
         n, channel = n // CHANNELS, n % CHANNELS
-    n = (first + n).to(tl.int64)
+    n += first
     y = top + tl.arange(0, BLOCK_H)[:, None]
     x = left + tl.arange(0, BLOCK_W)[None, :]
     if LAYERS:
@@ -390,7 +482,7 @@ def _draw(
                         blue = tl.zeros_like(r) + tl.load(colour_ptr + 2)
                 else:
                     red, green, blue = _draw_view(
-                        v.to(tl.int64), y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr,
+                        v, top, left, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr,
                         step_count, width, SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS,
                         FILLS, STEPS,
                     )  # fmt: skip
@@ -405,26 +497,25 @@ def _draw(
                         g = tl.where(within, blend(g, green, alpha), g)
                         b = tl.where(within, blend(b, blue, alpha), b)
     else:
-        v = load_int(layers_ptr + n * (COLOUR_AT + CHANNELS) + VIEW_AT).to(tl.int64)
+        v = load_int(layers_ptr + n * (COLOUR_AT + CHANNELS) + VIEW_AT)
         r, g, b = _draw_view(
-            v, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
+            v, top, left, y, x, channel, images_ptr, views_ptr, steps_ptr, curves_ptr, step_count, width,
             SOURCE, CHANNELS, PACKED, FAR, PROJECTIVE, WIDE, BORDERS, FILLS, STEPS,
         )  # fmt: skip
 
     if FAR:
-        y, x = y.to(tl.int64), x.to(tl.int64)
-    pixel_ptr = out_ptr + n * stride_n + (y * stride_y + x * stride_x)
+        y, x, channel = y.to(tl.int64), x.to(tl.int64), tl.cast(channel, tl.int64)
+    # Places in the output are sums of 32 bits, which only then become addresses of 64.
+    place = y * stride_y + x * stride_x + channel * stride_c
+    out_ptr += n.to(tl.int64) * stride_n
     mask = (y < height) & (x < width)
     gain_ptr, offset_ptr = finish_ptr + channel, finish_ptr + CHANNELS + channel
+    _store(r, out_ptr + place, mask, tl.load(gain_ptr), tl.load(offset_ptr))
     if RGB:
-        _store(r, pixel_ptr, mask, tl.load(gain_ptr), tl.load(offset_ptr))
-        pixel_ptr += stride_c
-        _store(g, pixel_ptr, mask, tl.load(gain_ptr + 1), tl.load(offset_ptr + 1))
-        pixel_ptr += stride_c
-        _store(b, pixel_ptr, mask, tl.load(gain_ptr + 2), tl.load(offset_ptr + 2))
-    else:
-        pixel_ptr += tl.cast(channel, tl.int64) * stride_c
-        _store(r, pixel_ptr, mask, tl.load(gain_ptr), tl.load(offset_ptr))
+        place += stride_c
+        _store(g, out_ptr + place, mask, tl.load(gain_ptr + 1), tl.load(offset_ptr + 1))
+        place += stride_c
+        _store(b, out_ptr + place, mask, tl.load(gain_ptr + 2), tl.load(offset_ptr + 2))
 
 
 _NOT_SPECIALIZED = ["first", "layer_count", "step_count", "height"]

@@ -4,13 +4,14 @@
     upload(lowered, images)  one copy from pinned memory: tables and addresses
     launch(uploaded, out)    the kernels and nothing else, so a CUDA graph may capture it
 
-Plans that drew a statistic take one launch more, and those that drew a filter two more for each
-size of picture. No step waits for the device. CPU tensors are drawn by Triton's interpreter, for
-tests.
+Plans that drew a statistic take one launch more, those that drew a filter two more for each size of
+picture, and those that are shrunk before a turn one. No step waits for the device. CPU tensors are
+drawn by Triton's interpreter, for tests.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -36,11 +37,9 @@ from .statistics import WARPS as STATISTICS_WARPS
 from .statistics import complete
 from .tables import ADDRESS_AT, ADDRESS_WORDS, STRIDE_AT
 
-# A tile has 512 pixels: eight for each thread of two warps, or four for each of four.
-WARPS_IN_EIGHTS, WARPS_ONE_BY_ONE = 2, 4
-TILES = ((4, 128), (8, 64), (16, 32))
-# To the interpreter each program is a dear one, so it has larger tiles, and the same for all widths.
-TILE = (64, 64) if INTERPRETED else None
+# A tile has 512 pixels, eight for each thread of two warps: what is the same for a tile is worked out by
+# each thread. Where they have filters of any width, that takes more than 200 registers: four warps, then.
+WARPS, WARPS_WIDE = 2, 4
 # Along the grid's last axis, that of the outputs; a larger batch takes another launch.
 MOST_PROGRAMS = 65535
 SOURCE_TYPES = {
@@ -157,7 +156,8 @@ def launch(uploaded: Uploaded, out: torch.Tensor) -> torch.Tensor:
 
     Each pass launches its statistics, its draw and its filters, where it has them. So a batch takes
     one launch; with statistics it takes two; with filters of one frame size three, and one more for
-    statistics before and one for statistics after them.
+    statistics before and one for statistics after them. Pictures that are shrunk and not filtered take
+    one launch for each size.
     """
     lowered, device, constants = uploaded.lowered, uploaded.buffer.device, uploaded.constants
     words = uploaded.buffer[: len(lowered.buffer)].view(torch.float32)
@@ -182,17 +182,21 @@ def launch(uploaded: Uploaded, out: torch.Tensor) -> torch.Tensor:
                 lowered.tables[part.layers].shape[1],
                 step_count,
             )
-            if not part.filters:
+            if part is lowered.passes[-1]:
                 _draw(part, arguments, constants, out)
                 continue
             shape = (part.outputs, *part.size, channels)
-            pictures = torch.empty(shape, dtype=dtype, device=device)
-            _draw(part, arguments, constants, pictures.movedim(-1, 1))
             picture_begin = picture_end
             picture_end += _picture_values_of(part, channels) * dtype.itemsize
-            filtered = uploaded.pictures[picture_begin:picture_end].view(dtype)
+            into = uploaded.pictures[picture_begin:picture_end].view(dtype)
+            if not part.filters:
+                into = into[: math.prod(shape)].view(shape)
+                _draw(part, arguments, constants, into.movedim(-1, 1))
+                continue
+            pictures = torch.empty(shape, dtype=dtype, device=device)
+            _draw(part, arguments, constants, pictures.movedim(-1, 1))
             filter_words = lowered.tables[part.filters].shape[1]
-            _filter(part, pictures, filtered, tables[part.filters], filter_words)
+            _filter(part, pictures, into, tables[part.filters], filter_words)
     return out
 
 
@@ -209,12 +213,13 @@ def _draw(
 ) -> None:
     """Draw a pass's outputs into `out` (N, C, H, W)."""
     (height, width), channels, traits = part.size, constants["CHANNELS"], part.traits
-    block_h, block_w = tile_for(width)
-    one_by_one = traits.wide or traits.steps
-    kernel = draw_one_by_one if one_by_one else draw_in_eights
-    warps = WARPS_ONE_BY_ONE if one_by_one else WARPS_IN_EIGHTS
+    block_h, block_w = part.tile
+    kernel = draw_one_by_one if traits.wide or traits.steps else draw_in_eights
+    warps = WARPS_WIDE if traits.wide else WARPS
     planes = 1 if channels == 3 else channels
-    far = constants["FAR"] or _extent([part.size], [out.stride()[2:]]) >= 2**31
+    _, stride_c, stride_y, stride_x = out.stride()
+    extent = _extent([(height, width, channels)], [(stride_y, stride_x, stride_c)])
+    far = constants["FAR"] or extent >= 2**31
     most = MOST_PROGRAMS // planes
     for first in range(0, part.outputs, most):
         count = min(most, part.outputs - first)
@@ -305,16 +310,11 @@ def _picture_values_of(part: LoweredPass, channels: int) -> int:
     return -(-part.outputs * part.size[0] * part.size[1] * channels // 16) * 16
 
 
-def tile_for(width: int) -> tuple[int, int]:
-    """Rows and columns of a tile: the widest that leaves the fewest of its columns empty. width: of an
-    output, in pixels."""
-    return TILE or min(TILES, key=lambda tile: triton.cdiv(width, tile[1]) * tile[1])
-
-
 def _extent(
     sizes: np.ndarray | Sequence[Sequence[int]], strides: np.ndarray | Sequence[Sequence[int]]
 ) -> int:
-    """Values that the largest plane spans. sizes: [n, 2] heights and widths. strides: [n, 2 or more],
-    along y and x first."""
-    along = np.asarray(strides, np.int64)[:, :2]
-    return int((np.asarray(sizes, np.int64) * along).sum(axis=1).max())
+    """Values that the largest plane spans, or the largest image. sizes: [n, 2 or 3] heights, widths and
+    channels. strides: [n, 2 or more], along the same first."""
+    size = np.asarray(sizes, np.int64)
+    along = np.asarray(strides, np.int64)[:, : size.shape[1]]
+    return int((size * along).sum(axis=1).max())

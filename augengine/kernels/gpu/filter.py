@@ -93,24 +93,26 @@ def filter_rows(
     out_row_ptr = out_ptr + row * length
     if load_int(filter_ptr + FILTER_AT) == SHARPNESS:
         factor = tl.load(filter_ptr + FACTOR_AT)
-        above_ptr = picture_ptr + tl.maximum(y - 1, 0).to(tl.int64) * length
-        row_ptr = picture_ptr + y.to(tl.int64) * length
-        below_ptr = picture_ptr + tl.minimum(y + 1, height - 1).to(tl.int64) * length
+        above = tl.maximum(y - 1, 0).to(tl.int64) * length
+        below = tl.minimum(y + 1, height - 1).to(tl.int64) * length
         within = (y > 0) & (y < height - 1)
         for begin in range(0, length, BLOCK):
-            j = begin + tl.arange(0, BLOCK)
+            j = begin + lane
             mask = j < length
-            inner = (j >= CHANNELS) & (j + CHANNELS < length) & within
-            value = _load(row_ptr + j, mask)
-            around = _sum_of_three(above_ptr + j, CHANNELS, inner)
-            around += _sum_of_three(row_ptr + j, CHANNELS, inner)
-            around += _sum_of_three(below_ptr + j, CHANNELS, inner)
-            smooth = smoothed(around, value)
+            inner = (j >= CHANNELS) & (j < length - CHANNELS) & within
+            column_ptr = picture_ptr + begin
+            middle_ptr = column_ptr + y.to(tl.int64) * length
+            whole = _sample(middle_ptr + lane, mask)
+            around = _three(column_ptr + above + lane, CHANNELS, inner)
+            around += _with_two_beside(whole, middle_ptr + lane, CHANNELS, inner)
+            around += _three(column_ptr + below + lane, CHANNELS, inner)
+            value = whole.to(tl.float32)
+            smooth = smoothed(around.to(tl.float32), value)
             if BYTE:
                 smooth = half_up(smooth)  # PIL rounds what it smooths before it blends
             smooth = tl.where(inner, smooth, value)
             sharp = _clamped(sharpened(value, smooth, factor), BYTE)
-            tl.store(out_row_ptr + j, sharp.to(DTYPE), mask)
+            tl.store(out_row_ptr + begin + lane, sharp.to(DTYPE), mask)
     elif load_int(filter_ptr + FILTER_AT) == MOTION:
         for begin in range(0, length, BLOCK):
             j = begin + lane
@@ -179,7 +181,18 @@ def _load(values_ptr, mask):
 
 
 @triton.jit
-def _sum_of_three(middle_ptr, apart: tl.constexpr, mask):
-    """The sum of three neighbours, exact for bytes."""
-    left, right = _load(middle_ptr - apart, mask), _load(middle_ptr + apart, mask)
-    return (left + _load(middle_ptr, mask)) + right
+def _sample(values_ptr, mask):
+    """Values to be added up exactly: bytes as whole numbers, which become a float once. 0 beyond the mask."""
+    DTYPE: tl.constexpr = values_ptr.dtype.element_ty
+    return tl.load(values_ptr, mask, 0).to(tl.int16 if DTYPE == tl.uint8 else tl.float32)
+
+
+@triton.jit
+def _with_two_beside(middle, middle_ptr, apart: tl.constexpr, mask):
+    """The sum of a value and its two neighbours in its row."""
+    return (_sample(middle_ptr - apart, mask) + middle) + _sample(middle_ptr + apart, mask)
+
+
+@triton.jit
+def _three(middle_ptr, apart: tl.constexpr, mask):
+    return _with_two_beside(_sample(middle_ptr, mask), middle_ptr, apart, mask)

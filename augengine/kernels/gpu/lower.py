@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...plan import Finish, Plan
-from ...plan.kinds import CURVE_ENTRIES
+from ...plan.kinds import CURVE_ENTRIES, FILTER_KIND, NO_FILTER
 from ..passes import passes_of
 from ..statistics import takes_curves
 from .tables import (
@@ -32,6 +32,7 @@ from .tables import (
     fill_views,
     filter_words,
     kernels_of,
+    tile_for,
     traits,
 )
 
@@ -42,11 +43,12 @@ class LoweredPass(NamedTuple):
 
     outputs: int
     size: tuple[int, int]  # height and width
+    tile: tuple[int, int]  # rows and columns that a program draws
     traits: Traits
     layers: str  # name of its table of layers
     finish: str  # name of its table of gains and offsets: only the batch is normalised
     measured_views: tuple[int, int]  # rows of that table that are measured before it, begin and end
-    filters: str  # name of its table of filters; "" for the batch
+    filters: str  # name of its table of filters; "" for the batch, and for pictures with no filter
     reach: int  # pixels that its widest blur reaches along x
 
 
@@ -87,8 +89,9 @@ class _Group(NamedTuple):
     views: np.ndarray  # their numbers in the owner's plan
 
 
-def lower(plan: Plan) -> Lowered:
-    """The plan for the GPU executor."""
+def lower(plan: Plan, tile: tuple[int, int] | None = None) -> Lowered:
+    """The plan for the GPU executor. tile: rows and columns that a program draws, powers of two, if not
+    those that `tile_for` takes."""
     # The pictures' dtype is the images' and not known here; nothing in the tables depends on it.
     picture_passes, batch = passes_of(plan, "float32")
     plans = [*(part.plan for part in picture_passes), batch]
@@ -99,6 +102,7 @@ def lower(plan: Plan) -> Lowered:
     first_curve = (len(plan.curves) + np.cumsum([0, *new_curves])).tolist()
     reaches = [blur_reaches(filters, part.finish.size) for part, filters in picture_passes]
     kernels = [kernels_of(filters) for _, filters in picture_passes]
+    tiles = [tile or tile_for(part.finish.size[1]) for part in plans]
     groups = _measured_groups(plans, len(plan.ids))
     measured_count = sum(len(group.views) for group in groups)
     shapes: dict[str, tuple[int, ...]] = {
@@ -111,7 +115,11 @@ def lower(plan: Plan) -> Lowered:
     }
     for i, part in enumerate(plans):
         shapes[f"layers {i}"] = (*part.view.shape, COLOUR_AT + channels)
+    # Pictures that are only shrunk, to be looked at by a turn, take no filter.
+    filtered = [bool((filters[:, FILTER_KIND] != NO_FILTER).any()) for _, filters in picture_passes]
     for i, (_, filters) in enumerate(picture_passes):
+        if not filtered[i]:
+            continue
         words = filter_words(filters, reaches[i], kernels[i])
         shapes[f"filters {i}"] = (len(filters), words)
     buffer, tables, arrays = empty_tables(shapes)
@@ -121,10 +129,12 @@ def lower(plan: Plan) -> Lowered:
     arrays["no finish"][...] = [[1], [0]]
     for i, part in enumerate(plans):
         rows = slice(first_view[i], first_view[i + 1])
-        fill_views(arrays["views"][rows], part)
+        fill_views(arrays["views"][rows], part, tiles[i])
         fill_steps(arrays["steps"][rows], part, first_curve[i])
         fill_layers(arrays[f"layers {i}"], part, first_view[i])
     for i, (part, filters) in enumerate(picture_passes):
+        if not filtered[i]:
+            continue
         fill_filters(arrays[f"filters {i}"], filters, part.finish.size, kernels[i])
     end, measured_counts = 0, [0] * len(plans)
     for group in groups:
@@ -137,11 +147,12 @@ def lower(plan: Plan) -> Lowered:
         LoweredPass(
             outputs=len(part),
             size=part.finish.size,
+            tile=tiles[i],
             traits=traits(part),
             layers=f"layers {i}",
             finish="finish" if part is batch else "no finish",
             measured_views=(ends[i], ends[i + 1]),
-            filters="" if part is batch else f"filters {i}",
+            filters=f"filters {i}" if part is not batch and filtered[i] else "",
             reach=0 if part is batch else int(reaches[i][:, 1].max(initial=0)),
         )
         for i, part in enumerate(plans)

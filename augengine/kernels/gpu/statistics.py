@@ -76,7 +76,7 @@ def complete(
     row_ptr = measured_views_ptr + n * (MEASURES_AT + step_count * MEASURE_WORDS)
     v = load_int(row_ptr + MEASURED_VIEW_AT).to(tl.int64)
     source_ptr, stride_y, stride_x, stride_c = source_of(
-        images_ptr, views_ptr + v * (FILL_AT + CHANNELS), SOURCE, CHANNELS, PACKED, FAR
+        images_ptr, views_ptr + v * (FILL_AT + CHANNELS), 0, SOURCE, CHANNELS, PACKED, FAR
     )
     view_steps_ptr = steps_ptr + v * step_count * STEP_WORDS
     lane = tl.arange(0, BLOCK)
@@ -112,7 +112,6 @@ def complete(
                     y = tile // tiles_x * (BLOCK // TILE_W) + lane // TILE_W
                     x = tile % tiles_x * TILE_W + lane % TILE_W
                     mask = (y < height) & (x < width)
-                    number = y * width + x
                     # Beyond the end: the first pixel, which is not counted.
                     row, column = (
                         index_of(tl.where(mask, y, 0), FAR),
@@ -128,7 +127,7 @@ def complete(
                         if kind != NONE:
                             r, g, b = colour_step(
                                 r, g, b, kind, earlier_ptr + ARG_AT, curves_ptr,
-                                number.to(tl.uint32), channel, CHANNELS, BYTE,
+                                y, x, width, channel, CHANNELS, BYTE,
                             )  # fmt: skip
                     if statistic == MEAN:
                         grey = r

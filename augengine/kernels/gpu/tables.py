@@ -6,6 +6,7 @@ Formed in NumPy and with no device in sight.
 from __future__ import annotations
 
 import math
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -45,10 +46,10 @@ from ..weights import WEIGHED, Taps, edge_of_shade, taps_of_filter
 # views: the matrix [9], the clip [4], the number of taps [2], the support [2] and its reciprocal [2],
 # the least [2] and the most [2] that a first tap may be, the border, the first step that acts on the
 # fill, whether the matrix is projective, the source, the slope of a cubic filter, whether the fill may
-# show, the fill [C].
+# show, where a tile's middle lies [4] if all of it lies well within the clip, the fill [C].
 MATRIX_AT, CLIP_AT, TAPS_AT, SUPPORT_AT, RECIPROCAL_AT = 0, 9, 13, 15, 17
 LEAST_AT, MOST_AT, BORDER_AT, FILL_START_AT, PROJECTIVE_AT = 19, 21, 23, 24, 25
-SOURCE_AT, SLOPE_AT, FILL_SHOWS_AT, FILL_AT = 26, 27, 28, 29
+SOURCE_AT, SLOPE_AT, FILL_SHOWS_AT, WITHIN_AT, FILL_AT = 26, 27, 28, 29, 33
 # steps: the kind, and its arguments [12] in the plan's columns. A MATRIX of RGB that mixes no channels has
 # a kind of its own.
 KIND_AT, ARG_AT, STEP_WORDS = 0, 1, 13
@@ -69,6 +70,11 @@ TAPS_OF_KERNEL_AT, REACH_OF_KERNEL_AT, EDGE_AT = REACH_AT, REACH_AT + 1, WEIGHTS
 TAP_WORDS, EDGE_WORDS = 3, 4
 # images, int64 and not in the buffer of a plan: an address, and strides along y, x and channel.
 ADDRESS_AT, STRIDE_AT, ADDRESS_WORDS = 0, 1, 4
+
+# Of an output, a program draws a tile: rows and columns, 512 pixels. To the interpreter each program is a
+# dear one, so it has larger tiles, and the same for all widths.
+TILES = ((4, 128), (8, 64), (16, 32))
+TILE = (64, 64) if os.environ.get("TRITON_INTERPRET") == "1" else None
 
 # Triton compiles anew for a pointer that is no multiple of 16, so none ever is.
 ALIGNED = 16
@@ -144,9 +150,33 @@ def fill_shows(plan: Plan) -> np.ndarray:
     return ~(inside.all(axis=1) & known)
 
 
+def tile_for(width: int) -> tuple[int, int]:
+    """Rows and columns of a tile: the widest that leaves the fewest of its columns empty. width: of an
+    output, in pixels."""
+    return TILE or min(TILES, key=lambda tile: -(-width // tile[1]) * tile[1])
+
+
 def _projective(plan: Plan) -> np.ndarray:
     """[V] bool, whether a matrix has another last row than 0, 0, 1."""
     return np.asarray((plan.inv_matrix[:, 2] != [0, 0, 1]).any(axis=1))
+
+
+def _within(plan: Plan, tile: tuple[int, int]) -> np.ndarray:
+    """[V, 4], between which y, x and y, x the source point of a tile's middle lies if the whole tile lies in
+    the clip and no tap of its pixels is moved; of a projective view nowhere."""
+    rows, columns = tile
+    height, width = plan.finish.size
+    _, least, most = taps_of(plan)
+    m = np.abs(plan.inv_matrix[:, [1, 0]].astype(np.float64))  # along y, x
+    by_x, by_y, shift = m[..., 0], m[..., 1], m[..., 2]
+    # More than a few roundings of float32 come to, anywhere in the output's tiles.
+    error = 2.0**-20 * (by_x * (width + columns) + by_y * (height + rows) + shift + 1)
+    half = ((columns - 1) * by_x + (rows - 1) * by_y) / 2 + error
+    low = np.maximum(plan.clip[:, :2], least + 0.5) + half
+    high = np.minimum(plan.clip[:, 2:], most + 1.5) - half
+    nowhere = (low > high) | _projective(plan)[:, None]
+    low[nowhere], high[nowhere] = np.inf, -np.inf
+    return np.concatenate([low, high], axis=1)
 
 
 def empty_tables(
@@ -163,8 +193,8 @@ def empty_tables(
     return buffer, tables, {name: table.of(buffer).numpy() for name, table in tables.items()}
 
 
-def fill_views(views: np.ndarray, plan: Plan) -> None:
-    """views [V, FILL_AT + C] ← the plan's views."""
+def fill_views(views: np.ndarray, plan: Plan, tile: tuple[int, int]) -> None:
+    """views [V, FILL_AT + C] ← the plan's views. tile: rows and columns that a program draws."""
     whole = views.view(np.int32)
     taps, least, most = taps_of(plan)
     views[:, MATRIX_AT:CLIP_AT] = plan.inv_matrix.reshape(-1, 9)
@@ -179,6 +209,7 @@ def fill_views(views: np.ndarray, plan: Plan) -> None:
     whole[:, BORDER_AT], whole[:, FILL_START_AT] = plan.border, plan.fill_start
     whole[:, PROJECTIVE_AT] = _projective(plan)
     whole[:, FILL_SHOWS_AT] = fill_shows(plan)
+    views[:, WITHIN_AT:FILL_AT] = _within(plan, tile)
     whole[:, SOURCE_AT] = plan.source
     views[:, SLOPE_AT] = plan.slope
     views[:, FILL_AT:] = plan.fill
