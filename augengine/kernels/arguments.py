@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..aliases import Executor
+from ..checks import all_true
 from ..plan import Plan
 from ..plan.kinds import FILTER_KIND, NO_FILTER, NO_STATISTIC, NONE
 from .allocate import empty
@@ -36,7 +37,7 @@ def check_sources(plan: Plan, sources: Sources) -> None:
             f"execute: the plan is for {plan.finish.channels} channel(s), the images have "
             f"{sources.channels}. Sample the plan with channels={sources.channels}."
         )
-    if not np.array_equal(sources.sizes, plan.sizes):
+    if not all_true(sources.sizes == plan.sizes):
         i = np.flatnonzero((sources.sizes != plan.sizes).any(axis=1))[0]
         (h, w), (h2, w2) = sources.sizes[i], plan.sizes[i]
         raise ValueError(
@@ -109,6 +110,8 @@ def check_executor(executor: Executor, sources: Sources) -> None:
 def _overlaps_itself(tensor: torch.Tensor) -> bool:
     """Whether two values of a tensor may share memory: along each dimension one step must pass all that
     the dimensions of smaller steps span."""
+    if tensor.is_contiguous():
+        return False
     span = 1
     for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1:

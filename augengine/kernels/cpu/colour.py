@@ -77,6 +77,7 @@ from .formulas import (
     uniform_of,
 )
 from .memory import floats, ints, rgb_rows, values, words
+from .sample import whole_vectors
 
 # A plan's colour steps: the addresses of step_kind [V, S] and step_arg [V, S, 12], S, and the address of
 # curves [Q, C, 256]; and whether sources are bytes.
@@ -111,15 +112,17 @@ def apply_step(steps, v, s, channels, number, count, rows, scratch, pitch):
 
 
 @inlined
-def apply_steps(steps, v, fill_start, channels, number, begin, start, stop, rows, buffers):
+def apply_steps(steps, v, fill_start, channels, number, begin, start, stop, room, rows, buffers):
     """All steps of view v over the pixels start … stop − 1 of the rows; those from `fill_start` on also
-    over the fill before, begin … start − 1. number: of pixel 0."""
+    over the fill before, begin … start − 1. number: of pixel 0. room: up to which pixel the rows may be
+    written over, as `whole_vectors` does.
+    """
     for s in range(steps.count):
         first = begin if s >= fill_start else start
         if stop > first:
             apply_step(
-                steps, v, s, channels, number + first, stop - first, rows + 4 * first,
-                buffers.scratch, buffers.pitch,
+                steps, v, s, channels, number + first, whole_vectors(stop - first, room - first),
+                rows + 4 * first, buffers.scratch, buffers.pitch,
             )  # fmt: skip
 
 

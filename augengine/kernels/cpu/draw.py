@@ -14,7 +14,7 @@ from numba import njit
 
 from ...plan.kinds import NO_VIEW, PLAIN_COLOUR
 from .aligned import sample_aligned
-from .buffers import allocate
+from .buffers import PAD, allocate
 from .colour import Steps, apply_steps, blend_rows, fill_rows
 from .finish import finish_row
 from .formulas import ONE, ZERO, inlined
@@ -124,7 +124,7 @@ def _draw_view(sample_value, job, steps, buffers, tables, v, k, y, x0, x1, rows)
     elif axis_y.low < axis_y.high and axis_x.low < axis_x.high:
         row_points(matrix, y, x0, x1, axis_y, axis_x, buffers)
         start, stop = next_run(matrix, x0, x1, axis_y, axis_x, buffers)
-    begin = x0
+    begin, room = x0, x1 + PAD if x1 == job.width else x1
     while begin < x1:
         # From `begin` to the run is fill, which only the later colour steps touch.
         if start >= stop:
@@ -138,7 +138,7 @@ def _draw_view(sample_value, job, steps, buffers, tables, v, k, y, x0, x1, rows)
         fill_rows(rows + 4 * begin, buffers.pitch, job.channels, start - begin, fill)
         number = y * job.width
         apply_steps(
-            steps, v, view.fill_start, job.channels, number, begin, start, stop, rows, buffers
+            steps, v, view.fill_start, job.channels, number, begin, start, stop, room, rows, buffers
         )
         begin = stop
         start, stop = x1, x1

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from ...plan import Plan
+from ...plan import Finish, Plan
 from ..forks import hold_at_forks
 from ..passes import Pass, with_filtered
 from ..sources import Sources
@@ -35,8 +35,7 @@ def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
     hold_at_forks()
     plan, sources = with_filtered(plan, sources, _draw_pictures)
     draw = _drawer(plan, sources, out)
-    dtype = _sample_value(sources).dtype.name
-    _spread_first(("draw",), dtype, draw, len(plan))
+    _spread_first(("draw",), _sample_value(sources), draw, len(plan))
     return out
 
 
@@ -45,7 +44,7 @@ def _draw_pictures(some: Pass, sources: Sources, pictures: torch.Tensor) -> torc
     kernels, sample_value, count = load_kernels(), _sample_value(sources), len(pictures)
     draw = _drawer(some.plan, sources, pictures.movedim(-1, 1))
     if not some.filters.any():
-        _spread_first(("draw",), sample_value.dtype.name, draw, count)
+        _spread_first(("draw",), sample_value, draw, count)
         return pictures
     _, height, width, channels = pictures.shape
     size = pictures[0].nbytes
@@ -66,7 +65,7 @@ def _draw_pictures(some: Pass, sources: Sources, pictures: torch.Tensor) -> torc
                 pictures.data_ptr(), *arguments,
             )  # fmt: skip
 
-    _spread_first(("draw", "filter"), sample_value.dtype.name, work, count)
+    _spread_first(("draw", "filter"), sample_value, work, count)
     return pictures
 
 
@@ -81,14 +80,15 @@ def _drawer(plan: Plan, sources: Sources, out: torch.Tensor):
     kernels, sample_value = load_kernels(), _sample_value(sources)
     to_unit = np.float32(1 / 255 if sample_value.itemsize == 1 else 1)
     images = images_of(sources)
-    if sample_value.itemsize == 1:
-        plan = looked_up(plan)
-    measure = partial(_spread_first, ("measure",), sample_value.dtype.name)
-    plan = kernels.measured(plan, sample_value, to_unit, images, measure)
+    if plan.step_kind.shape[1]:
+        if sample_value.itemsize == 1:
+            plan = looked_up(plan)
+        measure = partial(_spread_first, ("measure",), sample_value)
+        plan = kernels.measured(plan, sample_value, to_unit, images, measure)
     arguments = (
         sample_value, sample_value.itemsize, to_unit, images, *tables_of(plan),
         plan.fill, plan.colour, plan.step_kind, plan.step_arg, plan.curves,
-        *plan.finish.gain_offset(),
+        *_gain_offset(plan.finish),
     )  # fmt: skip
     kind, item = kernels.OUT_KINDS[plan.finish.dtype], out.element_size()
 
@@ -100,12 +100,21 @@ def _drawer(plan: Plan, sources: Sources, out: torch.Tensor):
     return draw
 
 
-def _spread_first(parts: tuple[str, ...], dtype: str, work, count: int) -> None:
+# A finish is that of all batches, or nearly so.
+_gain_offset = lru_cache(maxsize=64)(Finish.gain_offset)
+_called: set[tuple[tuple[str, ...], int]] = set()
+
+
+def _spread_first(parts: tuple[str, ...], sample_value: np.generic, work, count: int) -> None:
     """`_spread` for work that calls these compiled parts, the first call of which loads or compiles them."""
-    with ExitStack() as stack:
-        if any([stack.enter_context(first_call(part, dtype)) for part in parts]):
-            work(0, 0)  # compiled in this thread, since no other one hears a Ctrl-C
-        _spread(work, count)
+    key = parts, sample_value.itemsize
+    if key not in _called:
+        with ExitStack() as stack:
+            dtype = sample_value.dtype.name
+            if any([stack.enter_context(first_call(part, dtype)) for part in parts]):
+                work(0, 0)  # compiled in this thread, since no other one hears a Ctrl-C
+        _called.add(key)
+    _spread(work, count)
 
 
 def _spread(work, count: int) -> None:

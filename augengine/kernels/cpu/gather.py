@@ -59,6 +59,7 @@ from .sample import (
     is_packed_rgb,
     reciprocal_of,
     split_quads,
+    whole_vectors,
 )
 
 
@@ -72,15 +73,17 @@ def gather_run(sample_value, image, matrix, axis_y, axis_x, buffers, start, stop
         _gather_nearest(image, sample_value, buffers, count, rows + skip)
         return
     axis_y, axis_x = with_taps_of(axis_y, axis_x), with_taps_of(axis_x, axis_y)
+    # A cubic looks at a run's ends, and whatever stands behind it is no point.
+    many = count if axis_x.slope != ZERO else whole_vectors(count, pitch // 4 - start)
     _set_taps(
         axis_x, buffers.points_x + skip, buffers.first_x, buffers.weights_x, buffers.total_x, pitch,
-        count,
+        many,
     )  # fmt: skip
     _set_taps(
         axis_y, buffers.points_y + skip, buffers.first_y, buffers.weights_y, buffers.total_y, pitch,
-        count,
+        many,
     )  # fmt: skip
-    scale = _scale_of(axis_y, axis_x, buffers, image.to_unit, count)
+    scale = _scale_of(axis_y, axis_x, buffers, image.to_unit, many)
     if is_packed_rgb(image):
         _gather_rgb(image, sample_value, matrix, axis_y, axis_x, buffers, count)
         split_quads(buffers, count, scale, rows + skip)
@@ -160,8 +163,12 @@ def next_run(matrix, begin, x1, axis_y, axis_x, buffers):
         stop -= 1
     if not is_affine(matrix):
         within = np.int32(0)  # as wide as a float, so that eight are counted at a time
-        for x in range(start, stop):
-            within += np.int32(inside(point_x[x], point_y[x], low_x, low_y, high_x, high_y))
+        run_x, run_y = (
+            floats(buffers.points_x + 4 * start, stop - start),
+            floats(buffers.points_y + 4 * start, stop - start),
+        )
+        for x in range(stop - start):
+            within += np.int32(inside(run_x[x], run_y[x], low_x, low_y, high_x, high_y))
         if within < stop - start:
             stop = start
             while stop < x1 and inside(point_x[stop], point_y[stop], low_x, low_y, high_x, high_y):

@@ -30,6 +30,7 @@ from .formulas import (
 )
 from .memory import floats, split_eight, values
 
+WHOLE = 32  # values that a loop over vectors takes at once
 # The image that a layer looks at: where it lies and ends, as in the table of images; the bytes of a
 # value; what brings a value to [0, 1]. Tuples, unlike records, stay in registers.
 Image = namedtuple("Image", "address stride_y stride_x stride_c limit item to_unit channels")
@@ -137,6 +138,13 @@ def clear_quads(quads, count):
     out = floats(quads, 4 * count)
     for i in range(4 * count):
         out[i] = ZERO
+
+
+@inlined
+def whole_vectors(count, room):
+    """So many pixels, and some behind them, that a loop over vectors comes out even where there is room: of a
+    run of any length its rest, one by one, would take as long as half of all the others."""
+    return min((count + WHOLE - 1) // WHOLE * WHOLE, room)
 
 
 @inlined

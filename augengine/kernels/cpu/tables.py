@@ -73,11 +73,11 @@ class Tables(NamedTuple):
 
 def images_of(sources: Sources) -> np.ndarray:
     """The table of the source images, IMAGE [B]."""
-    images = np.empty(len(sources), IMAGE)
-    images["address"], stride, images["limit"] = sources.pointers()
-    images["stride_y"], images["stride_x"], images["stride_c"] = stride.T
-    images["height"], images["width"] = sources.sizes.T
-    return images
+    # All columns are whole numbers of 64 bits, which are fewer to fill where they are neighbours.
+    images = np.empty((len(sources), IMAGE.itemsize // 8), np.int64)
+    images[:, 0], images[:, 1:4], images[:, 4] = sources.pointers()
+    images[:, 5:] = sources.sizes
+    return images.view(IMAGE)[:, 0]
 
 
 def tables_of(plan: Plan) -> Tables:
