@@ -1,5 +1,6 @@
 """The public names: what `augengine.Policy` and the like are, in one list."""
 
+from .decoding import DecodeError, DecodeOptions, decode
 from .kernels import Sources, execute
 from .kernels.operator import as_tensor, execute_compiled
 from .loading import at_once  # noqa: F401  (calls of ops and policies draw by it)
@@ -34,14 +35,25 @@ from .targets.outlines import polygons
 from .targets.padded import pad_targets
 from .targets.resample import resample
 
+# isort: split
+# Behind the rooms that they enter in the middle: threads that import those at once would wait for each other.
+from .datasets.cache import cache
+from .datasets.check import check_images
+from .datasets.folder import Folder
+from .datasets.report import ImageReport
+
 __all__ = [
     "COCO_FLIP_PAIRS",
     "Batch",
     "BatchOfViews",
     "Collate",
+    "DecodeError",
+    "DecodeOptions",
     "DeviceLoader",
     "Engine",
     "Finish",
+    "Folder",
+    "ImageReport",
     "Inside",
     "Key",
     "KeyedSampler",
@@ -57,7 +69,10 @@ __all__ = [
     "WithIds",
     "as_tensor",
     "boxes",
+    "cache",
+    "check_images",
     "concatenate",
+    "decode",
     "execute",
     "execute_compiled",
     "flow",
