@@ -86,7 +86,7 @@ class Samples(Dataset):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, torch.Tensor, int]:
+    def __getitem__(self, i: int) -> tuple[np.ndarray | str, torch.Tensor, int]:
         id = int(self.ids[i])
         # What a loader asks for knows the epoch, so each process draws what one would.
         name = i.of(id) if isinstance(i, Key) else id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -25,6 +26,23 @@ PIPELINES = {
     "noisy-student": ("noisy_student", "NoisyStudent"),
 }
 RESUME = "Go on with the run in this folder, by the settings that it began with."
+
+
+# Of RuntimeErrors those are a user's that `in_one_line` knows.
+USERS_ERRORS = (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError)
+
+
+def in_one_line(error: Exception) -> str | None:
+    """What an error says, for the command line: of one that a worker sent, with its traceback, the last line.
+    None for a RuntimeError that is neither that nor a lack of memory, and so a fault of ours."""
+    text = str(error)
+    if text.startswith("Caught ") and "\nOriginal Traceback " in text:
+        raised = re.findall(r"^(?:[\w.]+\.)?\w+: (.+)$", text, re.MULTILINE)
+        return raised[-1] if raised else text.splitlines()[0]
+    # torch's OutOfMemoryError is a RuntimeError; the name spares the import of torch.
+    if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
+        return None
+    return text
 
 
 class Pipelines(TyperGroup):
@@ -81,8 +99,13 @@ def _command(name: str, settings: type[Settings], run: Callable, doc: str | None
             earlier = settings.load(resume / "config.json")
             run(dataclasses.replace(earlier, output=str(resume)), resume=True)
             _leave()
-        except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-            typer.secho(f"augengine train {name}: {error}", fg="red", err=True)
+        except USERS_ERRORS as error:
+            said = in_one_line(error)
+            if said is None:
+                raise
+            if "DecodeError" in f"{type(error).__name__} {error}":
+                said += " --corrupt skip leaves out all such images."
+            typer.secho(f"augengine train {name}: {said}", fg="red", err=True)
             raise typer.Exit(1) from error
 
     keyword = inspect.Parameter.KEYWORD_ONLY

@@ -3,54 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple, overload
 
 import numpy as np
 
+from ..datasets.listing import NAMED, TEST, TRAIN, UNLABELLED, VAL, Entry, list_folder
 from ..policy.keyed import Keyed
 from ..recipes.presets import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
-from .settings import Settings
+from .settings import LABELS_OF_DATA, Settings
 
 DIGITS_MEAN, DIGITS_STD = (0.1307,), (0.3081,)
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 UNKNOWN = -1  # the class of an image whose class nobody knows
 UNUSED = -2  # and of one whose class is not among the classes that were chosen
 # The test images are the same for every seed; a folder without test images gives a fifth.
 TEST_SEED, TEST_SHARE = 0, 0.2
 
 
-class Files(Sequence[np.ndarray]):
-    """The pictures of a folder: files[i] is uint8 (H, W, 3), decoded by PIL on access, upright."""
+class Files(Sequence[str]):
+    """The pictures of a folder, which stay encoded: files[i] is the path of the i-th."""
 
-    def __init__(self, paths: list[Path], digest: bytes):
-        self.paths, self.digest = paths, digest
+    def __init__(self, root: str, names: list[str]):
+        self.root, self.names = root, names
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
 
     @overload
-    def __getitem__(self, i: int) -> np.ndarray: ...
+    def __getitem__(self, i: int) -> str: ...
     @overload
-    def __getitem__(self, i: slice) -> list[np.ndarray]: ...
-    def __getitem__(self, i: int | slice) -> np.ndarray | list[np.ndarray]:
+    def __getitem__(self, i: slice) -> list[str]: ...
+    def __getitem__(self, i: int | slice) -> str | list[str]:
         if isinstance(i, slice):
             return [self[k] for k in range(*i.indices(len(self)))]
-        from PIL import Image, ImageOps
+        return os.path.join(self.root, self.names[i])
 
-        try:
-            with Image.open(self.paths[i]) as opened:
-                return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-        except OSError as error:
-            raise ValueError(
-                f"data: {self.paths[i]} cannot be decoded ({error}). Remove it, or write it anew."
-            ) from error
+    @property
+    def digest(self) -> bytes:
+        """What tells these files from others: their names and sizes."""
+        sizes = (
+            f"{name} {os.stat(path).st_size}" for name, path in zip(self.names, self, strict=True)
+        )
+        return "\n".join(sizes).encode("utf-8", "surrogateescape")
 
 
-# All images of a data set by id, in memory or decoded on access.
+# All images of a data set by id: pixels in memory, or paths.
 ImageStore = np.ndarray | Files
 
 
@@ -61,7 +61,7 @@ class Data:
     Args:
         name: Name in KINDS: digits, cifar10, cifar100 or folder.
         classes: Names of the classes.
-        images: Images[id] is uint8 (H, W, C).
+        images: Images[id] is uint8 (H, W, C), or the path of an encoded image.
         truth: [n] ints, the class of each id, UNKNOWN where nobody knows it. What trains may look at
             truth[labelled] only.
         labelled: Ids of the training images whose label is used.
@@ -71,6 +71,7 @@ class Data:
         mean: Mean of each channel, of values in [0, 1].
         std: Standard deviation of each channel.
         key: Hash of the images and the classes.
+        summary: What was found and what was left out, in a few lines.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Data:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     key: str
+    summary: str
 
     @property
     def channels(self) -> int:
@@ -101,6 +103,7 @@ class _Source(NamedTuple):
     truth: np.ndarray  # [n] ints, UNKNOWN where a class is not known
     names: tuple[str, ...]  # of the classes
     test: np.ndarray  # [n] bool
+    said: str  # what was found
 
 
 class _Kind(NamedTuple):
@@ -109,18 +112,23 @@ class _Kind(NamedTuple):
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    labels: int  # that are kept of each class, unless the settings say; 0: all
 
 
 KINDS = {
-    "digits": _Kind(28, DIGITS_MEAN, DIGITS_STD),
-    "cifar10": _Kind(32, CIFAR_MEAN, CIFAR_STD),
-    "cifar100": _Kind(32, CIFAR_MEAN, CIFAR_STD),
-    "folder": _Kind(224, IMAGENET_MEAN, IMAGENET_STD),
+    "digits": _Kind(28, DIGITS_MEAN, DIGITS_STD, 20),
+    "cifar10": _Kind(32, CIFAR_MEAN, CIFAR_STD, 20),
+    "cifar100": _Kind(32, CIFAR_MEAN, CIFAR_STD, 20),
+    "folder": _Kind(224, IMAGENET_MEAN, IMAGENET_STD, 0),
 }
 
 
-def load(settings: Settings) -> Data:
+def load(settings: Settings, damaged: Collection[int] = ()) -> Data:
     """The data set that the settings name.
+
+    Args:
+        settings: Settings of a run.
+        damaged: Ids of images that are left out, since they cannot be decoded.
 
     Raises:
         ValueError: When there is nothing to learn from, or too little.
@@ -128,33 +136,59 @@ def load(settings: Settings) -> Data:
         ImportError: When the package that brings the digits is missing.
     """
     name, source = _source(settings.data, settings.root)
-    images, truth, names, test = source
+    images, truth, names, test, said = source
+    kind = KINDS[name]
     used = np.ones(len(truth), bool)
+    used[list(damaged)] = False
     if settings.classes:
         chosen = _class_numbers(settings.classes, len(names))
         number = np.full(len(names) + 1, UNKNOWN)  # the last entry is UNKNOWN's
         number[chosen] = np.arange(len(chosen))
-        used = (number[truth] >= 0) | (truth == UNKNOWN)
-        truth, test = np.where(used, number[truth], UNUSED), test & used
+        used &= (number[truth] >= 0) | (truth == UNKNOWN)
+        truth = number[truth]
         names = tuple(names[c] for c in chosen)
+    truth, test = np.where(used, truth, UNUSED), test & used
     ids = np.arange(len(truth))
     train = ids[used & ~test]
-    labelled = _labelled(train, truth, names, settings.labels, settings.seed)
+    without = [names[c] for c in range(len(names)) if not (truth[train] == c).any()]
+    if without:
+        raise ValueError(
+            f"data: {settings.data} has no image to train on of {', '.join(without)}, expected one of each "
+            "class at least. Move some there, or name the other classes by their numbers with --classes."
+        )
+    if not test.any():
+        raise ValueError(
+            f"data: {settings.data} has no image to test on, expected one at least: each class has a single "
+            "image. Add more, or a folder test/ beside train/."
+        )
+    each = kind.labels if settings.labels == LABELS_OF_DATA else settings.labels
+    labelled = _labelled(train, truth, names, each, settings.seed)
+    unlabelled = np.setdiff1d(train, labelled)
     digest = hashlib.blake2b(repr((name, names)).encode(), digest_size=16)
     digest.update(images.digest if isinstance(images, Files) else images.tobytes())
-    kind = KINDS[name]
+    said += (
+        f"\n  {len(labelled):,} labelled, {len(unlabelled):,} unlabelled, {test.sum():,} to test"
+    )
+    untested = [names[c] for c in range(len(names)) if not (truth[test] == c).any()]
+    if untested:
+        said += f"\n  classes without an image to test: {', '.join(untested[:NAMED])}" + (
+            f" and {len(untested) - NAMED:,} more" if len(untested) > NAMED else ""
+        )
+    if damaged:
+        said += f"\n  {len(damaged):,} damaged images are left out"
     return Data(
         name=name,
         classes=names,
         images=images,
         truth=truth,
         labelled=labelled,
-        unlabelled=np.setdiff1d(train, labelled),
+        unlabelled=unlabelled,
         test=ids[test],
         size=settings.size or kind.size,
         mean=kind.mean,
         std=kind.std,
         key=digest.hexdigest(),
+        summary=said,
     )
 
 
@@ -164,8 +198,8 @@ def _source(data: str, root: str) -> tuple[str, _Source]:
         return data, _digits()
     if data in ("cifar10", "cifar100"):
         return data, _cifar(data, root)
-    if Path(data).is_dir():
-        return "folder", _folder(Path(data))
+    if os.path.isdir(data):
+        return "folder", _folder(data)
     raise ValueError(
         f"data: got {data!r}, expected a folder of class folders, cifar10, cifar100 or digits. Check "
         "the path."
@@ -223,7 +257,7 @@ def _digits() -> _Source:
     for c in range(10):
         test[_shuffle(np.flatnonzero(truth == c), TEST_SEED)[:100]] = True
     pixels = images.astype(np.uint8).reshape(-1, 28, 28, 1)
-    return _Source(pixels, truth, tuple("0123456789"), test)
+    return _Source(pixels, truth, tuple("0123456789"), test, "digits: 5,000 of MNIST")
 
 
 def _cifar(name: str, root: str) -> _Source:
@@ -239,48 +273,37 @@ def _cifar(name: str, root: str) -> _Source:
         ) from error
     images = np.concatenate([train.data, test.data])
     truth = np.array([*train.targets, *test.targets])
-    return _Source(images, truth, tuple(train.classes), np.arange(len(truth)) >= len(train.data))
+    test = np.arange(len(truth)) >= len(train.data)
+    said = f"{name}: {len(train.classes)} classes, {len(truth):,} images"
+    return _Source(images, truth, tuple(train.classes), test, said)
 
 
-def _folder(folder: Path) -> _Source:
+def _folder(folder: str) -> _Source:
     """The pictures of CLASS/…, or of train/CLASS/… beside test/ or val/; unlabelled/ may lie beside."""
-    parts = {child.name: child for child in folder.iterdir() if child.is_dir()}
-    train = parts.get("train", folder)
-    tests = [parts[name] for name in ("test", "val") if name in parts and "train" in parts]
-    names = tuple(sorted(c.name for c in train.iterdir() if c.is_dir() and c.name != "unlabelled"))
-    if len(names) < 2:
+    listing = list_folder(folder)
+    if len(listing.classes) < 2:
         raise ValueError(
-            f"data: {train} has {len(names)} class folders, expected two or more, with a class's images in "
-            "each. Sort the images into folders."
+            f"data: {folder} has {len(listing.classes)} class folders, expected two or more, with a class's "
+            f"images in each. Sort the images into folders.\n{listing.summary()}"
         )
-    paths: list[Path] = []
-    truth: list[int] = []
+    number = {name: c for c, name in enumerate(listing.classes)}
+    held_out = TEST if TEST in listing.splits else VAL
+    # A class's images, and their ids, come in the order of their names: as ever, training first.
+    entries: list[Entry] = []
     test: list[bool] = []
-    for part in (train, *tests[:1]):
-        for c, name in enumerate(names):
-            pictures = _pictures(part / name)
-            paths += pictures
-            truth += [c] * len(pictures)
-            test += [part is not train] * len(pictures)
-    missing = [name for c, name in enumerate(names) if c not in truth]
-    if missing:
-        raise ValueError(
-            f"data: {train} holds no image of {', '.join(missing)}, expected {', '.join(SUFFIXES)} files. "
-            "Remove the folder, or fill it."
-        )
-    if "unlabelled" in parts:
-        more = _pictures(parts["unlabelled"])
-        paths += more
-        truth += [UNKNOWN] * len(more)
-        test += [False] * len(more)
-    truth_array, test_array = np.array(truth), np.array(test)
-    if not tests:
-        for c in range(len(names)):
-            ids = np.flatnonzero(truth_array == c)
-            test_array[_shuffle(ids, TEST_SEED)[: max(1, round(TEST_SHARE * len(ids)))]] = True
-    listing = [f"{path.relative_to(folder)} {path.stat().st_size}" for path in paths]
-    return _Source(Files(paths, "\n".join(listing).encode()), truth_array, names, test_array)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    for split in (TRAIN, held_out, UNLABELLED):
+        entries += listing.splits.get(split, ())
+        test += [split == held_out] * len(listing.splits.get(split, ()))
+    truth = np.array([UNKNOWN if e.label is None else number[e.label] for e in entries])
+    test_array, said = np.array(test), listing.summary()
+    if held_out not in listing.splits:
+        for c in range(len(listing.classes)):
+            ids = np.flatnonzero(truth == c)
+            # The only image of a class is learned.
+            share = max(1, round(TEST_SHARE * len(ids))) if len(ids) > 1 else 0
+            test_array[_shuffle(ids, TEST_SEED)[:share]] = True
+        said += f"\n  a share of {TEST_SHARE:.0%} of each class is for the test"
+    elif held_out == TEST and VAL in listing.splits:
+        said += "\n  the test is by test, and val is not used"
+    names = [entry.name for entry in entries]
+    return _Source(Files(folder, names), truth, listing.classes, test_array, said)

@@ -9,6 +9,7 @@ model = fit.finish()
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -101,10 +102,12 @@ class Fit:
     def epochs(self) -> Iterator[int]:
         """The epochs that are left. After each, metrics and a checkpoint are written when due."""
         columns = (
-            bars.TextColumn("{task.description:<32}"), bars.BarColumn(), bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.description:<36}"), bars.BarColumn(), bars.MofNCompleteColumn(),
             bars.TimeRemainingColumn(),
         )  # fmt: skip
-        with bars.Progress(*columns, disable=not self.run.is_main) as bar:
+        # Where nobody watches, in a file say, each evaluation is a line: see _close.
+        quiet = not (self.run.is_main and sys.stdout.isatty())
+        with bars.Progress(*columns, disable=quiet) as bar:
             task = bar.add_task(
                 self.stage, total=self.total * self.steps, completed=self.progress.step
             )
@@ -115,7 +118,8 @@ class Fit:
                 yield epoch
                 self._close(epoch, time.perf_counter() - start)
                 last = self.progress.accuracy
-                bar.update(task, description=f"{self.stage}  {100 * last:.1f} %" if last else None)
+                tested = f"{self.stage}: {100 * last:.1f} % of the test right"
+                bar.update(task, description=tested if last else None)
 
     def step(self, loss: torch.Tensor, **more: torch.Tensor) -> None:
         """Learn from a batch.
@@ -155,6 +159,11 @@ class Fit:
         self._average_statistics()
         self.progress.accuracy = line["accuracy"] = round(self.test(self.eval_model), 6)
         self.run.log(line | {"seconds_an_epoch": round(seconds, 3)}, self.progress.step)
+        if not sys.stdout.isatty():
+            self.run.say(
+                f"{self.stage}: epoch {done} of {self.total}, training loss {line['loss']:.4g}, "
+                f"{100 * line['accuracy']:.1f} % of the test right"
+            )
         self.run.checkpoint(self.stage, self._training())
 
     @torch.no_grad()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import timm
 import torch
@@ -14,6 +16,8 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from ..checks import shown
+from ..policy.policy import Policy
+from ..untrusted import parse_json
 from . import digitnet  # noqa: F401  (registers its models with timm)
 from .files import read_metadata, read_tensors, write_tensors
 
@@ -104,6 +108,55 @@ def set_name(model: nn.Module, name: str) -> None:
     cast(Any, model).name = name
 
 
+class Trained(NamedTuple):
+    """A model that a run has trained, with what its use needs.
+
+    Args:
+        model: Model, frozen and in evaluation mode: images (n, C, H, W) → logits [n, classes].
+        classes: Names of its classes, in the order of its logits.
+        policy: Policy that images go through before it, without noise.
+    """
+
+    model: nn.Module
+    classes: tuple[str, ...]
+    policy: Policy
+
+
+def load(path: str | os.PathLike[str]) -> Trained:
+    """The model of a run, with the names of its classes and the policy of its images.
+
+        trained = models.load("runs/finetune")
+        batch = ae.Engine(trained.policy)(["a.jpg", "b.png"])
+        names = [trained.classes[c] for c in trained.model(batch.images).argmax(1)]
+
+    Args:
+        path: Folder of a run, or of a stage of it, or its file of weights.
+
+    Raises:
+        ValueError: It says no classes, or is damaged.
+        OSError: It is not there, or cannot be read.
+    """
+    spec = os.fspath(path)
+    _, file = _name_and_file(spec)
+    if file is None:
+        raise OSError(
+            f"model: there is no {spec}, expected a run's folder or file. Check the path."
+        )
+    said = read_metadata(file, _FIX)
+    try:
+        classes, channels = parse_json(said["classes"]), int(said["channels"])
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("its classes are no list of names")
+        policy = Policy.from_yaml(said["policy"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"model: {file} does not say its classes, channels and policy ({error}). Train it anew, or read it "
+            "with models.create, which asks for them."
+        ) from error
+    model = create(spec, classes=len(classes), channels=channels, new_head=False)
+    return Trained(freeze(model), tuple(classes), policy)
+
+
 def is_random(spec: str) -> bool:
     """Whether `create(spec)` starts from random weights."""
     return not spec.startswith(PRETRAINED) and _name_and_file(spec)[1] is None
@@ -170,9 +223,9 @@ def teacher(spec: str, *, classes: int, channels: int) -> nn.Module:
     return freeze(create(spec, classes=classes, channels=channels, new_head=False))
 
 
-def save(model: nn.Module, file: Path) -> None:
-    """Write the weights as safetensors, with the model's name: the whole file or none."""
-    write_tensors(file, model.state_dict(), {"model": name_of(model)})
+def save(model: nn.Module, file: Path, notes: Mapping[str, str]) -> None:
+    """Write the weights as safetensors, with the model's name and `notes`: the whole file or none."""
+    write_tensors(file, model.state_dict(), {"model": name_of(model), **notes})
 
 
 def _head_name(model: nn.Module) -> str:

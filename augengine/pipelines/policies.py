@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from ..checks import shown
@@ -32,6 +33,16 @@ def evaluation_policy(data: Data) -> Policy:
             [Resize(round(data.size * 256 / 224)), CenterCrop(data.size), _normalize(data)]
         )
     return Policy([*_exact_size(data), _normalize(data)])
+
+
+def notes(data: Data) -> dict[str, str]:
+    """What a model's file says of its use, beside its weights: its classes in the order of its outputs, the
+    channels of its images, and the policy that they go through."""
+    return {
+        "classes": json.dumps(data.classes),
+        "channels": str(data.channels),
+        "policy": evaluation_policy(data).to_yaml(),
+    }
 
 
 def default_policy(data: Data) -> Policy:
@@ -66,6 +77,8 @@ def training_policy(name: str, data: Data) -> Policy:
             return Policy.from_yaml(text)
         except (ValueError, TypeError) as error:
             raise ValueError(f"policy {name}: {error}") from error
+    if name.endswith((".yaml", ".yml")):
+        raise ValueError(f"policy: got {shown(name)}, and there is no such file. Check the path.")
     raise ValueError(
         f"policy: got {shown(name)}, expected none, {', '.join(operations)}, or a YAML file as Policy.to_yaml "
         "writes it. Leave it out for the data's own."

@@ -7,20 +7,23 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import is_tensorboard_available, set_seed
+from accelerate.utils import broadcast_object_list, is_tensorboard_available, set_seed
+from rich import progress as bars
 from torch import nn
 
+from ..datasets.check import check_images
 from ..loading.batch import Batch, BatchOfViews
 from ..policy.policy import Policy
 from ..policy.views import Views
 from ..untrusted import opened, parse_json
-from . import checkpoint, models, pictures
+from . import checkpoint, models, pictures, policies
 from . import data as datasets
 from .batches import Loader, Samples
 from .checkpoint import Training
@@ -88,6 +91,8 @@ class Run:
         self.accelerator.wait_for_everyone()
         if self.accelerator.log_with:
             self.accelerator.init_trackers("tensorboard")
+        # What is written beside the weights of the models that are trained on the data named last.
+        self.notes: dict[str, str] = {}
 
     @property
     def is_main(self) -> bool:
@@ -99,9 +104,39 @@ class Run:
         self.accelerator.print(text)
 
     def data(self, settings: Settings) -> Data:
-        """The data that the settings name. One process goes first, since it may have to download."""
+        """The data that the settings name, which is said. One process goes first, since it may have to
+        download.
+
+        Raises:
+            ValueError: When there is nothing to learn from, or too little.
+            OSError: When CIFAR is neither there nor to be had.
+        """
         with self.accelerator.main_process_first():
-            return datasets.load(settings)
+            data = datasets.load(settings)
+        if settings.corrupt == "skip" and isinstance(data.images, datasets.Files):
+            damaged = self._damaged(data.images)
+            if damaged:
+                data = datasets.load(settings, damaged)
+        self.notes = policies.notes(data)
+        self.say(data.summary)
+        return data
+
+    def _damaged(self, images: datasets.Files) -> list[int]:
+        """The ids of the images that cannot be decoded, each of which is named. One process looks."""
+        found: list[list[int]] = [[]]
+        if self.is_main:
+            samples = [(path, None, name) for path, name in zip(images, images.names, strict=True)]
+            with bars.Progress(disable=not sys.stdout.isatty()) as bar:
+                task = bar.add_task("looking for damaged images", total=len(samples))
+                report = check_images(
+                    samples, progress=lambda done: bar.update(task, completed=done)
+                )
+            at = {name: id for id, name in enumerate(images.names)}
+            found = [[at[name] for name, _ in report.damaged]]
+            for name, reason in report.damaged:
+                self.say(f"left out: {name}: {reason}")
+            self.say(f"colours: {report.colours}")
+        return broadcast_object_list(found)[0]
 
     @overload
     def loader(self, samples: Samples, policy: Policy, *, times: int = 1) -> Loader[Batch]: ...
@@ -149,7 +184,7 @@ class Run:
         """Write a stage's model, and drop its checkpoints."""
         if self.is_main:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
-            models.save(model, self.stage(stage) / models.WEIGHTS)
+            models.save(model, self.stage(stage) / models.WEIGHTS, self.notes)
             for old in self.checkpoints(stage):
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
@@ -157,7 +192,7 @@ class Run:
     def close(self, model: nn.Module, results: Mapping[str, float | Figures]) -> None:
         """Write the run's own model and its results, and end the run."""
         if self.is_main:
-            models.save(model, self.folder / models.WEIGHTS)
+            models.save(model, self.folder / models.WEIGHTS, self.notes)
             write_json(self.folder / RESULTS, results)
             self.say(f"written to {self.folder}")
         self.accelerator.wait_for_everyone()

@@ -14,6 +14,8 @@ from ..checks import number, shown, whole_number
 from .files import read_object, write_json
 
 PRECISIONS = ("no", "bf16", "fp16")
+DAMAGED = ("error", "skip")
+LABELS_OF_DATA = -1  # as many labels as the data set's kind says
 LARGEST = 2**31 - 1
 MOST_WORKERS, MOST_SIZE = 1024, 1 << 14
 MOST_TEXT = 4096  # characters, of a path or a name
@@ -46,8 +48,10 @@ class Settings:
         str, "The numbers of the classes that are used: 5-9, or 0,3,7. Default: all."
     ] = ""
     labels: Annotated[
-        int, "Labels kept for each class; the other training images are unlabelled. 0: all."
-    ] = 20
+        int,
+        "Labels kept for each class; the other training images are unlabelled. 0: all. -1: all of a folder, "
+        "20 of digits and CIFAR.",
+    ] = LABELS_OF_DATA
     size: Annotated[
         int, "Pixels a side of the images that models see. 0: the data's own, 224 for a folder."
     ] = 0
@@ -55,6 +59,11 @@ class Settings:
         str,
         "The policy that augments training images: a YAML file, none, or a name. Default: the data's.",
     ] = ""
+    corrupt: Annotated[
+        str,
+        "What a damaged image does: error ends the run with its name; skip decodes each image of a folder "
+        "before the training, names the damaged ones and leaves them out.",
+    ] = "error"
     output: Annotated[str, "The folder that the run writes. Default: runs/<pipeline>."] = ""
     seed: Annotated[
         int, "The seed of everything random: choice of labels, weights, order, augmentation."
@@ -79,14 +88,15 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "evaluate_every"):
             whole_number(name, getattr(self, name), 1, LARGEST)
-        for name in ("labels", "seed"):
-            whole_number(name, getattr(self, name), 0, LARGEST)
+        whole_number("labels", self.labels, LABELS_OF_DATA, LARGEST)
+        whole_number("seed", self.seed, 0, LARGEST)
         whole_number("size", self.size, 0, MOST_SIZE)
         whole_number("workers", self.workers, 0, MOST_WORKERS)
         number("lr", self.lr, 0)
         number("weight_decay", self.weight_decay, 0)
         number("ema", self.ema, 0, 1)
         self.check_choice("precision", PRECISIONS)
+        self.check_choice("corrupt", DAMAGED)
 
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         """Raise ValueError unless the field `name` holds one of the choices."""
