@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import machine
+from augengine.demo import machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -51,7 +51,9 @@ def main(arguments: list[str]) -> int:
     from .contenders import WrongPixels
 
     began, rows = time.perf_counter(), []
-    about = machine.about() | {"command": machine.command().strip()}
+    about = machine.about() | {
+        "command": ("python -m benchmarks " + " ".join(sys.argv[1:])).strip()
+    }
     for number, (name, work) in enumerate(works.items(), 1):
         print(f"{time.perf_counter() - began:4.0f} s, {number} of {len(works)}: {name}", flush=True)
         try:

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import augengine as ae
+from augengine.demo.race import spread_of
 from augengine.kernels.allocate import empty
 from augengine.policy.keyed import Keyed
 
 from .contenders import ours, sizes_of
-from .race import spread_of
 from .workloads import MEAN, OUTPUT, POLICIES, STD
 
 pytestmark = pytest.mark.usefixtures("checked")

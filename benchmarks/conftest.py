@@ -6,8 +6,10 @@ from statistics import median
 import pytest
 import torch
 
-from . import machine, workloads
-from . import race as races
+from augengine.demo import machine
+from augengine.demo import race as races
+
+from . import workloads
 
 
 def pytest_addoption(parser):

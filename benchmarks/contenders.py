@@ -12,11 +12,11 @@ import torch
 
 import augengine as ae
 from augengine.demo import peers
+from augengine.demo.race import OURS
 from augengine.kernels.allocate import empty
 
 from . import images as pictures
 from . import twins
-from .race import OURS
 from .workloads import Row
 
 CLASSES = 1000

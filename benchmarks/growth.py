@@ -12,10 +12,10 @@ import torch
 
 import augengine as ae
 from augengine.demo import measure
+from augengine.demo.race import MOST_SPREAD, OURS, beside
 
 from . import images, memory
 from .contenders import ours
-from .race import MOST_SPREAD, OURS, beside
 from .workloads import MEAN, OUTPUT, STD, Row
 
 REGIME = "growth"

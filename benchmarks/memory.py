@@ -10,9 +10,9 @@ import numpy as np
 
 import augengine as ae
 from augengine.demo import measure
+from augengine.demo.race import MOST_SPREAD, Beside, beside
 
 from .contenders import Field, field_of, ours, sizes_of
-from .race import MOST_SPREAD, Beside, beside
 from .workloads import BASE, RECIPE, Row
 
 COPY = "copy"

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from augengine.demo.race import OURS
+
 from . import report
-from .race import OURS
 from .workloads import POLICIES
 
 ROOT = Path(__file__).resolve().parent.parent

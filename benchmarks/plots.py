@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augengine.demo.race import OURS
+
 from . import report
-from .race import OURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from .race import ATTEMPTS, MOST_SPREAD, OURS
+from augengine.demo.race import ATTEMPTS, MOST_SPREAD, OURS
 
 Row = dict[str, Any]
 # Contenders that are ours too, or no library: nobody is compared with them.

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from augengine.demo.measure import Timing
-
-from .race import ATTEMPTS, MOST_SPREAD, OURS, Beside
+from augengine.demo.race import ATTEMPTS, MOST_SPREAD, OURS, Beside
 
 REGIME = "starting"
 TORCHVISION = "torchvision v2"

@@ -14,10 +14,10 @@ from .. import (
     RandomHorizontalFlip,
     RandomResizedCrop,
 )
-from ..untrusted import read_text
 from .comparison import BATCH, SECONDS, Row, compare, print_table
 from .contact_sheet import VERSIONS, contact_sheet, draw_versions
 from .photographs import Photograph, read_folder, shipped_photographs
+from .policies import read_policy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,23 +101,6 @@ def default_policy(size: int) -> Policy:
             CutMix(p=0.5),
         ]
     )
-
-
-def read_policy(path: Path) -> Policy:
-    """A policy from a YAML file.
-
-    Raises:
-        ValueError: When the file says no policy; the message has the file's name.
-        OSError: When it cannot be read.
-    """
-    try:
-        text = read_text(path)
-    except FileNotFoundError as error:
-        raise OSError(f"--policy {path}: there is no such file. Check the path.") from error
-    try:
-        return Policy.from_yaml(text)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"--policy {path}: {error}") from error
 
 
 def _photographs(folder: Path | None, output: Path, console: Console) -> list[Photograph]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datasets.walk import HIDDEN, walk
+from ..decoding import DecodeError, decode
+
 # What is read of a folder, at most.
 MOST_FILES, MOST_BYTES = 96, 256 << 20
 
@@ -66,7 +69,7 @@ def shipped_photographs() -> list[Photograph]:
 
 
 def read_folder(folder: Path, skip: Path | None = None, most: int = MOST_FILES) -> Folder:
-    """Read the pictures below a folder, in the order of their names.
+    """Read the pictures below a folder, by the suffixes that Pillow decodes and in the order of their names.
 
     Reading ends after MOST_BYTES of pixels. Hidden files are passed over.
 
@@ -80,42 +83,30 @@ def read_folder(folder: Path, skip: Path | None = None, most: int = MOST_FILES) 
     """
     if not folder.is_dir():
         raise ValueError(f"--images: {folder} is no folder. Pass one that holds images.")
-    contents, bytes_read = Folder(), 0
-    files = _files(folder, skip)
-    for position, path in enumerate(files):
+    tree, contents, bytes_read = walk(str(folder)), Folder(), 0
+    files = [
+        name
+        for name in tree.files
+        if skip is None or not skip.exists() or not (folder / name).samefile(skip)
+    ]
+    for name, reason in tree.left_out:
+        if reason != HIDDEN:
+            contents.unreadable.append((_shown(name), f"no image ({reason})"))
+    for position, name in enumerate(files):
         if len(contents.photographs) == most or bytes_read > MOST_BYTES:
             contents.left = len(files) - position
             break
-        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "replace")
-        pixels = _pixels_or_reason(path)
-        if isinstance(pixels, str):
-            contents.unreadable.append((name, pixels))
-        else:
-            contents.photographs.append(Photograph(Path(name).stem, pixels))
-            bytes_read += pixels.nbytes
+        try:
+            pixels = decode(folder / name, name=name)
+        except (DecodeError, OSError) as error:
+            said = error.reason if isinstance(error, DecodeError) else str(error.strerror)
+            contents.unreadable.append((_shown(name), said))
+            continue
+        contents.photographs.append(Photograph(Path(_shown(name)).stem, pixels))
+        bytes_read += pixels.nbytes
     return contents
 
 
-def _files(folder: Path, skip: Path | None) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not (skip is not None and skip.exists() and path.samefile(skip))
-    )
-
-
-def _pixels_or_reason(path: Path) -> np.ndarray | str:
-    """uint8 (H, W, 3), upright; or why the file is no picture."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode {image.mode}, not 8 bits a channel")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow repeats the whole path, or says nothing: the first words will do.
-        reason = "no image" if "cannot identify" in str(error) else str(error)
-        return reason or type(error).__name__
+def _shown(name: str) -> str:
+    """A file's name as text, which it may not be."""
+    return os.fsencode(name).decode("utf-8", "replace")

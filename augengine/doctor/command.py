@@ -6,25 +6,10 @@ import dataclasses
 from pathlib import Path
 
 from ..checks import number, whole_number
-from ..demo.command import read_policy
-from ..policy.policy import Policy
-from ..policy.views import Views
-from ..recipes import presets
+from ..demo.policies import read_or_preset
 from . import data, models
 from .examine import BATCH_SIZE, BUDGET, PARTS, examine
 from .report import Report
-
-PRESETS = (
-    "imagenet",
-    "deit3",
-    "cifar",
-    "fixmatch",
-    "simclr",
-    "byol",
-    "dino",
-    "noisy_student",
-    "detection_yolo",
-)
 
 
 def run(
@@ -98,21 +83,3 @@ def run(
         Path(json).write_text(report.to_json() + "\n", "utf-8")
         console.print(f"{json}: all figures", markup=False)
     return report
-
-
-def read_or_preset(policy: str | None) -> tuple[Policy | Views, str]:
-    """A policy from a YAML file or of a preset's name, and its name.
-
-    Raises:
-        ValueError: When it is neither.
-        OSError: When the file cannot be read.
-    """
-    name = policy or PRESETS[0]
-    if name in PRESETS:
-        return getattr(presets, name)(), f"presets.{name}()"
-    path = Path(name)
-    if not path.is_file():
-        raise ValueError(
-            f"--policy: got {name}, expected a YAML file that exists, or one of {', '.join(PRESETS)}."
-        )
-    return read_policy(path), name

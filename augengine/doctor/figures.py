@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
+
+from ..demo import measure
+from ..demo.machine import usable_cores
 
 # Half the distance of the quartiles, as a share of the median, above which a figure is called rough.
 MOST_SPREAD = 0.15
@@ -158,30 +159,7 @@ class Figures:
 
 def this_machine() -> Machine:
     """The machine that this runs on."""
-    from ..demo import measure
-
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     name = measure.machine().rpartition(",")[0]
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     return Machine(name, usable_cores(), torch.get_num_threads(), gpu, load)
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may use: by its affinity, and by its control group's quota,
-    which a container sets."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return max(1, math.floor(min(cores, _quota())))
-
-
-def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Cores' worth of time that the control group is given, of version 2 or 1; infinite without one."""
-    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            text = " ".join((root / file).read_text("utf-8") for file in files)
-        except OSError:
-            continue
-        quota, period = text.split()[:2]
-        if quota not in ("max", "-1"):
-            return float(quota) / float(period)
-    return math.inf

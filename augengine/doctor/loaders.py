@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
+from ..demo.machine import usable_cores
 from ..loading.collate import Collate, Packing
 from ..loading.device_loader import DeviceLoader
 from ..loading.keys import Carrier, WithIds, could_be_id
 from ..loading.sampler import KeyedSampler
 from .advice import WORTH_SENDING_LESS, megabytes
-from .figures import Figures, usable_cores
+from .figures import Figures
 from .ways import way
 
 # Samplers that draw an index several times in an epoch, by name, since their packages are imported for

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
+from ..demo.transport import Sender, taker
 from ..kernels import Sources
 from ..kernels.flat import Flat
 from ..loading.batch import Batch, BatchOfViews
@@ -32,7 +33,6 @@ from .models import Loss, Model
 MOST_SAMPLES = 256
 # Plans that are drawn by turns, since one is not like the next.
 PLANS = 3
-PAGE = 4096  # bytes of memory that the main process is given at a time
 
 
 @dataclass(frozen=True)
@@ -197,31 +197,6 @@ def images_of(batch: Batch | BatchOfViews) -> list[Batch]:
     return [batch]
 
 
-class _Sender(Dataset):
-    """Batches that are there already, each time in new shared memory, as Collate and pack write them."""
-
-    def __init__(self, tensors: Sequence[torch.Tensor], rest: object) -> None:
-        self.tensors, self.rest = list(tensors), rest
-
-    def __len__(self) -> int:
-        return 2**40
-
-    def __getitem__(self, index: int) -> tuple:
-        return [_in_shared_memory(tensor) for tensor in self.tensors], self.rest
-
-
-def _in_shared_memory(tensor: torch.Tensor) -> torch.Tensor:
-    storage = torch.UntypedStorage._new_shared(tensor.numel() * tensor.element_size())
-    copied = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (tensor.numel(),), (1,))
-    copied.copy_(tensor.reshape(-1))
-    return copied
-
-
-def _touch(tensor: torch.Tensor) -> None:
-    """Read one byte of each page, so that the main process has them all."""
-    tensor.view(torch.uint8)[::PAGE].sum()
-
-
 def transport(drawing: Drawing, seconds: float) -> tuple[Cost, Cost, Cost, float]:
     """The ways of a drawn batch, of that in uint8 and of a packed one from a worker to the main process;
     and the seconds until a worker that is started gives its first batch."""
@@ -239,28 +214,16 @@ def transport(drawing: Drawing, seconds: float) -> tuple[Cost, Cost, Cost, float
     costs, starts = [], []
     for name, (tensors, others) in ways.items():
         nbytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors) // images
-        cost, start = _sent(name, images, nbytes, _Sender(tensors, others), seconds / len(ways))
+        cost, start = _sent(name, images, nbytes, Sender(tensors, others), seconds / len(ways))
         costs.append(cost)
         starts.append(start)
     return costs[0], costs[1], costs[2], min(starts)
 
 
 def _sent(
-    name: str, images: int, nbytes: int, sender: _Sender, seconds: float
+    name: str, images: int, nbytes: int, sender: Sender, seconds: float
 ) -> tuple[Cost, float]:
-    loader = DataLoader(sender, batch_size=None, sampler=range(len(sender)), num_workers=1)
-    started = time.perf_counter()
-    batches = iter(loader)
-
-    def take() -> None:
-        tensors, _ = next(batches)
-        for tensor in tensors:
-            _touch(tensor)
-
-    take()
-    start = time.perf_counter() - started
-    for _ in range(4):  # what the worker has prepared meanwhile
-        take()
+    take, start = taker(sender)
     return timing.cost(name, images, take, seconds, nbytes=nbytes), start
 
 

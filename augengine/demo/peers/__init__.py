@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .by_albumentations import albumentations, augrs
-from .by_dali import dali
+from .by_dali import dali, dali_decoding
 from .by_kornia import kornia
 from .by_timm import timm
 from .by_torchtransform import torchtransform
 from .by_torchvision import torchvision, torchvision_pil
-from .by_variopinta import variopinta, variopinta_hwc
-from .peer import ARRAYS, BATCH, PICTURES, TENSORS, Untranslated, Work, given
+from .by_variopinta import variopinta, variopinta_decoding, variopinta_hwc
+from .peer import ARRAYS, BATCH, ENCODED, PICTURES, TENSORS, Untranslated, Work, given
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,17 @@ PEERS: dict[str, Peer] = {
     "DALI, CPU": Peer(dali, "nvidia-dali-cuda120"),
 }
 
+# Those that decode files themselves: functions of (policy, dtype, threads).
+DECODING: dict[str, Peer] = {
+    "variopinta": Peer(variopinta_decoding, "variopinta"),
+    "DALI, CPU": Peer(dali_decoding, "nvidia-dali-cuda120"),
+}
+
 __all__ = [
     "ARRAYS",
     "BATCH",
+    "DECODING",
+    "ENCODED",
     "PEERS",
     "PICTURES",
     "TENSORS",
@@ -63,6 +71,7 @@ __all__ = [
     "albumentations",
     "augrs",
     "dali",
+    "dali_decoding",
     "given",
     "kornia",
     "timm",
@@ -70,5 +79,6 @@ __all__ = [
     "torchvision",
     "torchvision_pil",
     "variopinta",
+    "variopinta_decoding",
     "variopinta_hwc",
 ]

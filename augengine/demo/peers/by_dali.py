@@ -32,7 +32,7 @@ from ... import (
     TrivialAugmentWide,
 )
 from ...checks import several
-from .peer import ARRAYS, Untranslated, Work, fill_of, lacks, mix, split
+from .peer import ARRAYS, ENCODED, Untranslated, Work, fill_of, lacks, mix, split
 
 AUTO = (RandAugment, TrivialAugmentWide)
 
@@ -47,6 +47,25 @@ def dali(policy: Policy, image_dtype: str = "uint8") -> Work:
     Raises:
         Untranslated: When DALI has no op of that meaning on the CPU.
     """
+    return _work(policy, image_dtype, ARRAYS, 1)
+
+
+def dali_decoding(policy: Policy, image_dtype: str = "uint8", threads: int = 1) -> Work:
+    """DALI's pipeline on the CPU, for files' bytes. A RandomResizedCrop at the start is drawn before
+    decoding, and only its part of the image is decoded (`decoders.image_random_crop`).
+
+    Args:
+        policy: Policy, which is translated op by op.
+        image_dtype: Dtype of the images: uint8.
+        threads: Number of threads that decode and draw.
+
+    Raises:
+        Untranslated: When DALI has no op of that meaning on the CPU.
+    """
+    return _work(policy, image_dtype, ENCODED, threads)
+
+
+def _work(policy: Policy, image_dtype: str, takes: str, threads: int) -> Work:
     import nvidia.dali as dali_package
     from nvidia.dali import fn, pipeline_def, types
     from nvidia.dali.auto_aug import rand_augment, trivial_augment
@@ -59,11 +78,13 @@ def dali(policy: Policy, image_dtype: str = "uint8") -> Work:
     last = per_image[-1] if isinstance(per_image[-1], Normalize) else None
     chain = per_image[:-1] if last else per_image
     flip = _last_flip(chain)
+    crop = chain[0] if takes == ENCODED and isinstance(chain[0], RandomResizedCrop) else None
     chance = flip.p if flip else 0.0
-    translated = do_not_convert(_translated)  # DALI's compiler has no match statements
+    # DALI's compiler has no match statements.
+    translated, decoded, resized = map(do_not_convert, (_translated, _decoded, _resized))
 
     @pipeline_def(
-        num_threads=1,
+        num_threads=threads,
         device_id=None,
         exec_async=False,
         exec_pipelined=False,
@@ -71,11 +92,17 @@ def dali(policy: Policy, image_dtype: str = "uint8") -> Work:
         enable_conditionals=any(isinstance(op, AUTO) for op in chain),  # they are made of them
     )
     def described() -> Any:
-        images = fn.external_source(name="images", layout="HWC", dtype=types.UINT8)
+        if takes == ARRAYS:
+            images = fn.external_source(name="images", layout="HWC", dtype=types.UINT8)
+        else:
+            encoded = fn.external_source(name="images", dtype=types.UINT8, ndim=1)
+            images = decoded(dali_package, encoded, crop)
         mirror: Any = 0
         for op in chain:
             if op is flip:
                 mirror = fn.random.coin_flip(probability=chance)  # done with the normalisation
+            elif op is crop:
+                images = resized(dali_package, images, op)  # it is cropped already
             elif isinstance(op, RandAugment):
                 images = rand_augment.rand_augment(
                     images, op.num_ops, int(op.magnitude), op.num_magnitude_bins
@@ -108,12 +135,14 @@ def dali(policy: Policy, image_dtype: str = "uint8") -> Work:
         if len(images) not in built:
             built[len(images)] = built_for(len(images))
         pipeline = built[len(images)]
+        if takes == ENCODED:
+            images = [np.frombuffer(data, np.uint8) for data in images]
         pipeline.feed_input("images", list(images))
         (drawn,) = pipeline.run()
         batch = torch.from_numpy(np.asarray(drawn.as_tensor()))
         return mix(batch.clone() if out is None else out.copy_(batch), mixes)
 
-    return Work(call, ARRAYS, tuple(notes))
+    return Work(call, takes, tuple(notes))
 
 
 def _last_flip(chain: list[Op]) -> RandomHorizontalFlip | None:
@@ -125,6 +154,29 @@ def _last_flip(chain: list[Op]) -> RandomHorizontalFlip | None:
         if not isinstance(op, colours):
             return None
     return None
+
+
+def _decoded(dali_package: Any, encoded: Any, crop: RandomResizedCrop | None) -> Any:
+    """The images of files' bytes; with a crop only its part of each."""
+    decoders, rgb = dali_package.fn.decoders, dali_package.types.RGB
+    if crop is None:
+        return decoders.image(encoded, device="cpu", output_type=rgb)
+    return decoders.image_random_crop(
+        encoded,
+        device="cpu",
+        output_type=rgb,
+        random_area=crop.scale,
+        random_aspect_ratio=crop.ratio,
+    )
+
+
+def _resized(dali_package: Any, images: Any, op: RandomResizedCrop) -> Any:
+    """Images at an op's size."""
+    types = dali_package.types
+    filtered = types.INTERP_CUBIC if op.interpolation == "bicubic" else types.INTERP_LINEAR
+    return dali_package.fn.resize(
+        images, size=op.size, interp_type=filtered, antialias=op.antialias
+    )
 
 
 def _translated(dali_package: Any, images: Any, op: Op, notes: dict[str, None]) -> Any:

@@ -32,6 +32,7 @@ from ... import (
 from ...checks import several
 from .peer import (
     ARRAYS,
+    ENCODED,
     Untranslated,
     Work,
     byte_of,
@@ -67,6 +68,31 @@ def variopinta(policy: Policy, image_dtype: str = "uint8") -> Work:
         return mix(gathered(drawn, len(images), out), mixes)
 
     return Work(call, ARRAYS, notes)
+
+
+def variopinta_decoding(policy: Policy, image_dtype: str = "uint8", threads: int = 1) -> Work:
+    """variopinta, compiled, for the bytes of JPEG and PNG files, which it decodes itself.
+
+    Args:
+        policy: Policy, which is translated op by op.
+        image_dtype: Dtype of the images: it has uint8 only.
+        threads: Number of threads, which is 1 whatever is asked for.
+
+    Raises:
+        Untranslated: When variopinta has no op of that meaning.
+    """
+    import variopinta as vp
+
+    chain, mixes, notes = _chain(policy, image_dtype)
+    port = vp.ReturnTensor(name="tensor")
+    target = vp.Image(vp.Encoded(), name="image", output_specs=port, decode_mode="rgb")
+    pipeline = vp.Pipeline(chain, targets=target).compile()
+
+    def call(images: Any, out: torch.Tensor | None) -> torch.Tensor:
+        drawn = (pipeline(image=target.bind(data))[target][port] for data in images)
+        return mix(gathered(drawn, len(images), out), mixes)
+
+    return Work(call, ENCODED, notes)
 
 
 def variopinta_hwc(policy: Policy, image_dtype: str = "uint8") -> Work:

@@ -14,6 +14,7 @@ from ...checks import several
 from ...policy.units import in_bytes
 
 ARRAYS, TENSORS, BATCH, PICTURES = "arrays", "tensors", "batch", "pictures"
+ENCODED = "encoded"
 
 
 class Untranslated(ValueError):
@@ -28,7 +29,8 @@ class Work:
         call: Function of the images and of the batch to write into, or None for a new one.
         takes: Form of the images that suits the library: ARRAYS, a list (H, W, C); TENSORS, a list
             (C, H, W); BATCH, one tensor (N, C, H, W), or a list of tensors where sizes differ; PICTURES,
-            a list of PIL images. `given` makes them.
+            a list of PIL images. `given` makes them. ENCODED is a list of files' bytes, for libraries
+            that decode themselves.
         notes: Where the library does less than the policy says, or something else.
     """
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-import sys
 from datetime import date
 from importlib import metadata
+from pathlib import Path
 
 import torch
 
-from augengine.demo import measure
+from . import measure
 
 # Freed memory is kept and used again; without these glibc returns a batch to the system and
 # page-faults the next one in. They are read when a process starts.
@@ -27,7 +28,7 @@ ONE_THREAD = dict.fromkeys(
 
 PACKAGES = (
     "torch", "numpy", "numba", "llvmlite", "torchvision", "albumentations", "opencv-python-headless",
-    "variopinta", "augrs-py", "torchtransform", "kornia", "timm", "pillow", "nvidia-dali-cuda120",
+    "variopinta", "augrs-py", "torchtransform", "kornia", "timm", "pillow", "simplejpeg", "nvidia-dali-cuda120",
 )  # fmt: skip
 
 
@@ -71,6 +72,22 @@ def fresh(environment: dict[str, str] | None = None) -> dict[str, str]:
     return {**given, **REUSED_HEAP, **ONE_THREAD, **quiet}
 
 
-def command() -> str:
-    """How this run was called."""
-    return "python -m benchmarks " + " ".join(sys.argv[1:])
+def usable_cores() -> int:
+    """The number of cores that this process may use: by its affinity, and by its control group's quota,
+    which a container sets."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return max(1, math.floor(min(cores, _quota())))
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Cores' worth of time that the control group is given, of version 2 or 1; infinite without one."""
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            text = " ".join((root / file).read_text("utf-8") for file in files)
+        except OSError:
+            continue
+        quota, period = text.split()[:2]
+        if quota not in ("max", "-1"):
+            return float(quota) / float(period)
+    return math.inf

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from augengine.demo import measure
-from augengine.demo.measure import Timing
+from . import measure
+from .measure import Timing
 
 OURS = "augengine"  # the contender that the others are compared with
 WARM_UP = 3  # rounds; a heap that keeps what is freed takes two to grow
@@ -20,6 +20,7 @@ SLOW = 1.0  # seconds of a round, above which a contender has FEWEST rounds and 
 FEWEST = 3
 
 Work = Callable[[], object]
+After = Callable[[int, int], object]
 
 
 def race(
@@ -41,7 +42,9 @@ def race(
     return min(races, key=spread_of)
 
 
-def _once(contenders: Mapping[str, Work], rounds: int) -> dict[str, Timing]:
+def _once(
+    contenders: Mapping[str, Work], rounds: int, after: After = lambda done, total: None
+) -> dict[str, Timing]:
     """One race. A contender whose first round is slow has no other to warm up, and fewer that count."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     slow: set[str] = set()
@@ -54,6 +57,7 @@ def _once(contenders: Mapping[str, Work], rounds: int) -> dict[str, Timing]:
                 slow.add(name)
             if done >= WARM_UP:
                 seconds[name].append(taken)
+        after(done + 1, WARM_UP + rounds)
     return {name: Timing(tuple(taken)) for name, taken in seconds.items()}
 
 
@@ -81,7 +85,10 @@ class Beside:
 
 
 def beside(
-    contenders: Mapping[str, Work], rounds: int, attempts: int = ATTEMPTS
+    contenders: Mapping[str, Work],
+    rounds: int,
+    attempts: int = ATTEMPTS,
+    after: After = lambda done, total: None,
 ) -> dict[str, Beside]:
     """Time all contenders by turns, and those that were unsteady again beside ours.
 
@@ -89,6 +96,7 @@ def beside(
         contenders: Works by their names, OURS among them.
         rounds: Number of timed rounds, after WARM_UP more.
         attempts: Number of races that a contender is in, at most.
+        after: Function of (rounds done, rounds in all), called after each round of a race.
 
     Returns:
         For each contender its steadiest race.
@@ -96,7 +104,7 @@ def beside(
     best: dict[str, Beside] = {}
     racing = dict(contenders)
     for _ in range(attempts):
-        times = _once(racing, rounds)
+        times = _once(racing, rounds, after)
         for name, timing in times.items():
             found = Beside(timing, times[OURS])
             if name not in best or found.spread < best[name].spread:
