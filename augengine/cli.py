@@ -1,4 +1,5 @@
-"""The command line: `augengine demo`, `augengine gallery`, `augengine doctor`, `augengine train`."""
+"""The command line: `augengine demo`, `augengine gallery`, `augengine doctor`, `augengine bench`, `augengine
+train`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .pipelines.command import Pipelines
+from .pipelines.command import USERS_ERRORS, Pipelines, in_one_line
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
@@ -22,8 +23,10 @@ def _errors_of(command: str) -> Iterator[None]:
     """A context in which an error that is the user's is printed in one line, and ends the program."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        said = str(error)
+    except USERS_ERRORS as error:
+        said = in_one_line(error)
+        if said is None:
+            raise
         if isinstance(error, ModuleNotFoundError):  # Python's own words; ours say how to get it
             said = f"it needs more packages ({said}). Get them with pip install 'augengine[demo]'."
         typer.secho(f"augengine {command}: {said}", fg="red", err=True)
@@ -134,6 +137,90 @@ def doctor(
         run(
             folder=data, model=model, batch_size=batch_size, policy=policy, workers=workers,
             device=device, budget=budget, output=out, json=json,
+        )  # fmt: skip
+
+
+@app.command()
+def check(
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images: decode each once, and name those that are damaged."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode.  [default: one for each core]")
+    ] = None,
+) -> None:
+    """Check a folder of images before it is trained on. Ends with 1 if one is damaged; deletes nothing."""
+    with _errors_of("check"):
+        if images is None:
+            raise ValueError(
+                "got no --images, expected a folder of images. Pass one: --images FOLDER."
+            )
+        from .datasets.command import run
+
+        report = run(images, threads)
+    if report.damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images, searched with its subfolders."),
+    ] = None,
+    photographs: Annotated[
+        str | None,
+        typer.Option(
+            help="Without --images: our photographs as JPEG files of 500x375 or 5mp (2560x1920).  "
+            "[default: 500x375]"
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="crop (crop, flip, normalise), a preset's name, a policy's YAML file, or a string of "
+            "timm's, such as rand-m9-mstd0.5-inc1.  [default: crop]"
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images in a batch.  [default: 32]")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds that each library is timed.  [default: 11]")
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Measure this many DataLoader workers into a training step too; 0: do not."
+        ),
+    ] = 0,
+    peers: Annotated[
+        str,
+        typer.Option(
+            help="The libraries that are wanted, by the beginnings of their names, with commas.  "
+            "[default: all]"
+        ),
+    ] = "",
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Small batches, few rounds, and not on all cores."),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The PNG file that the picture is written to.")] = Path(
+        "augengine-bench.png"
+    ),
+    json: Annotated[
+        Path | None, typer.Option(help="A file that all figures are written to, as JSON.")
+    ] = None,
+) -> None:
+    """Measure the way from image files to normalised batches, beside other libraries."""
+    with _errors_of("bench"):
+        from .bench import run
+
+        run(
+            images=images, photographs=photographs, policy=policy, batch_size=batch_size,
+            rounds=rounds, workers=workers, quick=quick, output=out, json=json,
+            peers=[name.strip() for name in peers.split(",") if name.strip()],
         )  # fmt: skip
 
 

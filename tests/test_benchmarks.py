@@ -218,7 +218,7 @@ def clock(monkeypatch):
 
 
 def test_a_busy_race_is_run_again_and_the_steadiest_counts(clock):
-    from benchmarks.race import ATTEMPTS, WARM_UP, race
+    from augengine.demo.race import ATTEMPTS, WARM_UP, race
 
     warm = [0.9] * WARM_UP
     busy, calm, never = [1.0, 2.0, 9.0], [1.0, 1.1, 1.2], [7.0] * 20
@@ -237,7 +237,7 @@ def test_a_busy_race_is_run_again_and_the_steadiest_counts(clock):
 
 
 def test_only_the_unsteady_race_again_beside_ours(clock):
-    from benchmarks.race import OURS, WARM_UP, beside
+    from augengine.demo.race import OURS, WARM_UP, beside
 
     contenders = {OURS: None, "calm": None, "busy": None}
     first = [1.0, 1.0, 1.0] * WARM_UP + [2.0, 3.0, 4.0, 2.0, 3.0, 5.0, 2.0, 3.0, 9.0]
@@ -252,7 +252,7 @@ def test_only_the_unsteady_race_again_beside_ours(clock):
 
 
 def test_a_slow_contender_has_fewer_rounds(clock):
-    from benchmarks.race import FEWEST, SLOW, WARM_UP, race
+    from augengine.demo.race import FEWEST, SLOW, WARM_UP, race
 
     rounds = FEWEST + 2
     both = [0.1, SLOW + 1]

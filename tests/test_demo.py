@@ -33,7 +33,7 @@ def image(height, width, seed=0):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three images, one of them deeper; a text, a broken and a 16-bit file; a hidden one."""
+    """Four images, one of 16 bits, one in a folder; a text and a broken file; a hidden one."""
     images = tmp_path / "images"
     (images / "sub").mkdir(parents=True)
     for seed, (name, size) in enumerate(SIZES.items()):
@@ -66,12 +66,11 @@ def test_a_folder_of_images(folder, tmp_path, quick):
     done = augengine("demo", "--images", folder, "--output", output, "--size", 32, "--seed", 3)
     assert done.exit_code == 0, done.output
     said = flat(done.output)
-    assert "3 files are left out:" in said
-    assert "notes[1].txt: no image" in said
+    assert "2 files are left out:" in said
+    assert "notes[1].txt: no image (.txt)" in said
     assert "broken.png: " in said
-    assert "deep.png: mode I;16, not 8 bits a channel" in said
     assert "hidden" not in said
-    assert "3 photographs, 4 versions of each" in said
+    assert "4 photographs, 4 versions of each" in said
     for word in ("images/s", "spread", "memory floor", "threads", "rounds", "torch 2."):
         assert word in said
     number = r"augengine +1 +[\d,]+ +±\d+ % +\d+\.\d"
@@ -87,7 +86,7 @@ def test_an_earlier_sheet_is_not_read_as_an_image(folder, quick):
     output = folder / "sheet.png"
     for _ in range(2):
         done = augengine("demo", "--images", folder, "--output", output, "--size", 16)
-        assert "3 photographs" in flat(done.output)
+        assert "4 photographs" in flat(done.output)
 
 
 def test_the_shipped_photographs():
@@ -208,7 +207,13 @@ def test_version_and_module():
 def test_reading_stops_and_says_how_much_is_left(folder):
     found = read_folder(folder, most=1)
     assert [p.name for p in found.photographs] == ["a"]
-    assert found.left == 5
+    assert found.left == 4
+
+
+def test_sixteen_bits_are_read_as_eight(folder):
+    """40,000 of 65,535 is 155.6 of 255."""
+    (deep,) = (p for p in read_folder(folder).photographs if p.name == "deep")
+    assert (deep.pixels == 156).all()
 
 
 def test_photographs_stand_upright(tmp_path):

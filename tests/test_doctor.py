@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 
 import augengine as ae
 from augengine.cli import app
+from augengine.demo import machine as machine_room
 from augengine.doctor import (
     Cost,
     Figures,
@@ -38,7 +39,6 @@ from augengine.doctor import (
     timing,
     way,
 )
-from augengine.doctor import figures as figures_room
 from augengine.doctor.ways import all_ways, best_way
 
 # --- From figures to advice. Costs are said in milliseconds an image.
@@ -305,13 +305,13 @@ def test_a_step_of_fewer_images_is_said():
 
 
 def test_cores_by_affinity_and_by_quota(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures_room.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
-    monkeypatch.setattr(figures_room, "_quota", lambda: 2.5)
-    assert figures_room.usable_cores() == 2
-    monkeypatch.setattr(figures_room, "_quota", lambda: 0.5)
-    assert figures_room.usable_cores() == 1
-    monkeypatch.setattr(figures_room, "_quota", lambda: float("inf"))
-    assert figures_room.usable_cores() == 4
+    monkeypatch.setattr(machine_room.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    monkeypatch.setattr(machine_room, "_quota", lambda: 2.5)
+    assert machine_room.usable_cores() == 2
+    monkeypatch.setattr(machine_room, "_quota", lambda: 0.5)
+    assert machine_room.usable_cores() == 1
+    monkeypatch.setattr(machine_room, "_quota", lambda: float("inf"))
+    assert machine_room.usable_cores() == 4
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_quotas_of_control_groups(tmp_path, files, quota):
     (tmp_path / "cpu").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert figures_room._quota(tmp_path) == quota
+    assert machine_room._quota(tmp_path) == quota
 
 
 # --- What is wrong in a loader. Each is planted in a loader that is clean otherwise.

@@ -62,7 +62,8 @@ BAD_IMAGES = [
     (BYTES[0], ValueError, r"images: got shape \(3, 20, 20\), expected \(B, C, H, W\) or .*\. Add the batch"),
     (BYTES[None, None], ValueError, r"images: got shape \(1, 1, 4, 3, 20, 20\), expected .*\. Add"),
     (np.zeros(5, "u1"), ValueError, r"images: got shape \(5,\), expected .*\. Add"),
-    ([np.zeros(5, "u1")], ValueError, r"image of shape \(5,\), expected \(H, W\), .*\. Add or drop"),
+    ([np.zeros(5, "f4")], ValueError, r"image of shape \(5,\), expected \(H, W\), .*\. Add or drop"),
+    ([np.zeros(5, "u1")], ValueError, r"images\[0\]: its header cannot be read .*, expected an image .*\. Write"),
     # lists of unlike images
     (
         [BYTES[0], BYTES[0, :1]],
@@ -76,7 +77,8 @@ BAD_IMAGES = [
     (None, TypeError, r"images: got NoneType, expected a tensor, an array or a list of images\. Pass"),
     ("a.png", TypeError, r"images: got str, expected a tensor, an array or a list of images\. Pass"),
     (grey("RGB"), TypeError, r"images: got Image, expected a tensor, an array or a list.*\. Pass \[image\]"),
-    (["a.png"], TypeError, r"images\[0\]: got an array of <U5, expected numbers.*\. Pass"),
+    (["a.png"], FileNotFoundError, r"No such file or directory: 'a\.png'"),
+    ([7j], TypeError, r"images\[0\]: got an array of .*, expected numbers.*\. Pass"),
     ([None], TypeError, r"images\[0\]: got an array of \|O, expected numbers.*\. Pass"),
 ]  # fmt: skip
 

@@ -170,7 +170,7 @@ def test_the_import_loads_no_other_package():
 
 
 # Of ours, what only some programs need. The executors come with the first batch.
-LATER = ("doctor", "pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
+LATER = ("doctor", "bench", "pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
 
 
 def test_the_first_use_loads_little():

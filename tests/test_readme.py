@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 import typer
+from encoded import encode, scene
+from PIL import Image
+from torch.utils.data import DataLoader
 
 import augengine as ae
 from augengine.cli import app
@@ -68,6 +71,12 @@ def test_loading(names):
     assert len(names["batch"].plan.ids) == 12  # with the partners
 
 
+def test_cache(names):
+    run("docs/cache.md", names)
+    assert names["images"].shape[1:] == (3, 64, 64)
+    assert [len(names["cached"]), names["labels"].shape[1]] == [70, 10]
+
+
 def test_policies(names):
     run("docs/policies.md", names)
     assert [len(names["crops"]), names["weak"].images.shape[-1]] == [6, 32]
@@ -103,6 +112,14 @@ def test_compile_and_graphs(names):
     assert 0 < names["loss"] < 1
 
 
+def test_files(names, tmp_path):
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(encode(scene(300, 400), orientation=6))
+    names["dataset"] = [(str(path), 3)] * 4
+    run("docs/files.md", names)
+    assert names["images"].shape == (4, 3, 224, 224)
+
+
 def test_doctor(names, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run("docs/doctor.md", names)
@@ -110,10 +127,28 @@ def test_doctor(names, tmp_path, monkeypatch, capsys):
     assert "The dataset gives pairs (image, label) without an id" in capsys.readouterr().out
 
 
+def test_datasets(names, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        Path("my/pictures", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sample(0)[0]).save(Path("my/pictures", name))
+    steps = []
+    steps_of = {
+        "train_step": lambda *batch: steps.append(batch),
+        "DataLoader": DataLoader,
+        "ae": ae,
+    }
+    run("docs/datasets.md", {**names, **steps_of})
+    assert [(tuple(images.shape), labels.tolist().count(0)) for images, labels in steps] == [
+        ((3, 3, 224, 224), 2)
+    ]
+    assert "cat 2, dog 1" in capsys.readouterr().out
+
+
 def test_every_page_with_python_has_a_test():
     tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/way-back.md"}
     tested |= {"docs/compile-and-graphs.md", "docs/targets.md"}
-    tested |= {"docs/doctor.md"}
+    tested |= {"docs/doctor.md", "docs/datasets.md", "docs/cache.md", "docs/files.md"}
     # Those of frameworks are run by tests/loops, with the frameworks.
     loops = {page for page in PAGES if page.startswith("docs/frameworks/")}
     assert {page for page, blocks in BLOCKS.items() if blocks} - loops == tested

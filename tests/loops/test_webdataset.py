@@ -57,6 +57,30 @@ def test_the_page(tmp_path):
     step.has_learnt(3 * task.COUNT)
 
 
+def test_the_page_on_encoded_images(tmp_path):
+    step = Step()
+    shards = write(tmp_path, task.COUNT)
+    names = {"ae": ae, "wds": webdataset, "shards": shards, "ops": task.OPS, "step": step}
+    page.run("webdataset", names, block=2)
+    step.has_learnt(3 * task.COUNT)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_encoded_images_are_drawn_as_decoded_ones(shards, workers):
+    """A PNG, whose pixels are the same whoever decodes them; as dicts and as tuples."""
+    encoded = webdataset.WebDataset(shards, shardshuffle=4).shuffle(20).decode()
+    assert isinstance(next(iter(encoded))["png"], bytes)
+    exact = {"decode": "exact"}
+    collates = [collate_of(), collate_of(**exact), ae.Collate(task.OPS, **exact)]
+    streams = [stream(shards), encoded, encoded.to_tuple("jpg;png", "cls", "__key__")]
+    found = [
+        sorted(images_drawn(loader_of(data, workers, collate), 1, collate.set_epoch))
+        for data, collate in zip(streams, collates, strict=True)
+    ]
+    assert len(found[0]) == COUNT
+    assert found[0] == found[1] == found[2]
+
+
 def test_workers_do_not_matter_where_the_epoch_is_named(shards):
     images = {}
     for workers in (0, 1, 2, 4):
