@@ -119,10 +119,10 @@ def draw_policy(
         transforms = [_view_op(shared) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
         transforms += [_sizing(shared), *(_folded(shared) if rng.random() < 0.15 else ())]
     transforms += [_same_size(shared) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
-    if rng.random() < 0.06:
-        transforms.append(_built(ae.AugMix, shared))
+    mixed = [_built(ae.AugMix, shared)] if rng.random() < 0.06 else []
     if channels in (1, 3) and rng.random() < 0.08:
         transforms.append(_built(rng.choice(AT_THE_TOP), shared, num_output_channels=3))
+    transforms += mixed
     transforms += [_layer_op(shared) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
     if rng.random() < 0.05:
         transforms.append(_built(ae.ElasticTransform, shared, interpolation="bilinear", sigma=3.0))
