@@ -24,6 +24,7 @@ from loading import HOW, IMAGES, POLICY, dense, drawing_threads, expected, same
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import augengine as ae
+from augengine import threads
 from augengine.kernels.cpu import executor
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_running")
@@ -274,7 +275,7 @@ def test_an_interrupted_draw_waits_for_its_threads(monkeypatch):
         time.sleep(0.1)
         ended.append(begin)
 
-    waits, wait = [], executor.wait
+    waits, wait = [], threads.wait
 
     def interrupted_once(futures):
         waits.append(futures)
@@ -287,7 +288,7 @@ def test_an_interrupted_draw_waits_for_its_threads(monkeypatch):
             assert running.acquire(timeout=MINUTE)
         release.set()
 
-    monkeypatch.setattr(executor, "wait", interrupted_once)
+    monkeypatch.setattr(threads, "wait", interrupted_once)
     monkeypatch.setattr(executor.torch, "get_num_threads", lambda: 3)
     helper = threading.Thread(target=let_go)
     helper.start()

@@ -33,7 +33,7 @@ HOUSE = (
     {"decoding"},
     {"plan"},
     {"untrusted"},
-    {"checks", "random_numbers", "aliases"},
+    {"checks", "random_numbers", "aliases", "threads"},
     {"elementary"},
 )
 # The executors inside kernels: strangers to each other.

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..checks import whole_number
 from ..demo import machine
+from ..demo.outputs import check_outputs
 from ..demo.policies import PRESETS, read_or_preset
 from ..policy.ops import Normalize, Op, RandomHorizontalFlip, RandomResizedCrop
 from ..policy.policy import Policy
@@ -62,12 +63,7 @@ def run(
 
     console = Console(highlight=False)
     output = Path(output)
-    if output.suffix.lower() != ".png" or not output.parent.is_dir():
-        raise ValueError(
-            f"--out: got {output}, expected a file name ending in .png in a folder that exists."
-        )
-    if json is not None and not Path(json).parent.is_dir():
-        raise ValueError(f"--json: got {json}, expected a file in a folder that exists.")
+    check_outputs(output, None if json is None else Path(json))
     batch = whole_number("--batch-size", batch_size or (QUICK_BATCH if quick else BATCH), 1, 65536)
     rounds = whole_number("--rounds", rounds or (QUICK_ROUNDS if quick else ROUNDS), 1, 1000)
     whole_number("--workers", workers, 0, 1024)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datasets.walk import walk
 from ..decoding import decode
 from ..demo.photographs import shipped_photographs
 
+# What the libraries that are measured all read; Pillow reads more.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff", ".gif")
 # Heights and widths that photographs are written at.
 SIZES = {"500x375": (375, 500), "5mp": (1920, 2560)}
@@ -37,13 +39,7 @@ def found(folder: Path, most: int) -> tuple[list[Path], int]:
     """
     if not folder.is_dir():
         raise ValueError(f"--images: got {folder}, expected a folder that holds images.")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    files = [folder / name for name in walk(str(folder), SUFFIXES).files]
     if not files:
         raise ValueError(
             f"--images: {folder} holds no image, expected files that end in {', '.join(SUFFIXES)}. Pass "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+from ..demo.outputs import plain, write_picture
 from ..sheet import INK, PAPER, SOFT
 from .report import COLOURS, in_order, title
 from .result import OURS, Result, Table
@@ -33,21 +33,14 @@ def draw(result: Result, file: Path) -> None:
     for axes, (panel, table) in zip(grid[:, 0], panels, strict=True):
         axes.set_facecolor(PAPER)
         panel(axes, table)
-        axes.tick_params(axis="y", length=0)
-        axes.tick_params(axis="x", colors=SOFT)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set_color(SOFT)
-        axes.grid(axis="x", color=SOFT, alpha=0.15)
-        axes.set_axisbelow(True)
+        plain(axes)
     images = result.images
     figure.suptitle(
         f"{images['width']}×{images['height']}, {images['bytes'] / 1e3:,.0f} kB a file; policy: "
         f"{result.policy}; {result.about['cpu']}",
         x=0.012, ha="left", color=SOFT, fontsize=9.5,
     )  # fmt: skip
-    partial = file.with_suffix(".partial")
-    figure.savefig(partial, dpi=110, format="png")
-    os.replace(partial, file)
+    write_picture(figure, file)
 
 
 def _stages(axes: Any, table: Table) -> None:

@@ -11,12 +11,12 @@ import torch
 
 from ..aliases import Encoded
 from ..plan.parts import Needs
+from ..threads import spread
 from .errors import DecodeError
 from .files import bytes_of, name_of
 from .header import File, file_of
 from .options import DecodeOptions
 from .pixels import decode_into, scales, turn_of
-from .threads import spread
 
 
 class Decoded(NamedTuple):
@@ -117,7 +117,7 @@ class Files:
         offset = end - count
         errors: dict[int, DecodeError] = {}
 
-        def work(b: int) -> None:
+        def work(b: int, _: int) -> None:
             height, width = size[b].tolist()
             memory = values[offset[b] : end[b]]
             stored_box = (*low[b].tolist(), *high[b].tolist())
@@ -138,7 +138,7 @@ class Files:
             except DecodeError as error:
                 errors[b] = error
 
-        spread(work, len(self), self.options.threads or torch.get_num_threads())
+        spread(work, range(len(self) + 1), self.options.threads or torch.get_num_threads())
         _raise_first(errors)
         shape = np.concatenate([size, np.full((len(self), 1), channels)], axis=1)
         return Decoded(buffer, shape, offset, stride, factor, shift)

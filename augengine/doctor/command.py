@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from ..checks import number, whole_number
+from ..demo.outputs import check_outputs
 from ..demo.policies import read_or_preset
 from . import data, models
 from .examine import BATCH_SIZE, BUDGET, PARTS, examine
@@ -46,12 +47,7 @@ def run(
 
     console = Console(highlight=False)
     output = Path(output)
-    if output.suffix.lower() != ".png" or not output.parent.is_dir():
-        raise ValueError(
-            f"--out: got {output}, expected a file name ending in .png in a folder that exists."
-        )
-    if json is not None and not Path(json).parent.is_dir():
-        raise ValueError(f"--json: got {json}, expected a file in a folder that exists.")
+    check_outputs(output, None if json is None else Path(json))
     whole_number("--batch-size", batch_size, 1, 65536)
     number("--budget", budget, 1, 3600)
     chosen, policy_name = read_or_preset(policy)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..datasets.suffixes import image_suffixes, is_hidden, suffix_of
 from ..demo.photographs import shipped_photographs
 
 # What is looked at of a folder. A tree of millions of files is not listed to its end.
 MOST_FILES = 10_000
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"}
 CLASSES = 1000
 QUALITY = 90  # of the JPEG that our photographs become
 # Times that each of ours is there, so that a batch decodes into memory of its own.
@@ -63,17 +63,17 @@ def folder(path: Path) -> Pictures:
     """
     if not path.is_dir():
         raise ValueError(f"--data: {path} is no folder, expected one that holds pictures.")
-    files: list[Path] = []
+    suffixes, files = image_suffixes(), list[Path]()
     for place, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found = (Path(place, name) for name in sorted(names) if not name.startswith("."))
-        files += [file for file in found if file.suffix.lower() in SUFFIXES]
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        found = (Path(place, name) for name in sorted(names) if not is_hidden(name))
+        files += [file for file in found if suffix_of(file.name) in suffixes]
         if len(files) >= MOST_FILES:
             del files[MOST_FILES:]
             break
     if not files:
         raise ValueError(
-            f"--data: {path} holds no picture ({', '.join(sorted(SUFFIXES))}), expected at least one. "
+            f"--data: {path} holds no picture (a file that Pillow reads by its suffix), expected at least one. "
             "Pass another folder, or leave --data away for ours."
         )
     return Pictures(files, f"{len(files):,} pictures of {path}")

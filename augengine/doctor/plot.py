@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ..demo.outputs import plain, write_picture
 from ..sheet import INK, PAPER, SOFT
 from .advice import images_per_second
 from .figures import Figures
@@ -57,21 +57,14 @@ def draw(figures: Figures, file: Path) -> None:
     axes.set_ylim(len(rates) - 0.5, -0.95)
     axes.set_yticks(range(len(rates)), [LABELS[part] for part in rates], color=INK)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", colors=SOFT)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(SOFT)
-    axes.grid(axis="x", color=SOFT, alpha=0.15)
-    axes.set_axisbelow(True)
+    plain(axes)
     bars = f"dark: one core, light: {one.workers} workers; " if one.workers > 1 else ""
     axes.set_xlabel(f"images/s, logarithmic; {bars}lines: spread", color=SOFT)
     figure.suptitle(_title(one), x=0.012, ha="left", weight="bold", color=INK, fontsize=13)
     axes.set_title(
         f"{figures.data}; {figures.model} on {figures.device}", loc="left", color=SOFT, fontsize=9.5
     )
-    partial = file.with_suffix(".partial")
-    figure.savefig(partial, dpi=110, format="png")
-    os.replace(partial, file)
+    write_picture(figure, file)
 
 
 def _title(one: Way) -> str:

@@ -6,16 +6,14 @@ workers; they follow `torch.get_num_threads()`, which is 1 in a worker.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import lru_cache, partial
-from itertools import pairwise
 
 import numpy as np
 import torch
 
 from ...plan import Finish, Plan
+from ...threads import spread
 from ..forks import hold_at_forks
 from ..passes import Pass, with_filtered
 from ..sources import Sources
@@ -25,7 +23,6 @@ from .tables import images_of, tables_of
 
 PAST_CACHE = 8 << 20  # bytes: a batch that no second-level cache holds
 FEW_PICTURES = 1 << 20  # bytes: about a common second-level cache
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def execute(plan: Plan, sources: Sources, out: torch.Tensor) -> torch.Tensor:
@@ -120,26 +117,6 @@ def _spread_first(parts: tuple[str, ...], sample_value: np.generic, work, count:
 def _spread(work, count: int) -> None:
     """Run work(begin, end) over 0 … count − 1 in ranges, on as many threads as torch uses."""
     threads = min(torch.get_num_threads(), count)
-    if threads <= 1:
-        work(0, count)
-        return
-    # A pool from before a fork hangs in the child: pools are the process's own.
-    key = (os.getpid(), threads)
-    if key not in _pools:
-        _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="augengine")
     # Four ranges a thread, since outputs differ in cost.
-    edges = np.linspace(0, count, min(count, 4 * threads) + 1).astype(int)
-    futures: list[Future] = []
-    try:
-        for begin, end in pairwise(edges):
-            futures.append(_pools[key].submit(work, int(begin), int(end)))
-        for future in futures:
-            future.result()
-    except BaseException:
-        # They read and write by address: none may go on when the caller lets go of its memory.
-        for future in futures:
-            future.cancel()
-        while not all(future.done() for future in futures):
-            with suppress(KeyboardInterrupt):
-                wait(futures)
-        raise
+    ranges = 1 if threads <= 1 else min(count, 4 * threads)
+    spread(work, np.linspace(0, count, ranges + 1).astype(int).tolist(), threads)
