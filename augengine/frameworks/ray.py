@@ -22,6 +22,7 @@ import torch
 
 from ..aliases import Executor, Layout, Strength
 from ..checks import whole_number
+from ..decoding import DecodeError, decode
 from ..kernels import Sources
 from ..loading.engine import Device, Engine, StrengthSchedule
 from ..plan import Plan
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 # A batch as Ray hands it over with batch_format="numpy": arrays of n rows, by column.
 Columns: TypeAlias = Mapping[str, np.ndarray]
-
-# Pillow's modes of more than 8 bits, of which a conversion to RGB would clip most values.
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 # How many ids an actor remembers, some 100 bytes each.
 _REMEMBERED_IDS = 2**20
@@ -62,7 +60,8 @@ class Augment:
             give the same images again.
         copies: Number of draws of each row, 1 or more: occurrences 0 … copies − 1 of its id.
         image: Name of the column of images: arrays of any sizes, a tensor column, or encoded files as
-            bytes (or as dicts with "bytes", as Hugging Face has them), which become upright RGB.
+            bytes (or as dicts with "bytes", as Hugging Face has them), which become upright RGB
+            as `ae.decode` gives it.
         label: Name of the column of labels, class numbers or soft labels; None where there is none.
         id: Name of the column of ids, ints or names (str or bytes).
         occurrence: Name of a column of ints that counts the rows with one id from 0; a row's draws are
@@ -257,7 +256,7 @@ class Augment:
                 if self.skipped is None:
                     raise ValueError(
                         f"Augment: the image of id {name!r} cannot be decoded ({error}), expected a file "
-                        "that Pillow reads. Write it anew, or pass skipped=Skipped() to leave such images "
+                        "that ae.decode reads. Write it anew, or pass skipped=Skipped() to leave such images "
                         "out and count them."
                     ) from error
                 reasons[name] = str(error)
@@ -494,17 +493,10 @@ def _image(value: object, layout: Layout) -> np.ndarray:
         value = value.get("bytes")
     if not isinstance(value, bytes):
         raise _NoImageError(f"it is {type(value).__name__}, neither an array nor bytes")
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(io.BytesIO(value)) as opened:
-            if opened.mode in _DEEP_MODES:
-                raise _NoImageError(f"its mode is {opened.mode}, of which 8 bits would lose most")
-            array = np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (MemoryError, _NoImageError):
-        raise
-    except Exception as error:  # each format of Pillow raises what it likes
-        raise _NoImageError(str(error)) from error
+        array = decode(value)
+    except DecodeError as error:
+        raise _NoImageError(error.reason) from error
     return array if layout == "NHWC" else array.transpose(2, 0, 1)
 
 

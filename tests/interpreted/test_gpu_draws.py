@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cases import assert_close, plan_of, quick_or_thorough, with_steps
+from encoded import by_pillow, encode, scene
 from generated import (
     Case,
     along_the_edge,
@@ -43,6 +44,7 @@ from augengine.plan.kinds import (
     SYMMETRIC,
     TONE,
 )
+from augengine.plan.parts import needs_of
 
 pytest.importorskip("triton", reason="the gpu executor is built on triton")
 
@@ -238,3 +240,22 @@ def test_grey_images_are_read_as_three_channels():
     expected = ae.execute(plan, grey.expand(-1, 3, -1, -1).clone(), executor="torch")
     for images in (grey, list(grey), grey.permute(0, 2, 3, 1).contiguous().numpy()):
         assert_close(ae.execute(plan, images, executor="gpu"), expected, 1e-5)
+
+
+@pytest.mark.parametrize("decode", ["scaled", "exact"])
+def test_encoded_images(decode):
+    # On its side, upside down, large enough to be decoded at a half, of another format.
+    data = [
+        encode(scene(40, 60, 1), orientation=6),
+        encode(scene(50, 41, 2), orientation=3),
+        encode(scene(160, 160, 3)),
+        encode(scene(30, 30, 4), "PNG"),
+    ]
+    first = [by_pillow(each) for each in data]
+    contrast = ae.RandomApply([ae.ColorJitter(contrast=0.5)], p=0.5)
+    policy = ae.Policy([ae.RandomResizedCrop(20), contrast, ae.RandomHorizontalFlip()])
+    plan = policy.sample(range(4), [image.shape[:2] for image in first])
+    assert needs_of([plan]).scale.tolist()[2] > 1
+    got = ae.execute(plan, data, executor="gpu", decode=decode)
+    assert torch.equal(ae.execute(plan, first, executor="gpu"), got) == (decode == "exact")
+    assert_close(got, ae.execute(plan, data, executor="torch", decode=decode), 1e-5)

@@ -274,7 +274,7 @@ def test_a_jpeg_is_what_pillow_says_and_upright():
     exif[0x0112] = 6  # to be turned by 90° clockwise
     lying.save(file, "jpeg", exif=exif)
     want = np.rot90(np.array(PIL.Image.open(io.BytesIO(file.getvalue()))), -1)
-    got = augment(ae.Policy([]))(batch_of([file.getvalue()]))["image"][0]
+    got = augment(policy=ae.Policy([]))(batch_of([file.getvalue()]))["image"][0]
     np.testing.assert_array_equal(got, want)
 
 
@@ -394,8 +394,16 @@ BROKEN = {
     "cut": encoded(IMAGES[0], "jpeg")[:400],
     "text": b"no image",
     "nothing": None,
-    "deep": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000),
+    "floats": encoded(np.full((8, 8), 0.5, np.float32), "tiff"),
 }
+
+
+def test_sixteen_bits_become_eight():
+    deep = np.array([[0, 257, 65535], [128, 129, 32896]], np.uint16)
+    got = augment(policy=ae.Policy([]))(batch_of([encoded(deep)], ["deep"]))["image"][0]
+    # 257 to one, to the nearest.
+    grey = np.array([[0, 1, 255], [0, 1, 128]], np.uint8)
+    np.testing.assert_array_equal(got, np.stack([grey] * 3, axis=-1))
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -423,8 +431,8 @@ def test_broken_files_are_skipped_and_counted(tmp_path):
     assert len(skipped) == 4
     augmented(dataset, skipped=skipped).materialize()  # as a retry would
     assert skipped.reasons().keys() == BROKEN.keys()
-    assert "cannot identify image file" in skipped.reasons()["text"]
-    assert "I;16" in skipped.reasons()["deep"]
+    assert "no format that Pillow knows" in skipped.reasons()["text"]
+    assert "mode 'F'" in skipped.reasons()["floats"]
 
 
 # Mixes
