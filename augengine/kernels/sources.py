@@ -295,6 +295,10 @@ class Sources:
         pointers = parts[0]
         if len(parts) > 1:
             pointers = Pointers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        if self.dense is not None and not self.more:
+            # They lie where the tensor does, if they are as large as it says.
+            if not any_true(self.sizes > self.dense.shape[1:3]):
+                return pointers
         (height, width), (step_y, step_x, step_c) = self.sizes.T, pointers.stride.T
         steps = (height - 1) * step_y + (width - 1) * step_x + ((self.channels - 1) * step_c + 1)
         if any_true(pointers.address + steps * self.dtype.itemsize > pointers.limit):

@@ -117,6 +117,9 @@ def _spread_first(parts: tuple[str, ...], sample_value: np.generic, work, count:
 def _spread(work, count: int) -> None:
     """Run work(begin, end) over 0 … count − 1 in ranges, on as many threads as torch uses."""
     threads = min(torch.get_num_threads(), count)
+    if threads <= 1:
+        work(0, count)
+        return
     # Four ranges a thread, since outputs differ in cost.
-    ranges = 1 if threads <= 1 else min(count, 4 * threads)
-    spread(work, np.linspace(0, count, ranges + 1).astype(int).tolist(), threads)
+    ranges = min(count, 4 * threads)
+    spread(work, [count * i // ranges for i in range(ranges + 1)], threads)
