@@ -114,5 +114,9 @@ def test_the_kernel_is_compiled_into_no_more(monkeypatch):
     before = json.loads(code.RESULT.read_text("utf-8"))
     if before["llvmlite"] != metadata.version("llvmlite"):
         pytest.skip(f"the counts are those of llvmlite {before['llvmlite']}")
-    found = [*code.worse(before, code.all_counts())]
+    # One of the processors: the other takes as long again to compile for, and follows it.
+    target = "x86-64-v3"
+    counts = {"targets": {target: before["targets"][target]}}
+    now = {"targets": {target: code.compiled_for(target)}}
+    found = [*code.worse(counts, now)]
     assert not found, "\n".join(found)

@@ -61,7 +61,7 @@ def test_a_warm_start_compiles_nothing():
 
 
 @pytest.mark.thorough
-def test_five_cold_starts_after_one_that_was_killed(tmp_path):
+def test_three_cold_starts_after_one_that_was_killed(tmp_path):
     """One of them says that it compiles, does, and fills the cache for all."""
     command = [sys.executable, "-W", "ignore", "-c", FIRST_CALL, "cpu"]
     env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
@@ -71,11 +71,11 @@ def test_five_cold_starts_after_one_that_was_killed(tmp_path):
         assert "compiling" in killed.stderr.readline()
         time.sleep(0.5)
         killed.send_signal(signal.SIGKILL)
-    starts = [subprocess.Popen(command, **how) for _ in range(5)]
+    starts = [subprocess.Popen(command, **how) for _ in range(3)]
     told = [start.communicate() for start in starts]
     assert sum(said.count("augengine: compiling the CPU kernel") for _, said in told) == 1
     counts = [json.loads(out) for out, _ in told]
-    assert sorted(count for count, *_ in counts) == [[0, 1]] * 4 + [[1, 0]]
+    assert sorted(count for count, *_ in counts) == [[0, 1]] * 2 + [[1, 0]]
     assert all(same for *_, same in counts)
     assert len(list((tmp_path / "augengine").rglob("*.compiled"))) == 1
     assert first_call(XDG_CACHE_HOME=str(tmp_path))[0] == [0, 1]
