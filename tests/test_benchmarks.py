@@ -221,7 +221,7 @@ def clock(monkeypatch):
 def test_a_busy_race_is_run_again_and_the_steadiest_counts(clock):
     from augengine.demo.race import ATTEMPTS, WARM_UP, race
 
-    warm = [0.9] * WARM_UP
+    warm = [0.2] * WARM_UP
     busy, calm, never = [1.0, 2.0, 9.0], [1.0, 1.1, 1.2], [7.0] * 20
     left = clock(*warm, *busy, *warm, *calm, *never)
     assert race({"work": None}, rounds=3) == {"work": Timing(tuple(calm))}
@@ -232,7 +232,7 @@ def test_a_busy_race_is_run_again_and_the_steadiest_counts(clock):
     assert left == never, "and there is an end"
     # A steady work beside an unsteady peer makes no ratio.
     rounds = [1.0, 1.0, 5.0, 1.0, 9.0, 1.0]
-    left = clock(*[1.0] * 2 * WARM_UP, *rounds, *[1.0] * 2 * (WARM_UP + 3), *never)
+    left = clock(*warm, *warm, *rounds, *warm, *warm, *[1.0] * 2 * 3, *never)
     assert race({"peer": None, "work": None}, rounds=3)["peer"].seconds == (1, 1, 1)
     assert left == never
 
@@ -241,8 +241,8 @@ def test_only_the_unsteady_race_again_beside_ours(clock):
     from augengine.demo.race import OURS, WARM_UP, beside
 
     contenders = {OURS: None, "calm": None, "busy": None}
-    first = [1.0, 1.0, 1.0] * WARM_UP + [2.0, 3.0, 4.0, 2.0, 3.0, 5.0, 2.0, 3.0, 9.0]
-    again = [1.0, 1.0] * WARM_UP + [5.0, 6.0] * 3
+    first = [0.1, 0.1, 0.1] * WARM_UP + [2.0, 3.0, 4.0, 2.0, 3.0, 5.0, 2.0, 3.0, 9.0]
+    again = [0.1, 0.1] * WARM_UP + [5.0, 6.0] * 3
     left = clock(*first, *again, 7.0)
     result = beside(contenders, rounds=3)
     assert left == [7.0], "a steady race is the last"

@@ -16,7 +16,7 @@ OURS = "augengine"  # the contender that the others are compared with
 WARM_UP = 3  # rounds; a heap that keeps what is freed takes two to grow
 MOST_SPREAD = 0.15
 ATTEMPTS = 4
-SLOW = 1.0  # seconds of a round, above which a contender has FEWEST rounds and one to warm up
+SLOW = 0.25  # seconds of a round, above which a contender has FEWEST rounds and one to warm up
 FEWEST = 3
 
 Work = Callable[[], object]
