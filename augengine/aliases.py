@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -65,3 +65,6 @@ Labels: TypeAlias = Sequence[int] | np.ndarray | torch.Tensor
 
 # How much of every magnitude is used, in [0, 1]: one number, or one for each sample.
 Strength: TypeAlias = float | Sequence[float] | np.ndarray
+
+# The same, or a function (epoch, ids [n]) of which comes one number, or one for each id.
+StrengthSchedule: TypeAlias = float | Callable[[int, np.ndarray], Strength]

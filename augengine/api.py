@@ -17,6 +17,7 @@ from .policy import ops
 from .policy.ops import *  # noqa: F403
 from .policy.policy import Policy
 from .policy.schedule import Ramp
+from .policy.strengths import Uniform
 from .policy.views import Inside, Tied, Views
 from .recipes import presets
 from .recipes.from_albumentations import from_albumentations
@@ -65,6 +66,7 @@ __all__ = [
     "Sources",
     "TargetOptions",
     "Tied",
+    "Uniform",
     "Views",
     "WithIds",
     "as_tensor",

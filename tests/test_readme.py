@@ -89,6 +89,12 @@ def test_policies(names):
     assert names["batch"].images.shape == (8, 3, 16, 16)
 
 
+def test_strength(names):
+    run("docs/strength.md", names)
+    assert names["batch"].images.shape == (8, 3, 28, 28)
+    assert names["batch"].plan.strength.max() <= 0.4
+
+
 def test_the_way_back(names):
     run("docs/way-back.md", names)
     assert names["on_originals"].shape == (2, 21, 60, 80)
@@ -147,6 +153,7 @@ def test_datasets(names, tmp_path, monkeypatch, capsys):
 
 def test_every_page_with_python_has_a_test():
     tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/way-back.md"}
+    tested |= {"docs/strength.md"}
     tested |= {"docs/compile-and-graphs.md", "docs/targets.md"}
     tested |= {"docs/doctor.md", "docs/datasets.md", "docs/cache.md", "docs/files.md"}
     # Those of frameworks are run by tests/loops, with the frameworks.

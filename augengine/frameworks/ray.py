@@ -20,14 +20,15 @@ from urllib.parse import quote
 import numpy as np
 import torch
 
-from ..aliases import Executor, Layout, Strength
+from ..aliases import Executor, Layout, Strength, StrengthSchedule
 from ..checks import whole_number
 from ..decoding import DecodeError, decode
 from ..kernels import Sources
-from ..loading.engine import Device, Engine, StrengthSchedule
+from ..loading.engine import Device, Engine
 from ..plan import Plan
 from ..policy.ops.op import Op
 from ..policy.policy import Policy, checked_ids
+from ..policy.strengths import strength_of
 from ..policy.views import Views
 
 if TYPE_CHECKING:
@@ -188,13 +189,11 @@ class Augment:
         if self.engine.device is not None:
             sources = sources.to(self.engine.device)
 
-        schedule = self.engine.strength
-        strength: Strength = (
-            np.asarray(schedule(self.epoch, numbers), float) if callable(schedule) else schedule
-        )
-
         pictures, targets, keys = [], [], []
         for copy in range(self.copies):
+            strength = strength_of(
+                self.engine.strength, self.engine.seed, self.epoch, numbers, firsts + copy
+            )
             plan = self.engine.plan(
                 sources.sizes,
                 numbers,

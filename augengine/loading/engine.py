@@ -10,7 +10,18 @@ import numpy as np
 import torch
 
 from .. import kernels
-from ..aliases import BoxArray, Executor, Ids, Images, Labels, Layout, Occurrences, Sizes, Strength
+from ..aliases import (
+    BoxArray,
+    Executor,
+    Ids,
+    Images,
+    Labels,
+    Layout,
+    Occurrences,
+    Sizes,
+    Strength,
+    StrengthSchedule,
+)
 from ..checks import number, whole_number
 from ..decoding import Decode, DecodeOptions
 from ..kernels import Sources
@@ -19,6 +30,7 @@ from ..plan.join import of_no_samples
 from ..plan.kinds import DTYPES
 from ..policy.ops.op import Op
 from ..policy.policy import DType, Policy, checked_ids
+from ..policy.strengths import Uniform, strength_of
 from ..policy.views import Views
 from ..targets.follow import Target
 from ..targets.options import TargetOptions
@@ -31,8 +43,6 @@ from .passes import Passes
 from .targets import boxes_for, followed, join_targets
 
 Device: TypeAlias = torch.device | str | int
-# A number in [0, 1], or a function (epoch, ids [n]) → such a number, or one for each id.
-StrengthSchedule: TypeAlias = float | Callable[[int, np.ndarray], Strength]
 # The plans of Views, by their names; a list where a name has several.
 PlansOfViews: TypeAlias = dict[str, Plan | list[Plan]]
 # Targets of B images: one for each, or masks (B, H, W).
@@ -82,8 +92,8 @@ class Engine(Generic[BatchType]):
             what the policy's mixes say, if they do.
         label_smoothing: Share in [0, 1] of each label that is spread over the classes.
         strength: Share in [0, 1] of every magnitude that is used, or a function (epoch, ids) → such a
-            number, or one for each id: a `Ramp`, for one. It is an attribute as well: change it when you
-            like, nothing is compiled for it.
+            number, or one for each id: a `Ramp`, for one, or a `Uniform`, which draws it. It is an
+            attribute as well: change it when you like, nothing is compiled for it.
         executor: Name of the executor, 'cpu', 'gpu' or 'torch'; None takes the fastest that fits.
         target_options: Which boxes, masks and keypoints stay, and how they are written; None is
             `TargetOptions()`.
@@ -236,8 +246,7 @@ class Engine(Generic[BatchType]):
         if not named:
             self.check_epoch("Engine", strength is not None)
         if strength is None:
-            schedule = self.strength
-            strength = schedule(epoch, ids) if callable(schedule) else schedule
+            strength = strength_of(self.strength, self.seed, epoch, ids, occurrences)
         others = None
         if partners is not None:
             their_sizes, named_ids = partners
@@ -525,7 +534,8 @@ class Engine(Generic[BatchType]):
             ValueError: Strength is a function, or the policy has a `DuringEpochs` or `Scheduled`.
         """
         what = None
-        if callable(self.strength) and not strength_given:
+        drawn = isinstance(self.strength, Uniform)  # as its other draws are, epoch or not
+        if callable(self.strength) and not drawn and not strength_given:
             what = "a strength that is a function of the epoch"
         elif any(policy.needs_epoch for policy in self._policies()):
             what = "ops that follow the epoch"
@@ -536,8 +546,11 @@ class Engine(Generic[BatchType]):
             )
 
     def draws(self) -> bool:
-        """Whether its policies leave anything to chance: if not, batches depend on no id and no epoch."""
-        return any(policy.draws for policy in self._policies())
+        """Whether its policies or its strength leave anything to chance: if not, batches depend on no id
+        and no epoch."""
+        return isinstance(self.strength, Uniform) or any(
+            policy.draws for policy in self._policies()
+        )
 
     def _policies(self) -> list[Policy]:
         if isinstance(self.policy, Policy):
