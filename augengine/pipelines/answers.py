@@ -55,10 +55,11 @@ def answers(run: Run, model: nn.Module, samples: Samples, policy: Policy) -> tor
     return torch.from_numpy(shuffled[np.argsort(everyone)])
 
 
-def accuracy(run: Run, model: nn.Module, data: Data) -> float:
-    """The share of the test images that the model gets right, in [0, 1]."""
-    logits = answers(run, model, Samples.of(data, data.test), evaluation_policy(data))
-    return float((logits.argmax(1).numpy() == data.truth[data.test]).mean())
+def accuracy(run: Run, model: nn.Module, data: Data, ids: np.ndarray | None = None) -> float:
+    """The share of the images that the model gets right, in [0, 1]; ids: which, by default the test's."""
+    ids = data.test if ids is None else ids
+    logits = answers(run, model, Samples.of(data, ids), evaluation_policy(data))
+    return float((logits.argmax(1).numpy() == data.truth[ids]).mean())
 
 
 def _loader(run: Run, samples: Samples, positions: np.ndarray, policy: Policy) -> DataLoader:

@@ -46,6 +46,7 @@ class Training:
         schedule: Learning rates by step.
         scaler: The gradients' scale in float16, if there is one.
         progress: How far it is.
+        memory: What its loss remembers, if it does.
     """
 
     model: nn.Module
@@ -54,13 +55,18 @@ class Training:
     schedule: LambdaLR
     scaler: Any
     progress: Progress
+    memory: nn.Module | None = None
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The model, its average and its loss's memory, as far as there are such."""
+        named = {"model": self.model, "average": self.average, "memory": self.memory}
+        return {part: module for part, module in named.items() if module is not None}
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The weights and buffers of the model and of its average."""
-        modules = {"model": self.model} | ({"average": self.average} if self.average else {})
+        """The weights and buffers of all modules."""
         return {
             f"{part}.{name}": value
-            for part, module in modules.items()
+            for part, module in self.modules().items()
             for name, value in module.state_dict().items()
         }
 
@@ -117,9 +123,8 @@ def read_state(folder: Path, training: Training) -> int:
     stepped = {name.rpartition(".")[0] for name in tensors if name.startswith("optimizer.")}
     moments = {name: value for name, value in moments.items() if name.rpartition(".")[0] in stepped}
     check_tensors(file, tensors, weights | moments, _FIX)
-    for part, module in (("model.", training.model), ("average.", training.average)):
-        if module is not None:
-            module.load_state_dict(_below(part, tensors))
+    for part, module in training.modules().items():
+        module.load_state_dict(_below(f"{part}.", tensors))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name in moments:
         _, parameter, key = name.split(".")

@@ -14,13 +14,16 @@ import numpy as np
 from ..datasets.listing import NAMED, TEST, TRAIN, UNLABELLED, VAL, Entry, list_folder
 from ..policy.keyed import Keyed
 from ..recipes.presets import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
-from .settings import LABELS_OF_DATA, Settings
+from . import elpv
+from .settings import LABELS_OF_DATA, VALIDATION_OF_DATA, Settings
 
 DIGITS_MEAN, DIGITS_STD = (0.1307,), (0.3081,)
+ELPV_MEAN, ELPV_STD = (0.597,), (0.161,)
 UNKNOWN = -1  # the class of an image whose class nobody knows
 UNUSED = -2  # and of one whose class is not among the classes that were chosen
 # The test images are the same for every seed; a folder without test images gives a fifth.
 TEST_SEED, TEST_SHARE = 0, 0.2
+ELPV_TEST_SHARE = 0.25  # as its authors have it
 
 
 class Files(Sequence[str]):
@@ -59,17 +62,20 @@ class Data:
     """A data set, and the part that each of its images has.
 
     Args:
-        name: Name in KINDS: digits, cifar10, cifar100 or folder.
+        name: Name in KINDS: digits, cifar10, cifar100, elpv or folder.
         classes: Names of the classes.
         images: Images[id] is uint8 (H, W, C), or the path of an encoded image.
         truth: [n] ints, the class of each id, UNKNOWN where nobody knows it. What trains may look at
             truth[labelled] only.
         labelled: Ids of the training images whose label is used.
         unlabelled: Ids of the other training images.
+        validation: Ids of images that are neither learned nor for the test: evaluations during training
+            look at them. There may be none.
         test: Ids of the test images.
         size: Pixels a side that models see.
         mean: Mean of each channel, of values in [0, 1].
         std: Standard deviation of each channel.
+        interpolation: Filter of a resize; None is a policy's own, bilinear.
         key: Hash of the images and the classes.
         summary: What was found and what was left out, in a few lines.
     """
@@ -80,16 +86,24 @@ class Data:
     truth: np.ndarray
     labelled: np.ndarray
     unlabelled: np.ndarray
+    validation: np.ndarray
     test: np.ndarray
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     key: str
     summary: str
+    interpolation: str | None = None
 
     @property
     def channels(self) -> int:
         return len(self.mean)
+
+    @property
+    def watched(self) -> tuple[str, np.ndarray]:
+        """What evaluations during training look at, and its ids: the validation images, or without such the
+        test's."""
+        return ("validation", self.validation) if len(self.validation) else ("test", self.test)
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
         """The classes of these ids as label rows [n, classes], float32."""
@@ -113,12 +127,14 @@ class _Kind(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     labels: int  # that are kept of each class, unless the settings say; 0: all
+    validation: float = 0.0  # share of each class's training images, unless the settings say
 
 
 KINDS = {
     "digits": _Kind(28, DIGITS_MEAN, DIGITS_STD, 20),
     "cifar10": _Kind(32, CIFAR_MEAN, CIFAR_STD, 20),
     "cifar100": _Kind(32, CIFAR_MEAN, CIFAR_STD, 20),
+    "elpv": _Kind(224, ELPV_MEAN, ELPV_STD, 0, 0.2),
     "folder": _Kind(224, IMAGENET_MEAN, IMAGENET_STD, 0),
 }
 
@@ -133,7 +149,7 @@ def load(settings: Settings, damaged: Collection[int] = ()) -> Data:
     Raises:
         ValueError: When there is nothing to learn from, or too little.
         OSError: When CIFAR is neither there nor to be had.
-        ImportError: When the package that brings the digits is missing.
+        ImportError: When the package that brings the digits, or the ELPV photographs, is missing.
     """
     name, source = _source(settings.data, settings.root)
     images, truth, names, test, said = source
@@ -161,14 +177,19 @@ def load(settings: Settings, damaged: Collection[int] = ()) -> Data:
             f"data: {settings.data} has no image to test on, expected one at least: each class has a single "
             "image. Add more, or a folder test/ beside train/."
         )
+    share = kind.validation
+    if settings.validation != VALIDATION_OF_DATA:
+        share = settings.validation
+    validation = _validation(train, truth, names, share)
+    train = np.setdiff1d(train, validation)
     each = kind.labels if settings.labels == LABELS_OF_DATA else settings.labels
     labelled = _labelled(train, truth, names, each, settings.seed)
     unlabelled = np.setdiff1d(train, labelled)
     digest = hashlib.blake2b(repr((name, names)).encode(), digest_size=16)
-    digest.update(images.digest if isinstance(images, Files) else images.tobytes())
-    said += (
-        f"\n  {len(labelled):,} labelled, {len(unlabelled):,} unlabelled, {test.sum():,} to test"
-    )
+    digest.update(images.digest if isinstance(images, Files) else np.ascontiguousarray(images).data)
+    said += f"\n  {len(labelled):,} labelled, {len(unlabelled):,} unlabelled, "
+    said += f"{len(validation):,} to validate, " if len(validation) else ""
+    said += f"{test.sum():,} to test"
     untested = [names[c] for c in range(len(names)) if not (truth[test] == c).any()]
     if untested:
         said += f"\n  classes without an image to test: {', '.join(untested[:NAMED])}" + (
@@ -183,6 +204,7 @@ def load(settings: Settings, damaged: Collection[int] = ()) -> Data:
         truth=truth,
         labelled=labelled,
         unlabelled=unlabelled,
+        validation=validation,
         test=ids[test],
         size=settings.size or kind.size,
         mean=kind.mean,
@@ -198,12 +220,28 @@ def _source(data: str, root: str) -> tuple[str, _Source]:
         return data, _digits()
     if data in ("cifar10", "cifar100"):
         return data, _cifar(data, root)
+    if data == "elpv":
+        return data, _elpv()
     if os.path.isdir(data):
         return "folder", _folder(data)
     raise ValueError(
-        f"data: got {data!r}, expected a folder of class folders, cifar10, cifar100 or digits. Check "
+        f"data: got {data!r}, expected a folder of class folders, cifar10, cifar100, elpv or digits. Check "
         "the path."
     )
+
+
+def _validation(
+    train: np.ndarray, truth: np.ndarray, names: tuple[str, ...], share: float
+) -> np.ndarray:
+    """The ids of a share of each class's training images, the same for every seed. One at least, where
+    a share is asked for, and one at least stays for training."""
+    chosen = [train[:0]]
+    if share:
+        for c in range(len(names)):
+            ids = train[truth[train] == c]
+            count = min(max(1, round(share * len(ids))), len(ids) - 1)
+            chosen.append(_shuffle(ids, TEST_SEED)[:count])
+    return np.sort(np.concatenate(chosen))
 
 
 def _labelled(
@@ -258,6 +296,23 @@ def _digits() -> _Source:
         test[_shuffle(np.flatnonzero(truth == c), TEST_SEED)[:100]] = True
     pixels = images.astype(np.uint8).reshape(-1, 28, 28, 1)
     return _Source(pixels, truth, tuple("0123456789"), test, "digits: 5,000 of MNIST")
+
+
+@cache
+def _elpv() -> _Source:
+    """Of the ELPV photographs a cell is defective if its probability is above 0, as the authors train on it
+    (they weigh the unsure ones less). A quarter of each probability and kind of crystal is for the test."""
+    root = elpv.folder()
+    cells = elpv.cells(root)
+    images = elpv.photographs(root, cells)
+    truth = np.array([int(cell.probability > 0) for cell in cells])
+    test = np.zeros(len(cells), bool)
+    strata = [(cell.probability, cell.crystal) for cell in cells]
+    for stratum in sorted(set(strata)):
+        ids = np.array([i for i, other in enumerate(strata) if other == stratum])
+        test[_shuffle(ids, TEST_SEED)[: round(ELPV_TEST_SHARE * len(ids))]] = True
+    said = f"elpv: {len(cells):,} photographs of solar cells; defective: a probability above 0"
+    return _Source(images, truth, elpv.CLASSES, test, said)
 
 
 def _cifar(name: str, root: str) -> _Source:

@@ -2,7 +2,8 @@
 
     loss = T² · KL(softmax(t / T) ‖ softmax(s / T)) + hard · −Σ y · log softmax(s)
 
-(Hinton, Vinyals and Dean 2015; one view for both: Beyer et al. 2022.) Images without labels have
+(Hinton, Vinyals and Dean 2015; one view for both: Beyer et al. 2022; with `standardize` t and s are
+z-scores: Sun et al. 2024.) Images without labels have
 y = 0, so only the first term counts. A plan is a function of its key, so the teacher's answers can be
 kept on disk (`cache`), and later students train without the teacher.
 """
@@ -26,9 +27,10 @@ from .answers import accuracy
 from .batches import Part, Samples
 from .data import Data
 from .fit import Fit
+from .inputs import Inputs, of_policy
 from .logit_cache import CacheKey, LogitCache
 from .losses import cross_entropy, distillation
-from .policies import training_policy
+from .policies import evaluation_policy, training_policy
 from .run import Run
 from .settings import LARGEST, Settings
 from .supervised import supervised
@@ -47,6 +49,11 @@ class Distill(Settings):
     ] = "digitnet_32"
     student: Annotated[str, "The student, as --model of finetune."] = "digitnet_8"
     temperature: Annotated[float, "The temperature T of the loss."] = 4.0
+    standardize: Annotated[
+        bool,
+        "Give both models' logits mean 0 and deviation 1 for each image first (Sun et al. 2024); a "
+        "temperature of 2 is usual then.",
+    ] = False
     hard: Annotated[float, "The weight of the labels' loss beside the teacher's."] = 1.0
     teacher_epochs: Annotated[int, "Passes over the labelled images, for a teacher by NAME."] = 200
     cache: Annotated[
@@ -88,7 +95,9 @@ def run(settings: Distill, *, resume: bool = False) -> dict[str, float]:
         What results.json holds: the accuracies of student and teacher on the test images.
     """
     run = Run(settings, "distill", resume=resume)
-    data = run.data(settings)
+    # The teacher's pixels come first: it does not learn, and both see the same.
+    specs = [spec for spec in (settings.teacher, settings.student) if spec not in (EMA, CACHE)]
+    data = run.data(settings, *specs, known=_known(settings))
     teacher = None if settings.teacher in (EMA, CACHE) else _teacher(run, settings, data)
     student = run.model("student", data)
     if student is None:
@@ -98,6 +107,14 @@ def run(settings: Distill, *, resume: bool = False) -> dict[str, float]:
         results["teacher"] = accuracy(run, teacher, data)
     run.close(student, results)
     return results
+
+
+def _known(settings: Distill) -> Inputs | None:
+    """What the teacher's pixels were, where there is no teacher but its cache."""
+    if settings.teacher != CACHE or not Path(settings.cache).is_file():
+        return None
+    policy = LogitCache.key_of(settings.cache).evaluation
+    return of_policy(policy, settings.cache) if policy else None
 
 
 def _teacher(run: Run, settings: Distill, data: Data) -> nn.Module:
@@ -122,7 +139,7 @@ def _train_student(run: Run, settings: Distill, data: Data, teacher: nn.Module |
     fit = Fit(
         run, "student", student,
         models.parameter_groups(student, settings.lr, settings.weight_decay),
-        steps=loader.steps, test=lambda m: accuracy(run, m, data),
+        steps=loader.steps, data=data,
     )  # fmt: skip
     with _cache(run, settings, data, policy, teacher, samples.ids) as cache:
         if settings.teacher == EMA:
@@ -132,7 +149,10 @@ def _train_student(run: Run, settings: Distill, data: Data, teacher: nn.Module |
                 run.sheet("student", [("student and teacher", part.batch)])
                 answers = _answers(run, teacher, cache, epoch, part)
                 logits = fit.model(part.batch.images)
-                soft = part.mean(distillation(logits, answers, settings.temperature))
+                losses = distillation(
+                    logits, answers, settings.temperature, standardize=settings.standardize
+                )
+                soft = part.mean(losses)
                 hard = part.mean(cross_entropy(logits, part.labels))
                 fit.step(soft + settings.hard * hard, soft=soft, hard=hard)
             if cache is not None:
@@ -184,6 +204,11 @@ def _cache(
     if settings.precision != "no":
         run.say(f"cache: answers are computed in {settings.precision}, and kept as they come")
     holds_all_classes = settings.top >= len(data.classes)
+    if settings.standardize and not holds_all_classes:
+        raise ValueError(
+            f"distill: got --standardize with --top {settings.top} of {len(data.classes)} classes, expected "
+            f"all of them, since a deviation is over all logits. Pass --top {len(data.classes)}."
+        )
     key = CacheKey(
         teacher=LogitCache.key_of(settings.cache).teacher
         if teacher is None
@@ -195,6 +220,7 @@ def _cache(
         samples=len(data.truth),
         top=min(settings.top, len(data.classes)),
         temperature=0.0 if holds_all_classes else settings.temperature,
+        evaluation=evaluation_policy(data).to_yaml(),
     )
     with run.accelerator.main_process_first():
         cache = LogitCache(Path(settings.cache), key)

@@ -38,7 +38,8 @@ class Finetune(Settings):
     evaluate_every: Annotated[int, "Epochs between evaluations and checkpoints."] = 10
     model: Annotated[
         str,
-        "The model: NAME (random weights), pretrained:NAME, NAME@FILE, or a run's folder or file. Default: "
+        "The model: NAME (random weights), pretrained:NAME (such as efficientnet_lite0, whose weights an "
+        "installed package has, or any of timm's from a hub), NAME@FILE, or a run's folder or file. Default: "
         "pretrained:resnet50; for digits a body that learns 0-4 first.",
     ] = ""
     frozen: Annotated[
@@ -87,7 +88,7 @@ def run(settings: Finetune, *, resume: bool = False) -> dict[str, float]:
         settings = dataclasses.replace(settings, classes=settings.classes or NEW_DIGITS)
         spec = _train_body(run, settings)
     spec = spec or "pretrained:resnet50"
-    data = run.data(settings)
+    data = run.data(settings, spec)
     if settings.head_epochs and not settings.frozen:
         # A new head on a whole model at once would first bend the body to its random weights.
         _train(run, "head", settings, data, spec, frozen=True, epochs=settings.head_epochs)
@@ -135,8 +136,7 @@ def _train(
     )
     loader = run.loader(Samples.labelled(data), training_policy(settings.policy, data))
     fit = Fit(
-        run, stage, model, groups, steps=loader.steps, epochs=epochs,
-        test=lambda m: accuracy(run, m, data),
+        run, stage, model, groups, steps=loader.steps, epochs=epochs, data=data,
     )  # fmt: skip
     for epoch in fit.epochs():
         if frozen:

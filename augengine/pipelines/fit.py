@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -21,7 +21,9 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from . import models
+from .answers import accuracy
 from .checkpoint import Progress, Training
+from .data import Data
 from .pictures import Metrics
 from .run import Run
 
@@ -39,8 +41,9 @@ class Fit:
         model: Model that is trained; parameters without gradients are left alone.
         groups: Parameter groups with their learning rates.
         steps: Number of batches in an epoch.
-        test: Function that gives a model's accuracy, in [0, 1].
+        data: Data set, whose watched images evaluations look at.
         epochs: Number of passes of the training; by default those of the run's settings.
+        memory: What the loss remembers from batch to batch, as buffers, which checkpoints hold.
     """
 
     def __init__(
@@ -51,14 +54,16 @@ class Fit:
         groups: list[models.ParameterGroup],
         *,
         steps: int,
-        test: Callable[[nn.Module], float],
+        data: Data,
         epochs: int | None = None,
+        memory: nn.Module | None = None,
     ):
-        self.run, self.stage, self.test = run, stage, test
+        self.run, self.stage, self.data = run, stage, data
         self.model_name = models.name_of(model)
         self.total = run.settings.epochs if epochs is None else epochs
         self.steps = steps
         model = model.to(run.accelerator.device)
+        self.memory = None if memory is None else memory.to(run.accelerator.device)
         decay = run.settings.ema
         self.average = ModelEmaV3(model, decay, use_warmup=True) if decay else None
         optimizer = torch.optim.AdamW(cast(list[dict[str, Any]], groups))
@@ -87,6 +92,7 @@ class Fit:
             schedule=self.schedule,
             scaler=self.run.accelerator.scaler,
             progress=self.progress,
+            memory=self.memory,
         )
 
     @property
@@ -118,7 +124,7 @@ class Fit:
                 yield epoch
                 self._close(epoch, time.perf_counter() - start)
                 last = self.progress.accuracy
-                tested = f"{self.stage}: {100 * last:.1f} % of the test right"
+                tested = f"{self.stage}: {100 * last:.1f} % of the {self.data.watched[0]} right"
                 bar.update(task, description=tested if last else None)
 
     def step(self, loss: torch.Tensor, **more: torch.Tensor) -> None:
@@ -157,12 +163,14 @@ class Fit:
                 "take --precision no."
             )
         self._average_statistics()
-        self.progress.accuracy = line["accuracy"] = round(self.test(self.eval_model), 6)
+        part, ids = self.data.watched
+        right = accuracy(self.run, self.eval_model, self.data, ids)
+        self.progress.accuracy = line["accuracy"] = round(right, 6)
         self.run.log(line | {"seconds_an_epoch": round(seconds, 3)}, self.progress.step)
         if not sys.stdout.isatty():
             self.run.say(
                 f"{self.stage}: epoch {done} of {self.total}, training loss {line['loss']:.4g}, "
-                f"{100 * line['accuracy']:.1f} % of the test right"
+                f"{100 * line['accuracy']:.1f} % of the {part} right"
             )
         self.run.checkpoint(self.stage, self._training())
 

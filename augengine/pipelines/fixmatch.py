@@ -4,22 +4,22 @@
          + λ · [max p ≥ τ] · −log softmax(model(strong u))[argmax p],   p = softmax(model(weak u))
 
 One call of the engine gives both views, by one `Views`. With averaged weights (`ema`) it is those that
-label.
+label. `confidence` says what else may stand for [max p ≥ τ], and how answers are aligned.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 
 from ..loading.batch import Batch
 from ..policy.policy import Policy
 from . import models
-from .answers import accuracy
 from .batches import Samples
+from .confidence import SOFTMATCH, Confidence
 from .data import Data
 from .fit import Fit
 from .losses import cross_entropy
@@ -37,6 +37,10 @@ def fixmatch(
     threshold: float,
     ratio: int,
     unlabelled_weight: float,
+    weights: str,
+    align: bool,
+    momentum: float,
+    soft: bool,
 ) -> nn.Module:
     """Train a model on labelled and unlabelled images. A stage that is finished is not trained again.
 
@@ -49,6 +53,10 @@ def fixmatch(
         threshold: τ, the least confidence of an answer that becomes a label, in [0, 1].
         ratio: Unlabelled images in a batch for each labelled one.
         unlabelled_weight: λ, the weight of the unlabelled loss.
+        weights: As of `Confidence`.
+        align: Whether answers are aligned: with the labels' classes, or of "softmatch" evenly.
+        momentum: As of `Confidence`.
+        soft: As of `Confidence`.
 
     Returns:
         The trained model, frozen.
@@ -60,9 +68,16 @@ def fixmatch(
     model = models.create(spec, classes=len(data.classes), channels=data.channels)
     labelled = run.loader(Samples.labelled(data), policy)
     unlabelled = run.loader(Samples.unlabelled(data), weak_and_strong(data), times=ratio)
+    classes = len(data.classes)
+    shares = torch.from_numpy(data.rows(data.labelled).mean(0))
+    even = torch.full((classes,), 1 / classes)
+    confidence = Confidence(
+        classes, weights=weights, threshold=threshold, momentum=momentum, soft=soft,
+        target=(even if weights == SOFTMATCH else shares) if align else None,
+    )  # fmt: skip
     fit = Fit(
         run, stage, model, models.parameter_groups(model, run.settings.lr, run.settings.weight_decay),
-        steps=unlabelled.steps, test=lambda m: accuracy(run, m, data),
+        steps=unlabelled.steps, data=data, memory=confidence,
     )  # fmt: skip
     for epoch in fit.epochs():
         parts = zip(labelled.during(epoch, unlabelled.steps), unlabelled.epoch(epoch), strict=True)
@@ -79,12 +94,13 @@ def fixmatch(
             if fit.average is not None:
                 with torch.no_grad(), run.accelerator.autocast():
                     logits_weak = fit.eval_model(weak.images)
-            confidence, label = torch.softmax(logits_weak.detach().float(), dim=1).max(dim=1)
-            mask = (confidence >= threshold).float()
-
+            labels = confidence(
+                logits_weak.detach(), partial(run.mean, part_u), run.samples(part_u)
+            )
             supervised = part_x.mean(cross_entropy(logits_x, part_x.labels))
-            target = one_hot(label, len(data.classes)).float()
-            consistency = part_u.mean(mask * cross_entropy(logits_strong, target))
+            consistency = part_u.mean(labels.weights * cross_entropy(logits_strong, labels.rows))
             loss = supervised + unlabelled_weight * consistency
-            fit.step(loss, labelled=supervised, unlabelled=consistency, kept=part_u.mean(mask))
+            fit.step(
+                loss, labelled=supervised, unlabelled=consistency, kept=part_u.mean(labels.weights)
+            )
     return fit.finish()

@@ -50,6 +50,8 @@ class CacheKey:
         top: Number of classes that are kept of each answer.
         temperature: Temperature at which the classes that are not kept have the right share. If
             all are kept it means nothing, and is 0.
+        evaluation: Policy of test images as YAML, so that later students are tested as the teacher was;
+            "" in files that do not say it.
     """
 
     teacher: str
@@ -60,6 +62,7 @@ class CacheKey:
     samples: int
     top: int
     temperature: float = 0.0
+    evaluation: str = ""
 
 
 class LogitCache:
@@ -285,6 +288,8 @@ class LogitCache:
 
     def _check_header(self) -> None:
         header, expected = _read_header(self.file), self._header()
+        if not header["evaluation"]:
+            expected["evaluation"] = ""  # a file of an earlier version does not say it
         different = [name for name in expected if header.get(name) != expected[name]]
         if different:
             theirs = ", ".join(f"{name} {header.get(name)}" for name in different)
@@ -359,10 +364,12 @@ def _read_header(file: Path) -> dict[str, Any]:
     except ValueError:
         header = None
     names = {"format", "views", *CacheKey.__dataclass_fields__}
+    if isinstance(header, dict):
+        header = {"evaluation": ""} | header
     if not isinstance(header, dict) or set(header) != names or header["format"] != FORMAT:
         raise ValueError(f"logit cache: {file} is no cache of this format. {fix}")
     try:
-        for name in ("teacher", "policy", "data"):
+        for name in ("teacher", "policy", "data", "evaluation"):
             if not isinstance(header[name], str):
                 raise TypeError(f"{name}: got {shown(header[name])}, expected text.")
         for name in ("views", "classes", "samples", "top"):

@@ -11,14 +11,17 @@ from typing import Any, NamedTuple, TypedDict, cast
 
 import timm
 import torch
-from timm.models import clean_state_dict
+from timm.models import adapt_input_conv, clean_state_dict
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from ..checks import shown
 from ..policy.policy import Policy
 from ..untrusted import parse_json
-from . import digitnet  # noqa: F401  (registers its models with timm)
+from . import (
+    digitnet,  # noqa: F401  (registers its models with timm)
+    packaged,
+)
 from .files import read_metadata, read_tensors, write_tensors
 
 PRETRAINED = "pretrained:"
@@ -47,8 +50,9 @@ def create(
     """A timm model for `classes` classes and images of `channels` channels.
 
     Args:
-        spec: NAME (random weights), pretrained:NAME (timm's weights, from a hub), NAME@FILE (weights in
-            a .safetensors file of that model), or FILE.safetensors or a run's folder, as `save` writes
+        spec: NAME (random weights), pretrained:NAME (weights of an installed package that `packaged`
+            knows, such as pretrained:efficientnet_lite0, or timm's, from a hub), NAME@FILE (weights in a
+            .safetensors file of that model), or FILE.safetensors or a run's folder, as `save` writes
             them. Files of pickles, such as .pth, are refused, since they can hold code.
         classes: Number of classes that the model tells apart.
         channels: Number of channels of the images.
@@ -60,7 +64,7 @@ def create(
         ValueError: When there is no such model, or its weights do not fit.
         OSError: When a file is not there, or a hub does not give the weights.
     """
-    name, file = _name_and_file(spec)
+    name, file = name_and_file(spec)
     if len(name) > MOST_NAME or not timm.is_model(name):
         name, spec = name[:MOST_NAME], spec[:MOST_NAME]
         near = ", ".join(get_close_matches(name, timm.list_models(), 4)) or "timm.list_models()"
@@ -72,24 +76,26 @@ def create(
     arguments: dict[str, Any] = {rate: value for rate, value in rates.items() if value}
     if new_head or file is not None:
         arguments["num_classes"] = classes
+    in_package = packaged.find(name) if spec.startswith(PRETRAINED) else None
+    from_hub = spec.startswith(PRETRAINED) and in_package is None
     try:
-        model: Any = timm.create_model(
-            name, pretrained=spec.startswith(PRETRAINED), in_chans=channels, **arguments
-        )
+        model: Any = timm.create_model(name, pretrained=from_hub, in_chans=channels, **arguments)
     except TypeError as error:
         raise ValueError(
             f"model: {name} takes no {' or '.join(rates)} ({error}). Set both to 0, or take another model."
         ) from error
     except Exception as error:
-        if not spec.startswith(PRETRAINED):
+        if not from_hub:
             raise
         raise OSError(
             f"model: the weights of {name} did not come ({type(error).__name__}: {error}). Pass {name}@FILE "
-            f"with a local file of them, or {name} alone for random ones."
+            f"with a local file of them, or {name} alone for random ones.{packaged.how_to_install(name)}"
         ) from error
-    if file is not None:
+    if in_package is not None:
+        _load_packaged(model, name, in_package, channels)
+    elif file is not None:
         _load_weights(model, file, new_head)
-    elif model.num_classes != classes:
+    if file is None and model.num_classes != classes:
         raise ValueError(
             f"model: {spec} answers for {model.num_classes} classes, expected {classes}, the data's. Take a "
             "model of these classes, or finetune it first."
@@ -137,7 +143,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
         OSError: It is not there, or cannot be read.
     """
     spec = os.fspath(path)
-    _, file = _name_and_file(spec)
+    _, file = name_and_file(spec)
     if file is None:
         raise OSError(
             f"model: there is no {spec}, expected a run's folder or file. Check the path."
@@ -159,10 +165,16 @@ def load(path: str | os.PathLike[str]) -> Trained:
 
 def is_random(spec: str) -> bool:
     """Whether `create(spec)` starts from random weights."""
-    return not spec.startswith(PRETRAINED) and _name_and_file(spec)[1] is None
+    return not spec.startswith(PRETRAINED) and name_and_file(spec)[1] is None
 
 
-def _name_and_file(spec: str) -> tuple[str, Path | None]:
+def name_and_file(spec: str) -> tuple[str, Path | None]:
+    """timm's name of the model that a spec names, and the file of its weights, where they lie in one.
+
+    Raises:
+        ValueError: When the file is a pickle, or does not say of which model it is.
+        OSError: When it is not there.
+    """
     path = Path(spec)
     if path.is_dir():
         path = path / WEIGHTS
@@ -188,7 +200,27 @@ def _name_and_file(spec: str) -> tuple[str, Path | None]:
                 "'weights.safetensors')."
             )
         return name, Path(file)
-    return spec.removeprefix(PRETRAINED), None
+    if spec.startswith(PRETRAINED):
+        name = spec.removeprefix(PRETRAINED)
+        return packaged.ALIASES.get(name, name), None
+    return spec, None
+
+
+def notes_of(file: Path) -> dict[str, str]:
+    """What stands beside the weights in a file; raises as `load`."""
+    return read_metadata(file, _FIX)
+
+
+def _load_packaged(model: nn.Module, name: str, file: Path, channels: int) -> None:
+    """Take the weights of an installed package. A head of another size stays random."""
+    weights, own = packaged.read(name, file), model.state_dict()
+    stem = cast(Any, model).pretrained_cfg["first_conv"] + ".weight"
+    # As timm does it: the sum over the channels for grey images, which then mean what grey RGB would.
+    weights[stem] = adapt_input_conv(channels, weights[stem])
+    fitting = {n: value for n, value in weights.items() if value.shape == own[n].shape}
+    strange = [n for n in own if n not in fitting and not n.startswith(_head_name(model) + ".")]
+    assert not strange, strange  # packaged.read has compared them
+    model.load_state_dict(fitting, strict=False)
 
 
 def _load_weights(model: nn.Module, file: Path, new_head: bool) -> None:

@@ -69,8 +69,8 @@ def run(settings: NoisyStudent, *, resume: bool = False) -> Results:
         ValueError: When a student is smaller than its teacher.
     """
     run = Run(settings, "noisy-student", resume=resume)
-    data = run.data(settings)
     names = [name.strip() for name in settings.student.split(",")]
+    data = run.data(settings, settings.teacher, *names)
     _check_growth([settings.teacher, *names], data)
     teacher = supervised(
         run, "generation-0", data, settings.teacher, Samples.labelled(data),

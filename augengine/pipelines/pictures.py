@@ -18,19 +18,20 @@ Metrics = dict[str, Any]
 BatchSource = Batch | Callable[[], Batch]
 
 
-def curves(metrics: Sequence[Metrics], file: Path) -> None:
+def curves(metrics: Sequence[Metrics], file: Path, watched: str = "test") -> None:
     """Draw accuracy and loss over the epochs, a line for each stage; write the whole file or none.
 
     Args:
         metrics: Lines of one run, with stage, epoch, accuracy and loss.
         file: PNG file that is written.
+        watched: What the accuracies are of, "test" or "validation".
     """
     from matplotlib.figure import Figure
 
     stages = list(dict.fromkeys(line["stage"] for line in metrics))
     figure = Figure(figsize=(10, 4), layout="constrained", facecolor=PAPER)
     left, right = figure.subplots(1, 2)
-    left.set(xlabel="epoch", ylabel="test accuracy, %", title="Accuracy")
+    left.set(xlabel="epoch", ylabel=f"{watched} accuracy, %", title="Accuracy")
     right.set(xlabel="epoch", ylabel="training loss", title="Loss")
     for number, stage in enumerate(stages):
         lines = [line for line in metrics if line["stage"] == stage]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 from ..checks import shown
 from ..policy.ops import (
@@ -17,6 +18,7 @@ from ..policy.ops import (
     RandomCrop,
     RandomHorizontalFlip,
     RandomResizedCrop,
+    RandomVerticalFlip,
     Resize,
     TrivialAugmentWide,
 )
@@ -29,9 +31,8 @@ from .data import Data
 def evaluation_policy(data: Data) -> Policy:
     """Size and normalise, without noise: for tests, and for a teacher that labels."""
     if data.name == "folder":
-        return Policy(
-            [Resize(round(data.size * 256 / 224)), CenterCrop(data.size), _normalize(data)]
-        )
+        resize = Resize(round(data.size * 256 / 224), **_filter(data))
+        return Policy([resize, CenterCrop(data.size), _normalize(data)])
     return Policy([*_exact_size(data), _normalize(data)])
 
 
@@ -95,8 +96,13 @@ def _normalize(data: Data) -> Op:
     return Normalize(data.mean, data.std)
 
 
+def _filter(data: Data) -> dict[str, Any]:
+    """The filter of a resize, where the data names one."""
+    return {} if data.interpolation is None else {"interpolation": data.interpolation}
+
+
 def _exact_size(data: Data) -> list[Op]:
-    return [Resize((data.size, data.size))]
+    return [Resize((data.size, data.size), **_filter(data))]
 
 
 def _geometry(data: Data) -> list[Op]:
@@ -106,7 +112,11 @@ def _geometry(data: Data) -> list[Op]:
             *_exact_size(data),
             RandomAffine(12, translate=(0.1, 0.1), scale=(0.85, 1.15), shear=8),
         ]
+    if data.name == "elpv":
+        # A cell has no up and no left. A defect may lie at its edge, so nothing much is cut off.
+        moves = RandomAffine(3, translate=(0.02, 0.02), scale=(0.98, 1.02))
+        return [*_exact_size(data), moves, RandomHorizontalFlip(), RandomVerticalFlip()]
     if data.name == "folder":
-        return [RandomResizedCrop(data.size), RandomHorizontalFlip()]
+        return [RandomResizedCrop(data.size, **_filter(data)), RandomHorizontalFlip()]
     crop = RandomCrop(data.size, padding=data.size // 8, pad_if_needed=True)
     return [*_exact_size(data), crop, RandomHorizontalFlip()]

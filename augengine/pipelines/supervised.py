@@ -13,7 +13,6 @@ from ..loading.batch import Batch
 from ..loading.engine import Engine
 from ..policy.policy import Policy
 from . import models
-from .answers import accuracy
 from .batches import Part, Samples
 from .data import Data
 from .fit import Fit
@@ -40,7 +39,7 @@ def supervised(
     Args:
         run: Run that the stage belongs to.
         stage: Name of the stage.
-        data: Data set, for classes and test images.
+        data: Data set, for classes and evaluations.
         spec: Model, as `models.create` takes it.
         samples: Samples that are learned.
         policy: Policy that augments the images.
@@ -64,7 +63,7 @@ def supervised(
     loader = run.loader(samples, policy)
     fit = Fit(
         run, stage, model, models.parameter_groups(model, run.settings.lr, run.settings.weight_decay),
-        steps=loader.steps, epochs=epochs, test=lambda m: accuracy(run, m, data),
+        steps=loader.steps, epochs=epochs, data=data,
     )  # fmt: skip
     for epoch in fit.epochs():
         for part in loader.epoch(epoch):
