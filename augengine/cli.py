@@ -1,5 +1,5 @@
-"""The command line: `augengine demo`, `augengine gallery`, `augengine doctor`, `augengine bench`, `augengine
-train`."""
+"""The command line: `augengine demo`, `augengine gallery`, `augengine doctor`, `augengine check`, `augengine
+bench`, `augengine train`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ app = typer.Typer(
 
 
 @contextmanager
-def _errors_of(command: str) -> Iterator[None]:
-    """A context in which an error that is the user's is printed in one line, and ends the program."""
+def _errors_of(command: str, extra: str = "demo") -> Iterator[None]:
+    """A context in which an error that is the user's is printed in one line, and ends the program. extra: of
+    this package, which brings what the command needs."""
     try:
         yield
     except USERS_ERRORS as error:
@@ -28,7 +29,9 @@ def _errors_of(command: str) -> Iterator[None]:
         if said is None:
             raise
         if isinstance(error, ModuleNotFoundError):  # Python's own words; ours say how to get it
-            said = f"it needs more packages ({said}). Get them with pip install 'augengine[demo]'."
+            said = (
+                f"it needs more packages ({said}). Get them with pip install 'augengine[{extra}]'."
+            )
         typer.secho(f"augengine {command}: {said}", fg="red", err=True)
         raise typer.Exit(1) from error
 
@@ -144,23 +147,105 @@ def doctor(
 def check(
     images: Annotated[
         Path | None,
-        typer.Option(help="A folder of images: decode each once, and name those that are damaged."),
+        typer.Option(
+            help="Damaged images: a folder, of which each image is decoded once, and those that are "
+            "damaged are named."
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode.  [default: one for each core]")
+        int | None,
+        typer.Option(
+            min=1, help="With --images: threads that decode.  [default: one for each core]"
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Broken labels: a folder of class folders, digits, cifar10 or cifar100, on whose training "
+            "images nets learn which operations of --policy break labels. All options below are for it."
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="A policy's YAML file, a preset's name, randaugment, trivialaugment, or a string of timm's.  "
+            "[default: the data's usual]"
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The net that is trained, as of augengine train; or a run's folder, whose model's falls are "
+            "then measured.  [default: digitnet_16]"
+        ),
+    ] = "",
+    strengths: Annotated[
+        str, typer.Option(help="Strengths in (0, 1] that are looked at, with commas.")
+    ] = "0.25,0.5,1",
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Batches of 64 that one learning takes.  [default: 300]"),
+    ] = None,
+    size: Annotated[
+        int,
+        typer.Option(min=0, help="Pixels a side that nets see. 0: the data's own, 48 of a folder."),
+    ] = 0,
+    classes: Annotated[
+        str, typer.Option(help="The numbers of the classes that are used: 5-9, or 0,3,7.")
+    ] = "",
+    root: Annotated[str, typer.Option(help="The folder where CIFAR lies.")] = "data",
+    seed: Annotated[int, typer.Option(min=0, help="The seed of everything random.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(help="The PNG file of the curves; the worst images go beside it."),
+    ] = Path("augengine-check.png"),
+    json: Annotated[
+        Path | None, typer.Option(help="A file that all figures are written to, as JSON.")
     ] = None,
 ) -> None:
-    """Check a folder of images before it is trained on. Ends with 1 if one is damaged; deletes nothing."""
-    with _errors_of("check"):
-        if images is None:
-            raise ValueError(
-                "got no --images, expected a folder of images. Pass one: --images FOLDER."
-            )
-        from .datasets.command import run
+    """Check data before it is trained on: --images for damaged files, --data for operations that break labels.
 
-        report = run(images, threads)
-    if report.damaged:
+    Ends with 1 if an image is damaged, or an operation breaks labels; deletes nothing.
+    """
+    with _errors_of("check", "train" if data is not None else "demo"):
+        if images is None and data is None:
+            raise ValueError(
+                "got no --images, expected a folder of images to look for damaged ones, or --data, a folder to "
+                "look for operations that break labels. Pass one: --images FOLDER, or --data FOLDER."
+            )
+        if images is not None and data is not None:
+            raise ValueError("got --images and --data together, expected one of them. Pass one.")
+        if images is not None:
+            if policy is not None:
+                raise ValueError(
+                    "got --policy with --images, which only decodes, expected it with --data. Pass --data "
+                    "FOLDER to check a policy's operations."
+                )
+            from .datasets.command import run
+
+            wrong = bool(run(images, threads).damaged)
+        else:
+            from .invariance.command import run as check_labels
+
+            assert data is not None
+            wrong = bool(
+                check_labels(
+                    data, policy, model=model, strengths=_numbers("--strengths", strengths), steps=steps,
+                    size=size, classes=classes, root=root, seed=seed, output=out, json=json,
+                ).broken
+            )  # fmt: skip
+    if wrong:
         raise typer.Exit(1)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    """Numbers with commas."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"{option}: got {text!r:.60}, expected numbers with commas. Pass 0.25,0.5,1, say."
+        ) from None
 
 
 @app.command()

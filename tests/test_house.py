@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSE = (
     {"__main__"},
     {"cli"},
-    {"doctor", "bench"},
+    {"doctor", "bench", "invariance"},
     {"pipelines", "demo"},
     {"sheet", "__init__"},
     {"api"},
@@ -170,7 +170,17 @@ def test_the_import_loads_no_other_package():
 
 
 # Of ours, what only some programs need. The executors come with the first batch.
-LATER = ("doctor", "bench", "pipelines", "demo", "cli", "sheet", "kernels.cpu", "kernels.reference")
+LATER = (
+    "doctor",
+    "bench",
+    "invariance",
+    "pipelines",
+    "demo",
+    "cli",
+    "sheet",
+    "kernels.cpu",
+    "kernels.reference",
+)
 
 
 def test_the_first_use_loads_little():
