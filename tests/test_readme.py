@@ -77,6 +77,14 @@ def test_cache(names):
     assert [len(names["cached"]), names["labels"].shape[1]] == [70, 10]
 
 
+def test_tuning(names, capsys):
+    run("docs/tuning.md", names)
+    result = names["result"]
+    assert len(result.table) == 11
+    assert "keep" in capsys.readouterr().out or result.better
+    assert names["policy"] == result.arm.scaled
+
+
 def test_policies(names):
     run("docs/policies.md", names)
     assert [len(names["crops"]), names["weak"].images.shape[-1]] == [6, 32]
@@ -156,6 +164,7 @@ def test_every_page_with_python_has_a_test():
     tested |= {"docs/strength.md"}
     tested |= {"docs/compile-and-graphs.md", "docs/targets.md"}
     tested |= {"docs/doctor.md", "docs/datasets.md", "docs/cache.md", "docs/files.md"}
+    tested |= {"docs/tuning.md"}
     # Those of frameworks are run by tests/loops, with the frameworks.
     loops = {page for page in PAGES if page.startswith("docs/frameworks/")}
     assert {page for page, blocks in BLOCKS.items() if blocks} - loops == tested

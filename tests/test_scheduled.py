@@ -92,6 +92,30 @@ def test_a_ramp_of_magnitude_is_how_strongly():
     np.testing.assert_array_equal(behind.inv_matrix, plain.inv_matrix)  # it ends with its ops
 
 
+def test_a_uniform_magnitude_is_another_for_each_sample_and_epoch():
+    """The same draws, each pulled by a number of [0, 1] that goes by the sample and the epoch alone."""
+    op, shares = ae.Scheduled(ae.RandomRotation((30, 30)), magnitude="uniform"), []
+    for epoch in (0, 1):
+        plan = plan_of([op, FLIP], n=N, epoch=epoch)
+        whole = plan_of([ae.RandomRotation((30, 30)), FLIP], n=N, epoch=epoch)
+        angle, most = (
+            np.array([logged(p, v, "rotated")[0][0] for v in range(N)]) for p in (plan, whole)
+        )
+        shares.append(angle / most)
+        assert stats.kstest(shares[-1], "uniform").pvalue > 1e-3
+        few = plan_of([op, FLIP], n=8, epoch=epoch)
+        assert [logged(few, v, "rotated")[0][0] for v in range(8)] == angle[:8].tolist()
+    assert abs(np.corrcoef(*shares)[0, 1]) < 0.06
+    assert not ae.Policy(op).needs_epoch
+    assert ae.Policy.from_yaml(ae.Policy(op).to_yaml()) == ae.Policy(op)
+    assert eval(repr(op), vars(ae)) == op
+    # Beside a probability each has a draw of its own.
+    half = plan_of(ae.Scheduled(ae.RandomRotation((30, 30)), p=0.5, magnitude="uniform"), n=N)
+    turned = [abs(found[0][0]) for v in range(N) if (found := logged(half, v, "rotated"))]
+    assert stats.binomtest(len(turned), N, 0.5).pvalue > 1e-3
+    assert stats.kstest(np.array(turned) / 30, "uniform").pvalue > 1e-3
+
+
 def test_schedules_inside_each_other_draw_by_themselves():
     inner = ae.Scheduled(TURN, p=0.5)
     for outer in (inner, ae.Scheduled(inner, p=0.5), ae.Scheduled([ae.Scheduled(inner)], p=0.5)):
@@ -208,6 +232,7 @@ def test_ramps_are_read_back():
         ({"p": [(3, 0), (1, 1)]}, r"Scheduled\.p: Ramp: epochs: .*reversed"),
         ({"magnitude": [(0, 2)]}, r"Scheduled\.magnitude: Ramp: strength: got 2"),
         ({"magnitude": ()}, r"Scheduled\.magnitude: Ramp\.points: got none"),
+        ({"magnitude": "some"}, r"Scheduled\.magnitude: got 'some', expected a number in \[0, 1\]"),
     ],
 )
 def test_impossible_schedules(how, said):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ...checks import number
 from ..schedule import Ramp
@@ -13,6 +13,8 @@ from .choosing import MOST_LEVELS, Chooser, _levels, check_order
 # Places of schedules lie beyond those of all other ops, below those of stages: what an op draws is then the
 # same with a schedule around it and without.
 _PLACES = 1 << 31
+# A magnitude that each sample draws from [0, 1], anew in each epoch.
+UNIFORM = "uniform"
 
 
 def _share_or_ramp(where: str, value: Any) -> float | tuple[tuple[float, float], ...]:
@@ -26,12 +28,27 @@ def _share_or_ramp(where: str, value: Any) -> float | tuple[tuple[float, float],
         raise type(error)(f"{where}: {error}") from None
 
 
+def _share_ramp_or_uniform(where: str, value: Any) -> float | str | tuple[tuple[float, float], ...]:
+    """The same, or UNIFORM."""
+    if isinstance(value, str):
+        if value != UNIFORM:
+            raise ValueError(
+                f"{where}: got {value!r}, expected a number in [0, 1], a Ramp, or {UNIFORM!r}. Pass one."
+            )
+        return value
+    return _share_or_ramp(where, value)
+
+
 def _at(value: Any, epoch: int) -> float:
     """A number, or a ramp at an epoch."""
     return float(value) if isinstance(value, Real) else Ramp(value)(epoch)
 
 
 _Share = Annotated[float | Ramp | Sequence[Sequence[float]], Custom(_share_or_ramp, "in [0, 1]")]
+_Magnitude = Annotated[
+    float | Literal["uniform"] | Ramp | Sequence[Sequence[float]],
+    Custom(_share_ramp_or_uniform, "in [0, 1]"),
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,8 +65,8 @@ class Scheduled(Chooser):
         start: Number of the first epoch in which they happen, 0 … 1000000000.
         stop: Number of the epoch from which on they do not, 0 … 1000000000, above start; None is never.
         p: Probability in [0, 1] that they are carried out at all, a number or a `Ramp` of epochs.
-        magnitude: Strength in [0, 1] of the ops inside, times the strength of the sample, a number or a
-            `Ramp` of epochs.
+        magnitude: Strength in [0, 1] of the ops inside, times the strength of the sample: a number, a
+            `Ramp` of epochs, or 'uniform', which draws one of [0, 1] for each sample in each epoch.
 
     Raises:
         ValueError: Stop is not above start, or an op on the image comes after a mix.
@@ -65,7 +82,7 @@ class Scheduled(Chooser):
     start: Annotated[int, WholeNumber(0, int(BOUNDLESS))] = 0
     stop: Annotated[int | None, WholeNumber(0, int(BOUNDLESS))] = None
     p: _Share = 1.0
-    magnitude: _Share = 1.0
+    magnitude: _Magnitude = 1.0
 
     def _check(self) -> None:
         check_order("Scheduled", self.children)
@@ -82,7 +99,7 @@ class Scheduled(Chooser):
     @property
     def needs_epoch(self) -> bool:
         """Whether anything in it follows the epoch."""
-        fixed = isinstance(self.p, Real) and isinstance(self.magnitude, Real)
+        fixed = isinstance(self.p, Real) and isinstance(self.magnitude, (Real, str))
         return self.start > 0 or self.stop is not None or not fixed
 
     def _decide(self, draft, rows, place):
@@ -90,12 +107,14 @@ class Scheduled(Chooser):
         if epoch < self.start or (self.stop is not None and epoch >= self.stop):
             return
         p = _at(self.p, epoch)
+        # Schedules in schedules may begin at one place: they differ in what lies inside them.
+        own = _PLACES + place * MOST_LEVELS + _levels(self) % MOST_LEVELS
         if p < 1:
-            # Schedules in schedules may begin at one place: they differ in what lies inside them.
-            own = _PLACES + place * MOST_LEVELS + _levels(self) % MOST_LEVELS
             rows = rows[draft.uniform(own, 1, rows)[:, 0] < p]
+        uniform = self.magnitude == UNIFORM
+        share = draft.uniform(own, 2, rows)[:, 1] if uniform else _at(self.magnitude, epoch)
         before = draft.strength[rows]
-        draft.strength[rows] = before * _at(self.magnitude, epoch)
+        draft.strength[rows] = before * share
         for op, at in self._child_places(place):
             op.decide(draft, rows, at)
         draft.strength[rows] = before

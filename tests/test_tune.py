@@ -1,0 +1,456 @@
+"""Tuning without training: splits, paired differences, halving, parts of policies, and `ae.tune` with scores
+that are planted."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from cases import logged
+from scipy import stats
+
+import augengine as ae
+from augengine.tuning.arms import arms_of, at_strength, level_name
+from augengine.tuning.halving import Rung, halve, trainings
+from augengine.tuning.ops import alone, parts_of, without
+from augengine.tuning.result import Effect
+from augengine.tuning.scores import _T, Difference, Score, Scores, clustered, difference
+from augengine.tuning.split import split
+from augengine.tuning.tune import work
+
+RESIZE, NORMALIZE = ae.Resize((32, 32)), ae.Normalize((0.5,), (0.5,))
+NONE = [RESIZE, NORMALIZE]
+USUAL = [RESIZE, ae.RandomAffine(20, (0.1, 0.1), (0.8, 1.2), 9), NORMALIZE]
+LABELS = [0, 1] * 100
+FULL = {"strengths": (0.25, 1.0), "rungs": (2, 4), "folds": 2, "seeds": 2}
+IDS = np.arange(300)
+
+
+class Planted:
+    """A training whose log-likelihood is known but for chance: a sample is hard for all arms alike, a
+    training goes well or badly, and the rest is each sample's own."""
+
+    def __init__(self, value, hard=0.5, training=0.0, rest=0.0, salt=0):
+        self.value, self.hard, self.training, self.rest = value, hard, training, rest
+        self.salt, self.calls = salt, []
+
+    def __call__(self, policy, strength, train_ids, held_out_ids, steps, seed):
+        level = "uniform" if isinstance(strength, ae.Uniform) else strength
+        self.calls.append((policy, level, tuple(train_ids), tuple(held_out_ids), steps, seed))
+        key = json.dumps([policy.fingerprint, level, steps, seed, len(self.calls)])
+        rng = np.random.default_rng([self.salt, *key.encode()])
+        common = np.random.default_rng([self.salt, 1]).normal(0, self.hard, 10**4)[held_out_ids]
+        own = self.training * rng.normal() + self.rest * rng.normal(size=len(held_out_ids))
+        return self.value(policy, level) + common + own
+
+
+def spread(policy):
+    """Of how many degrees a policy turns at most, at full strength."""
+    return max((op.degrees[1] for op in policy.top if isinstance(op, ae.RandomAffine)), default=0)
+
+
+def best_at(level):
+    """Arms are the better, the nearer their largest turn is to `level` times that of USUAL."""
+
+    def value(policy, of):
+        share = 0.5 if of == "uniform" else of
+        return -abs(spread(policy) * share / 20 - level)
+
+    return value
+
+
+# Splits
+
+
+def test_a_split_has_a_fifth_of_each_class_outside_and_disjoint_folds():
+    labels = np.repeat([3, 5, 8], [100, 50, 10])
+    parts = split(IDS[:160], labels, 3)
+    together = np.concatenate([parts.outer, *parts.folds])
+    np.testing.assert_array_equal(np.sort(together), IDS[:160])
+    np.testing.assert_array_equal(parts.inner, np.sort(np.concatenate(parts.folds)))
+    assert [(labels[parts.outer] == c).sum() for c in (3, 5, 8)] == [20, 10, 2]
+    for fold in range(3):
+        held_out = parts.folds[fold]
+        counts = [(labels[held_out] == c).sum() for c in (3, 5, 8)]
+        assert np.abs(np.array(counts) - np.array([80, 40, 8]) / 3).max() < 1
+        assert not set(parts.without(fold)) & {*held_out, *parts.outer}
+        assert len(parts.without(fold)) + len(held_out) == 128
+    assert max(map(len, parts.folds)) - min(map(len, parts.folds)) <= 1
+
+
+def test_a_split_goes_by_ids_alone():
+    """Not by their order, and not by what other classes there are."""
+    labels = np.repeat([0, 1], [80, 60])
+    parts = split(IDS[:140], labels, 3)
+    order = np.random.default_rng(0).permutation(140)
+    again = split(IDS[:140][order], labels[order], 3)
+    for one, other in zip((parts.outer, *parts.folds), (again.outer, *again.folds), strict=True):
+        np.testing.assert_array_equal(one, other)
+    more = split(IDS[:180], np.repeat([0, 1, 2], [80, 60, 40]), 3)
+    assert set(parts.outer) == set(more.outer[more.outer < 140])
+
+
+def test_no_seed_moves_a_split():
+    results = [
+        ae.tune(Planted(best_at(1)), LABELS, NONE, {"usual": USUAL}, seed=seed, **FULL)
+        for seed in (0, 7)
+    ]
+    np.testing.assert_array_equal(results[0].split.outer, results[1].split.outer)
+
+
+def test_few_labels_are_said():
+    assert "Few labels: 60" in split(IDS[:60], IDS[:60] % 2, 3).notes[0]
+    assert not split(IDS[:200], IDS[:200] % 2, 3).notes
+    notes = split(IDS[:201], np.r_[IDS[:200] % 2, 9], 3).notes
+    assert any("with a single sample" in note for note in notes)
+    for labels in (np.zeros(50, int), np.arange(4)):
+        with pytest.raises(ValueError, match=r"tune: got \d+ labelled samples .* Label more"):
+            split(IDS[: len(labels)], labels, 3)
+
+
+# Differences
+
+
+def test_a_difference_by_hand():
+    """Two trainings (rows) of two samples: 1 2, 3 6. Mean 3; less the mean: −2 −1, 0 3.
+
+    By trainings: (3² + 3²) / 4² · 2/1 = 2.25. By samples: (2² + 2²) / 4² · 2/1 = 1. By both:
+    (4 + 1 + 0 + 9) / 4² · 4/3 = 1.1667. 2.25 + 1 − 1.1667 = 2.0833, which is below 2.25: so it is 2.25.
+    """
+    one = clustered(np.array([1.0, 2, 3, 6]), np.array([5, 9, 5, 9]), np.array([0, 0, 1, 1]))
+    assert (one.mean, one.se, one.freedom) == (3, 1.5, 1)
+    assert one.margin == pytest.approx(12.706 * 1.5)
+    assert not one.above
+    assert not one.below
+
+
+def test_a_difference_is_taken_pair_by_pair():
+    """What two arms have in common falls out of it."""
+    hard = np.random.default_rng(0).normal(0, 9, 20)
+    ids, few = np.arange(20), np.random.default_rng(1).normal(0, 0.1, (2, 20))
+    a, b = (Scores.of([ids[:10], ids[10:]], [Score(v[:10]), Score(v[10:])]) for v in hard + few)
+    found = difference(a, b)
+    assert found.mean == pytest.approx((few[0] - few[1]).mean())
+    assert found.se < 0.2
+    swapped = difference(b, a)
+    assert (swapped.mean, swapped.se) == pytest.approx((-found.mean, found.se))
+
+
+def test_with_one_training_it_is_the_paired_t_test():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 25))
+    found = clustered(a - b, np.arange(25), np.zeros(25, int))
+    expected = stats.ttest_rel(a, b).confidence_interval()
+    np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-3)
+
+
+def test_quantiles_of_t():
+    np.testing.assert_allclose(_T, stats.t.ppf(0.975, np.arange(1, 31)), atol=6e-4)
+    for freedom in (31, 40, 100, 1000):
+        margin = Difference(0, 1, freedom).margin
+        assert margin == pytest.approx(stats.t.ppf(0.975, freedom), rel=2e-3)
+
+
+@pytest.mark.parametrize(("sample", "training"), [(0.0, 1.0), (1.0, 0.0), (0.5, 0.5), (0.0, 0.0)])
+def test_intervals_cover_what_they_should(sample, training):
+    """Five trainings of 40 samples, effects of both kinds: 0 is in 95 % of the intervals or more."""
+    rng, misses, runs = np.random.default_rng(5), 0, 600
+    samples, trainings_ = np.tile(np.arange(40), 5), np.repeat(np.arange(5), 40)
+    for _ in range(runs):
+        values = (
+            np.tile(sample * rng.normal(size=40), 5)
+            + np.repeat(training * rng.normal(size=5), 40)
+            + rng.normal(size=200)
+        )
+        one = clustered(values, samples, trainings_)
+        misses += one.above or one.below
+    assert stats.binomtest(misses, runs, 0.06, alternative="greater").pvalue > 1e-3
+
+
+# Halving
+
+
+def rung_of(means, se):
+    """A rung of arms of these means, whose paired differences have a standard error of about se."""
+    rng = np.random.default_rng(2)
+    noise = rng.normal(size=(len(means), 400))
+    noise -= noise.mean(axis=1, keepdims=True)
+    noise *= se * np.sqrt(400 / 2) / noise.std(axis=1, ddof=1, keepdims=True)
+    ids = np.arange(400)
+    scores = [Scores.of([ids], [Score(mean + row)]) for mean, row in zip(means, noise, strict=True)]
+    return Rung(1, tuple("abcdef"[: len(means)]), tuple(scores))
+
+
+def test_the_one_standard_error_rule():
+    assert rung_of([-2, -1, 0], 0.01).choice() == "c"
+    assert rung_of([0, -1, -2], 0.01).choice() == "a"
+    assert rung_of([-0.005, -0.002, 0], 0.01).choice() == "a"  # as good, and plainer
+    assert rung_of([-2, -0.005, 0, -0.005], 0.01).choice() == "b"
+    assert rung_of([0, 0, 0], 0).choice() == "a"
+
+
+def test_halving_keeps_the_better_half():
+    values = {"a": 0, "b": 5, "c": 3, "d": 9, "e": -1, "f": 5, "g": 2, "h": 1, "i": 4}
+    asked = []
+
+    def score(arm, steps):
+        asked.append((arm, steps))
+        return Scores.of([np.arange(4)], [Score(np.full(4, float(values[arm])))])
+
+    rungs = halve("abcdefghi", (10, 30, 90, 270), score)
+    assert ["".join(rung.arms) for rung in rungs] == ["abcdefghi", "bdfi", "bd", "bd"]
+    assert [len(rung.arms) for rung in rungs] == trainings(9, 4)
+    assert asked[:9] == [(arm, 10) for arm in "abcdefghi"]
+    assert rungs[-1].choice() == "d"
+    assert trainings(21, 3) == [21, 10, 5]
+
+
+# Arms
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        USUAL,
+        [ae.RandomResizedCrop(32), ae.RandomHorizontalFlip(), ae.ColorJitter(0.4), NORMALIZE],
+        [*USUAL[:2], ae.RandAugment(), ae.CutMix(), NORMALIZE, ae.RandomErasing(p=1)],
+        [RESIZE, ae.TrivialAugmentWide()],
+        [ae.ToImage(), RESIZE, ae.RandomPerspective(), ae.ToDtype(torch.float32, True), NORMALIZE],
+    ],
+    ids=str,
+)
+def test_a_policy_at_a_strength_draws_what_an_engine_does(ops):
+    policy, sizes = ae.Policy(ops), [(40, 36)] * 16
+    for level in (0.0, 0.125, 0.5, 1.0):
+        scaled = ae.Policy.from_yaml(at_strength(policy, level).to_yaml())
+        plan = policy.sample(range(16), sizes, seed=3, epoch=2, strength=level)
+        other = scaled.sample(range(16), sizes, seed=3, epoch=2)
+        same = {"policy": "", "strength": np.ones(16, np.float32)}
+        assert dataclasses.replace(plan, **same) == dataclasses.replace(other, **same)
+
+
+def test_a_strength_that_a_policy_cannot_say():
+    with pytest.raises(ValueError, match=r"tune: the policy 'mine': JPEG is done to the finished"):
+        arms_of(ae.Policy(NONE), {"mine": ae.Policy([RESIZE, ae.JPEG(50)])}, (0.5,))
+
+
+def test_a_policy_that_says_a_uniform_strength_draws_one():
+    scaled = at_strength(ae.Policy([ae.RandomAffine((30, 30))]), "uniform")
+    plan = scaled.sample(range(4000), [(8, 8)] * 4000)
+    turns = [logged(plan, v, "rotated")[0][0] for v in range(4000)]
+    assert stats.kstest(np.abs(turns) / 30, "uniform").pvalue > 1e-3
+
+
+def test_arms_come_the_plainest_first():
+    policies = {"usual": ae.Policy(USUAL), "more": ae.Policy([*USUAL[:2], ae.RandAugment()])}
+    arms = arms_of(ae.Policy(NONE), policies, (1.0, "uniform", 0.125, 0.5))
+    levels = ["1/8", "1/2", "U(0, 1)", "1"]
+    expected = [f"{name}, {level}" for name in policies for level in levels]
+    assert [arm.name for arm in arms] == ["none", *expected]
+    assert level_name(0.3) == "0.3"
+
+
+# Parts
+
+
+def test_the_parts_of_policies():
+    def names(ops):
+        return [part.name for part in parts_of(ae.Policy(ops))]
+
+    affine = [f"RandomAffine: {word}" for word in ("rotation", "shift", "scale", "shear")]
+    assert names(USUAL) == affine
+    assert names([RESIZE, ae.RandomAffine(9), ae.CenterCrop(8), NORMALIZE]) == ["RandomAffine"]
+    assert names([ae.RandomResizedCrop(8), ae.ColorJitter(0.1, hue=0.1), ae.CutMix()]) == [
+        "RandomResizedCrop", "ColorJitter: brightness", "ColorJitter: hue", "CutMix",
+    ]  # fmt: skip
+    assert names([ae.RandomHorizontalFlip(), ae.RandomHorizontalFlip()]) == [
+        "RandomHorizontalFlip (1)", "RandomHorizontalFlip (2)",
+    ]  # fmt: skip
+    assert names(NONE) == []
+
+
+def test_what_is_left_out_moves_no_other_draw():
+    policy = ae.Policy([*USUAL[:2], ae.RandomHorizontalFlip(), ae.RandomInvert(0.5), NORMALIZE])
+    parts = {part.name: part for part in parts_of(policy)}
+    sizes = [(32, 32)] * 40
+
+    def words(one):
+        plan = one.sample(range(40), sizes, epoch=1)
+        return [plan.explain(i) for i in range(40)]
+
+    whole = words(policy)
+    less = words(without(policy, parts["RandomHorizontalFlip"]))
+    assert [text.replace(", mirrored", "").replace(", flipped", "") for text in less] == less
+    assert sum(a != b for a, b in zip(whole, less, strict=True)) > 8
+    for a, b in zip(whole, less, strict=True):
+        for fact in b.split(", "):
+            assert fact in a
+    no_turn = words(without(policy, parts["RandomAffine: rotation"]))
+    assert not any("rotated" in text for text in no_turn)
+    assert all("scaled" in text for text in no_turn)
+    only = words(alone(policy, parts["RandomInvert"]))
+    assert set(only) <= {whole_text for whole_text in only if "rotated" not in whole_text}
+    assert [("inverted" in a) for a in only].count(True) in range(8, 33)
+    assert alone(policy, None) == ae.Policy(NONE)
+
+
+def test_an_op_that_sizes_leaves_its_size():
+    policy = ae.Policy([ae.RandomResizedCrop(24), ae.RandomHorizontalFlip(), NORMALIZE])
+    crop = parts_of(policy)[0]
+    for one in (without(policy, crop), alone(policy, None)):
+        assert one.top[0] == ae.Resize((24, 24))
+
+
+# The whole
+
+
+def test_it_finds_the_planted_strength():
+    train = Planted(best_at(0.25), training=0.02, rest=0.1)
+    result = ae.tune(train, LABELS, NONE, {"usual": USUAL}, rungs=(10, 30))
+    assert result.chosen.name == "usual, 1/4"
+    assert result.better
+    assert (result.policy, result.strength) == (ae.Policy(USUAL), 0.25)
+    gain = result.gain.log_likelihood
+    assert abs(gain.mean - 0.75) < 0.1
+    assert gain.low < 0.75 < gain.high
+    assert str(result).count("beats the default (usual, 1)") == 1
+    assert ae.Policy.from_yaml(result.to_yaml()) == at_strength(ae.Policy(USUAL), 0.25)
+    assert result.table[0].arm == "usual, 1/4"
+    content = json.loads(result.to_json())
+    assert content["use"] == "usual, 1/4"
+    assert len(content["rungs"][0]["arms"]) == 6
+    assert "| usual, 1/4 | 30 |" in result.to_markdown()
+
+
+def test_the_outer_part_is_seen_at_the_end_alone_and_trained_on_never():
+    train = Planted(best_at(0.25), rest=0.1)
+    result = ae.tune(train, LABELS, NONE, {"usual": USUAL}, ids=range(1000, 1200), **FULL)
+    outer = set(result.split.outer.tolist())
+    assert len(outer) == 40
+    held_out_late = [set(held) & outer != set() for _, _, _, held, _, _ in train.calls]
+    assert held_out_late == sorted(held_out_late)
+    assert not any(set(ids) & outer for _, _, ids, _, _, _ in train.calls)
+    assert all(min(ids) >= 1000 for _, _, ids, _, _, _ in train.calls)
+    # Seeds of the comparison are others than that of the choice.
+    chosen_by = {seed for *_, seed in train.calls[: held_out_late.index(True)]}
+    proven_by = {seed for *_, seed in train.calls[held_out_late.index(True) :]}
+    assert (chosen_by, proven_by) == ({0}, {1, 2})
+
+
+def test_arms_are_trained_on_equal_terms():
+    train = Planted(best_at(0.25), rest=0.1)
+    ae.tune(train, LABELS, NONE, {"usual": USUAL}, **FULL)
+    first = [call[2:] for call in train.calls[: 2 * 3]]  # three arms on two folds
+    assert len(set(first)) == 2
+    assert first[:2] == first[2:4] == first[4:]
+
+
+def test_where_nothing_matters_it_says_so_at_the_right_rate():
+    """All arms alike: a gain is claimed in one run of forty or less, by the 95 % interval."""
+    runs, claimed, sentences = 120, 0, 0
+    for salt in range(runs):
+        train = Planted(lambda *_: 0.0, training=0.05, rest=0.3, salt=salt)
+        result = ae.tune(
+            train, LABELS, NONE, {"usual": USUAL}, strengths=(0.25, 0.5, 1.0), rungs=(1, 2),
+            folds=3, seeds=5, operations=False,
+        )  # fmt: skip
+        claimed += result.better
+        sentences += "keep the default (usual, 1)" in str(result) or (
+            "keep it (usual, 1)" in str(result)
+        )
+        if not result.better:
+            assert result.arm == result.default
+            assert ae.Policy.from_yaml(result.to_yaml()) == ae.Policy(USUAL)
+    assert sentences == runs - claimed
+    assert stats.binomtest(claimed, runs, 0.025, alternative="greater").pvalue > 1e-3
+
+
+def test_ties_go_to_the_plainest():
+    """Without any chance: augmentation does nothing, so none is as good as all."""
+    result = ae.tune(Planted(lambda *_: 0.0), LABELS, NONE, {"usual": USUAL}, **FULL)
+    assert result.chosen.name == "none"
+    assert not result.better
+    assert "No difference found on 40 samples" in str(result)
+
+
+def test_likelihood_that_costs_accuracy_is_no_gain():
+    def train(policy, strength, train_ids, held_out, steps, seed):
+        tuned = strength == 0.25
+        return np.full(len(held_out), -0.1 if tuned else -0.5), held_out % 2 == 0 if tuned else (
+            held_out % 4 < 3
+        )
+
+    result = ae.tune(train, LABELS, NONE, {"usual": USUAL}, **FULL)
+    assert result.chosen.name == "usual, 1/4"
+    assert result.gain.log_likelihood.above
+    assert not result.better
+    assert "points of accuracy" in str(result)
+
+
+def test_operations_that_help_and_harm_are_named():
+    """A shift helps by 0.5, a flip costs 1; rotations do nothing."""
+
+    def value(policy, level):
+        found = 0.0
+        for op in policy.top:
+            if isinstance(op, ae.RandomAffine):
+                found += 0.5 * (op.translate is not None)
+            found -= 1.0 * isinstance(op, ae.RandomHorizontalFlip)
+        return found
+
+    flipping = {"usual": USUAL, "yours": [*USUAL[:2], ae.RandomHorizontalFlip(), NORMALIZE]}
+    train = Planted(value, training=0.01, rest=0.05)
+    result = ae.tune(train, LABELS, NONE, flipping, strengths=(0.5, 1.0), rungs=(2, 4))
+    verdicts = {one.name: one.verdict for one in result.effects}
+    assert verdicts["RandomHorizontalFlip"] == "harms"
+    assert verdicts["RandomAffine: shift"] == "helps"
+    assert {verdicts[f"RandomAffine: {w}"] for w in ("rotation", "scale", "shear")} == {"not clear"}
+    assert "Harm: RandomHorizontalFlip." in str(result)
+    assert "Help: RandomAffine: shift." in str(result)
+    shift = next(one for one in result.effects if one.name.endswith("shift"))
+    assert abs(shift.alone.mean - 0.5) < 0.1
+    assert abs(shift.within.mean - 0.5) < 0.1
+    up, down = Difference(1, 0.1, 9), Difference(-1, 0.1, 9)
+    assert Effect("", up, down).verdict == "both"
+
+
+def test_a_run_plans_as_many_trainings_as_it_makes_or_more():
+    train, said = Planted(best_at(0.5), rest=0.1), []
+    policies = {"usual": USUAL, "more": [*USUAL[:2], ae.RandAugment(), NORMALIZE]}
+    ae.tune(train, LABELS, NONE, policies, progress=lambda *now: said.append(now), **FULL)
+    planned = work({n: ae.Policy(p) for n, p in policies.items()}, 5, 2, (2, 4), 2, True)
+    assert len(train.calls) <= sum(count for count, _ in planned)
+    total = sum(count * steps for count, steps in planned)
+    done = sum(call[4] for call in train.calls)
+    assert 0.7 * total < done <= total
+    assert [now[1] for now in said] == sorted(now[1] for now in said)
+    assert said[-1][2] == total
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"rungs": (4, 2)}, r"rungs: got \[4, 2\], expected numbers of steps, ever more"),
+        ({"rungs": ()}, r"rungs: got \[\]"),
+        ({"folds": 1}, r"folds: got 1"),
+        ({"seeds": 1}, r"seeds: got 1"),
+        ({"seed": -1}, r"seed: got -1"),
+        ({"strengths": (2.0,)}, r"strength: got 2"),
+        ({"strengths": ("strong",)}, r"got the strength 'strong'"),
+        ({"strengths": (0.5, 0.5)}, r"expected one or more, each once"),
+        ({"policies": {}}, r"got the policies \[\]"),
+        ({"policies": {"none": USUAL}}, r"by names other than 'none'"),
+        ({"labels": [0.5] * 200}, r"labels: got float64 \[200\]"),
+        ({"ids": [0] * 200}, r"none twice"),
+        ({"train": lambda *_: [0.0]}, r"train gave log-likelihoods \[1\], 1 of them finite"),
+        ({"train": lambda *a: np.full(len(a[3]), np.nan)}, r"0 of them finite"),
+        ({"train": lambda *a: (np.zeros(len(a[3])), np.zeros(3))}, r"gave \[3\] answers"),
+    ],
+)
+def test_what_it_cannot_take(how, message):
+    given = {"train": Planted(best_at(1)), "labels": LABELS, "none": NONE} | {
+        "policies": {"usual": USUAL}
+    }
+    with pytest.raises(ValueError, match=message):
+        ae.tune(**(given | FULL | how))
