@@ -31,7 +31,7 @@ test-loops: $(VENV)/ready-test-loops  ## run the pages of docs/frameworks with t
 	$(BIN)/pytest tests/loops $(ARGS)
 
 test-installed: $(VENV)/ready-supply  ## install wheel and sdist anew, lowest and newest versions, and use them
-	$(BIN)/python tests/installed/environments.py
+	$(BIN)/python tests/installed/environments.py $(ARGS)
 
 # Strict: what the service does not answer for is an error, not a pass. Another service:
 # make audit ARGS="--vulnerability-service osv".

@@ -4,7 +4,8 @@ The newest versions of all that it depends on, on each Python that pyproject.tom
 that it names, on the first of them. In each environment `smoke.py` is run; with the lowest versions also
 the tests that need no extra. On one Python the sdist is installed, on the others the wheel.
 
-A Python that is not on this machine is passed over, and a line says so.
+A Python that is not on this machine is passed over, and a line says so. With --few there are two
+environments: the lowest versions, and the newest of the sdist.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def try_in(environment: Environment, python: str, folder: Path) -> str:
     return run(*UV, "pip", "list", "--python", home)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     passed, failed, skipped = 0, 0, 0
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(AT_ONCE) as pool:
         folder = Path(temporary)
@@ -128,6 +129,8 @@ def main() -> int:
         environments = [Environment(PYTHONS[0], wheel, lowest=True)]
         environments += [Environment(version, wheel) for version in PYTHONS[1:]]
         environments += [Environment(PYTHONS[0], sdist)]
+        if "--few" in arguments:
+            environments = [environments[0], environments[-1]]
 
         def attempt(environment: Environment) -> bool | None:
             python = interpreter(environment.python)
@@ -161,4 +164,4 @@ def main() -> int:
 NAMES = ("torch", "numpy", "numba", "kornia", "safetensors", "typer", "rich")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
