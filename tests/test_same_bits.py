@@ -240,7 +240,6 @@ torch.save(batches, sys.argv[1])
 def test_every_dtype_is_drawn_on_a_processor_without_halves(tmp_path):
     """A processor that turns no float32 into float16 by itself; what it draws differs by roundings."""
     results = []
-    # The kernel for it is that of test_aligned: compiled once for both.
     plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     for number, more in enumerate([{}, plain]):
         file = tmp_path / f"{number}.pt"
