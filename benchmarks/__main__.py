@@ -29,6 +29,7 @@ from augengine.demo import machine
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 CHOSEN = Path("build", "benchmarks")  # where the rows of a choice are written
+PARTIAL = "cpu.json.partial"  # a run that is ended early leaves the result before it whole
 
 Measure = Callable[[], Iterator[dict[str, Any]]]
 
@@ -62,8 +63,10 @@ def main(arguments: list[str]) -> int:
             print(f"benchmarks: {error}, so there are no numbers.")
             return 2
         about["minutes"] = (time.perf_counter() - began) / 60
-        _write(folder, {"about": about, "rows": rows})
+        _write(folder / PARTIAL, {"about": about, "rows": rows})
     result = {"about": about, "rows": rows}
+    _write(folder / PARTIAL, result)
+    (folder / PARTIAL).replace(folder / "cpu.json")
     text = report.markdown(result)
     (folder / "cpu.md").write_text(
         f"# On a CPU, one core\n\nWritten by `{about['command']}`.\n\n{text}", "utf-8"
@@ -106,10 +109,9 @@ def _works(options: argparse.Namespace) -> Iterator[tuple[str, Measure]]:
     yield start.REGIME, lambda: start.measured(rounds)
 
 
-def _write(folder: Path, result: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=1, ensure_ascii=False)
-    (folder / "cpu.json").write_text(text, "utf-8")
+def _write(file: Path, result: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1, ensure_ascii=False), "utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

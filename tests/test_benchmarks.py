@@ -206,6 +206,19 @@ def test_the_pages_are_filled_between_their_comments(tmp_path):
         pages.filled("# A page without", "text")
 
 
+def test_the_pages_say_what_the_committed_result_says(tmp_path):
+    """A result that was cut short, or one without its pages, is not what is published."""
+    from benchmarks import pages
+
+    (tmp_path / "docs").mkdir()
+    names = ("README.md", "docs/speed.md")
+    for name in names:
+        (tmp_path / name).write_text((pages.ROOT / name).read_text("utf-8"), "utf-8")
+    pages.fill(json.loads(pages.RESULT.read_text("utf-8")), tmp_path)
+    for name in names:
+        assert (tmp_path / name).read_text("utf-8") == (pages.ROOT / name).read_text("utf-8"), name
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """clock(seconds, …): what each timed call takes, in order; the calls that were not yet made."""
