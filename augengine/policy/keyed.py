@@ -14,10 +14,11 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
+from ..compiled import twin
 from ..elementary import cos_sin, exp, log, logs
 from ..random_numbers import (
     PHILOX_M0,
@@ -99,15 +100,25 @@ def _philox4x32(counter, keys, shape: tuple[int, int]) -> np.ndarray:
     return words
 
 
-def philox4x32_blocks(block, place, ids, keys) -> np.ndarray:
-    """`philox4x32` of the counters (block, place, id's low word, its high word), [4 · k, n] uint64: a
-    block's four words stay together.
+@twin
+def draws(seed, epoch, look, timeless, occurrences, ids, blocks, places):
+    """Random numbers of samples for blocks of places: (words [4 · k, n] uint64, the same as uniform numbers),
+    a block's four together.
 
-    block, place: [k, 1] uint64. ids: [n] int64. keys: `_round_keys` of one key, or of [n].
+    seed, epoch: 0 … 2⁶⁴ − 1. timeless: 0, or 1 for those that are the same in every epoch, which then is 0.
+    occurrences: [n] int64, or None where none occurs again. ids: [n] int64. blocks, places: [k] uint64.
     """
+    low, high = epoch & WORD, epoch >> 32
+    if occurrences is None:
+        keys = _batch_keys(seed, low, high, look, timeless)
+    else:
+        last = (2 * occurrences + timeless).astype(np.uint64)
+        words = _philox4x32((low, high, look, last), _seed_keys(seed), (1, len(last)))
+        keys = _round_keys(words[0, :2])
     ids = ids.astype(np.uint64)
-    counter = (block, place, ids & _WORD, ids >> _HALF)
-    return _philox4x32(counter, keys, (len(block), len(ids))).reshape(4 * len(block), len(ids))
+    counter = (blocks[:, None], places[:, None], ids & _WORD, ids >> _HALF)
+    words = _philox4x32(counter, keys, (len(blocks), len(ids))).reshape(4 * len(blocks), len(ids))
+    return words, (words + 0.5) * 2.0**-32
 
 
 # Arrays without a dimension, which NumPy takes sooner than Python's numbers.
@@ -140,19 +151,14 @@ def _seed_keys(seed: int) -> list:
 
 @lru_cache(maxsize=256)
 def _counters(block_counts: tuple[tuple[int, int], ...]) -> tuple:
-    """(blocks [k, 1], places [k, 1], {place: its rows of words}) of (place, number of blocks) pairs."""
+    """(blocks [k], places [k], {place: its rows of words}) of (place, number of blocks) pairs."""
     counts = np.array([count for _, count in block_counts])
     ends = np.cumsum(counts)
     places = np.repeat(np.array([place for place, _ in block_counts], np.uint64), counts)
     blocks = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
     rows = zip((4 * (ends - counts)).tolist(), (4 * ends).tolist(), strict=True)
     parts = {place: slice(*row) for (place, _), row in zip(block_counts, rows, strict=True)}
-    return blocks.astype(np.uint64)[:, None], places[:, None], parts
-
-
-def _uniform(words: np.ndarray) -> np.ndarray:
-    """Words as numbers in the open interval (0, 1)."""
-    return (words + 0.5) * 2.0**-32
+    return blocks.astype(np.uint64), places, parts
 
 
 @dataclass(frozen=True)
@@ -182,29 +188,15 @@ class Keyed:
         if not block_counts:
             return
         blocks, places, parts = _counters(tuple(block_counts.items()))
-        words = philox4x32_blocks(blocks, places, self.ids, self._keys)
-        uniform = _uniform(words)
+        words, uniform = self._draws(blocks, places)
         words.flags.writeable = uniform.flags.writeable = False  # they may be asked for again
         self._ahead.update({p: (words[part], uniform[part]) for p, part in parts.items()})
 
-    @cached_property
-    def _keys(self) -> list:
-        epoch = self.epoch & _WORD64
-        return self._keyed(epoch & WORD, epoch >> 32, 0)
-
-    @cached_property
-    def _timeless_keys(self) -> list:
-        return self._keyed(0, 0, 1)
-
-    def _keyed(self, low: int, high: int, timeless: int) -> list:
-        """Keys for all samples, or [n] where samples occur again."""
-        seed = self.seed & _WORD64
-        if self.occurrences is None:
-            return _batch_keys(seed, low, high, self.look, timeless)
-        last = (2 * self.occurrences + timeless).astype(np.uint64)
-        counter = (low, high, self.look, last)
-        words = _philox4x32(counter, _seed_keys(seed), (1, len(last)))
-        return _round_keys(words[0, :2])
+    def _draws(self, blocks, places, rows=slice(None), timeless=False) -> tuple:
+        occurrences = None if self.occurrences is None else self.occurrences[rows]
+        epoch = 0 if timeless else self.epoch & _WORD64
+        seed, ids = self.seed & _WORD64, self.ids[rows]
+        return draws(seed, epoch, self.look, int(timeless), occurrences, ids, blocks, places)
 
     def forked(self, rows) -> Keyed:
         """The same with rows repeated at the end."""
@@ -225,16 +217,17 @@ class Keyed:
     def words(self, place: int, count: int, rows=slice(None), timeless=False) -> np.ndarray:
         """[len(rows), count] uint64 holding 32-bit words, for the op at `place`. timeless: the same
         in every epoch."""
-        ahead = None if timeless else self._worked_out(place, count, rows)
-        if ahead is not None:
-            return ahead[0][:count, rows].T
-        ids, keys = self.ids[rows], self._timeless_keys if timeless else self._keys
-        if len(ids):
+        return self._drawn(0, place, count, rows, timeless)
+
+    def _drawn(self, kind: int, place: int, count: int, rows, timeless: bool) -> np.ndarray:
+        """Words (kind 0), or the same as uniform numbers (kind 1), [len(rows), count]."""
+        drawn = None if timeless else self._worked_out(place, count, rows)
+        if drawn is not None:
+            return drawn[kind][:count, rows].T
+        if len(self.ids[rows]):
             self.places.add(place)
-        if self.occurrences is not None:
-            keys = [(key0[rows], key1[rows]) for key0, key1 in keys]
         blocks, places, _ = _counters(((place, -(-count // 4)),))
-        return philox4x32_blocks(blocks, places, ids, keys)[:count].T
+        return self._draws(blocks, places, rows, timeless)[kind][:count].T
 
     def _worked_out(self, place: int, count: int, rows) -> tuple | None:
         """(words, uniform numbers) [4 · blocks, n] in which what is asked for stands, if it does."""
@@ -260,10 +253,7 @@ class Keyed:
         start, by an irrational step of its own (a Kronecker sequence: in n epochs every interval
         gets its share of them to within some log n). In any one epoch draws are as random as ever.
         """
-        ahead = None if stratify else self._worked_out(place, count, rows)
-        if ahead is not None:
-            return ahead[1][:count, rows].T
-        uniform = _uniform(self.words(place, count, rows, stratify))
+        uniform = self._drawn(1, place, count, rows, stratify)
         if stratify:
             walked = uniform + (self.epoch % 2**32) * _irrational_steps(count)
             uniform = np.clip(walked - np.floor(walked), 2.0**-33, 1 - 2.0**-33)

@@ -7,11 +7,12 @@ import pickle
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from ... import compiled, elementary, random_numbers
 from . import folder
 from .folder import DamagedError, Turn, say
 from .originals import original_builtins
@@ -28,6 +29,7 @@ PARTS = {
     "filter": ("the CPU kernel's filters", 5),
     "measure": ("the CPU kernel's statistics", 5),
 }
+TWINS_SECONDS = 10
 # Held while numba is imported, loads or compiles.
 loading = threading.RLock()
 _kernels: list[SimpleNamespace] = []
@@ -81,6 +83,34 @@ def load_cached() -> None:
             function.targetctx.refresh()
             for signature in function._cache.new_signatures(function.targetctx.codegen()):
                 function.compile(signature)
+    load_twins(compile=False)
+
+
+def load_twins(compile: bool = True) -> None:
+    """Decide by compiled code from now on: by `deciding`, from disk, or compiled and kept there.
+
+    compile: whether they are compiled where nobody has; if not, the definitions go on running.
+    """
+    if compiled.in_use():
+        return
+    with loading, original_builtins():
+        from .deciding import drafts, entries, numbers, plans  # noqa: F401
+
+        kept = Together([function for function, _ in entries.ENTRIES])
+        if not kept.load() and compile:
+            _turn.take()
+            try:
+                if not kept.load():  # meanwhile another process may have
+                    say(
+                        f"compiling the sampler, once on this machine (some {TWINS_SECONDS} s) …"
+                    )
+                    kept.compile([signature for _, signature in entries.ENTRIES])
+            finally:
+                _turn.end()
+        if all(function.overloads for function, _ in entries.ENTRIES):
+            for function, _ in entries.ENTRIES:
+                function.disable_compile()  # numbers that are converted would be compiled for anew
+            compiled.use(entries.TWINS)
 
 
 @contextmanager
@@ -186,13 +216,54 @@ class Kept:
 
     def _machine(self, codegen: Codegen) -> str:
         """The beginning of the names of all files that this machine and this numba can load."""
-        import numba
-
-        machine = (numba.__version__, sys.implementation.cache_tag, *codegen.magic_tuple())
-        return f"{self._part}-{_short(machine)}-"
+        return f"{self._part}-{_machine(codegen)}-"
 
     def _name(self, signature: tuple[Type, ...], codegen: Codegen) -> str:
         return f"{self._machine(codegen)}{_short(signature)}.compiled"
+
+
+class Together:
+    """The compiled code of many small functions in one file: each of its own would be slower to load."""
+
+    def __init__(self, functions: list) -> None:
+        self._functions = functions
+        context = functions[0].targetctx
+        context.refresh()
+        sources = sorted(Path(__file__).parent.glob("deciding/*.py"))
+        sources += [Path(str(module.__file__)) for module in (elementary, random_numbers)]
+        of_sources = [path.read_bytes() for path in sources]
+        self._name = f"decide-{_machine(context.codegen())}-{_short(of_sources)}.compiled"
+
+    def load(self) -> bool:
+        """Take them from disk, if they are there and whole."""
+        from numba.core.compiler import CompileResult
+
+        try:
+            contents = folder.read(self._name)
+        except DamagedError:  # who compiles them writes the file anew
+            return False
+        if contents is None:
+            return False
+        for function, of_it in zip(self._functions, pickle.loads(contents), strict=True):
+            function.add_overload(CompileResult._rebuild(function.targetctx, *of_it))
+        return True
+
+    def compile(self, signatures: list[tuple]) -> None:
+        """Compile them, and keep them where there is room."""
+        from numba.core.serialize import dumps
+
+        reduced = []
+        for function, signature in zip(self._functions, signatures, strict=True):
+            function.compile(signature)
+            reduced.append(function.overloads[signature]._reduce())
+        with suppress(OSError):  # this process has them; of no room the kernels tell
+            folder.write(self._name, dumps(reduced))
+
+
+def _machine(codegen: Codegen) -> str:
+    import numba
+
+    return _short((numba.__version__, sys.implementation.cache_tag, *codegen.magic_tuple()))
 
 
 def _short(parts: object) -> str:

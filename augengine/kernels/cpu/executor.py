@@ -17,7 +17,7 @@ from ...threads import spread
 from ..forks import hold_at_forks
 from ..passes import Pass, with_filtered
 from ..sources import Sources
-from .cache import first_call, load_kernels
+from .cache import first_call, load_kernels, load_twins
 from .lookups import looked_up
 from .tables import images_of, tables_of
 
@@ -110,6 +110,7 @@ def _spread_first(parts: tuple[str, ...], sample_value: np.generic, work, count:
             dtype = sample_value.dtype.name
             if any([stack.enter_context(first_call(part, dtype)) for part in parts]):
                 work(0, 0)  # compiled in this thread, since no other one hears a Ctrl-C
+        load_twins()
         _called.add(key)
     _spread(work, count)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from ...checks import MOST_PIXELS, all_true, any_true, several, size_pair, whole
+from ...compiled import twin
 from ...elementary import exp, logs
 from ..geometry import columns
 from ..keyed import below
@@ -253,30 +254,36 @@ class RandomResizedCrop(Op):
         # Two numbers for the place, then pairs for ten tries. Nearly all fit at one of the first three:
         # the others are drawn for those that do not.
         uniform = draft.uniform(place, 8, rows)
-        size, fits = _first_that_fits(frame, uniform[:, 2:], self.scale, self.ratio, strength)
+        limits = (*self.scale, *logs(*self.ratio))
+        box, fits = crop_that_fits(frame, uniform, uniform[:, 2:], limits, strength)
         if not all_true(fits):
             rest = (~fits).nonzero()[0]
             tries = draft.uniform(place, 22, rows[rest])[:, 8:]
-            size[rest], fits[rest] = _first_that_fits(
-                frame[rest], tries, self.scale, self.ratio, strength[rest]
+            box[:, rest], fits[rest] = crop_that_fits(
+                frame[rest], uniform[rest], tries, limits, strength[rest]
             )
-        offset = below(uniform[:, :2], frame - size + 1)
         if not all_true(fits):
-            size = np.where(fits[:, None], size, _whole(frame, self.ratio))
-            offset = np.where(fits[:, None], offset, (frame - size) // 2)
-        (top, left), (height, width) = offset.T, size.T
+            rest = ~fits
+            size = _whole(frame[rest], self.ratio)
+            box[:2, rest], box[2:, rest] = ((frame[rest] - size) // 2).T, size.T
+        top, left, height, width = box
         crop = (top, left, height, width, *kept(self.size))
         draft.resized_crop(rows, *crop, self.antialias, self.context)
         text = "crop %d×%d at (%d, %d) → %d×%d"
         draft.log(rows, text, height, width, top, left, *kept(self.size))
 
 
-def _first_that_fits(frame, tries, scale, ratio, strength):
-    """Height and width [n, 2] of the first try that fits, and whether one does [n]. tries: [n, 2 · k]."""
-    log_ratio, strength = logs(*ratio), strength[:, None]
-    area = magnitude(tries[:, 0::2], scale, 1, strength)
+@twin
+def crop_that_fits(frame, place, tries, limits, strength):
+    """The first try that fits: top, left, height and width [4, n] int64, and whether one does [n].
+
+    frame: [n, 2]. place: uniform numbers [n, 2 or more], of which the first two place it. tries: [n, 2 · k].
+    limits: of the area's share, lowest and highest, then of the ratio's log.
+    """
+    pull = strength[:, None]
+    area = magnitude(tries[:, 0::2], limits[:2], 1, pull)
     area = area * (frame[:, 0] * frame[:, 1])[:, None]
-    aspect = exp(magnitude(tries[:, 1::2], log_ratio, 0, strength))
+    aspect = exp(magnitude(tries[:, 1::2], limits[2:], 0, pull))
     sides = np.empty((2, *area.shape))  # heights, widths
     np.divide(area, aspect, out=sides[0])
     np.multiply(area, aspect, out=sides[1])
@@ -284,7 +291,10 @@ def _first_that_fits(frame, tries, scale, ratio, strength):
     fits = (0 < sides) & (sides <= frame.T[:, :, None])
     fits = fits[0] & fits[1]
     rows, first = np.arange(len(frame)), fits.argmax(axis=1)
-    return sides[:, rows, first].T, fits[rows, first]
+    size, fits = sides[:, rows, first], fits[rows, first]
+    box = np.empty((4, len(frame)), np.int64)
+    box[:2], box[2:] = below(place[:, :2].T, frame.T - size + 1), size
+    return box, fits
 
 
 def _whole(frame, ratio):
