@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..checks import all_true, any_true
+from ..compiled import twin
 from ..plan.kinds import (
     ANTIALIASED_SLOPE,
     CURVE,
@@ -167,31 +168,18 @@ class Draft(Rows):
         its linear part (right for flips, turns and scales; shears give their own), or UNCHANGED.
         frame: the new height and width, if the op changes them.
         """
-        if inv_footprint is None:
-            inv_footprint = inv_matrix[:, :2, :2]
         if not len(rows):
             return
-        at = self._at(rows)
-        if self._any_warped:
-            self.inv_matrix[at] = geometry.product(self.inv_matrix[at], inv_matrix)
-            if inv_footprint is not UNCHANGED:
-                self.footprint[at] = geometry.product(self.footprint[at], inv_footprint)
-        else:  # matrices are the identity, whose products these are: of sums, which make −0 to 0
-            self.inv_matrix[at] = inv_matrix + 0.0
-            if inv_footprint is not UNCHANGED:
-                self.footprint[at] = inv_footprint + 0.0
-        if frame is not None:
-            if frame.max() > MOST_FRAME:
-                raise ValueError(
-                    f"policy: an image grows to {int(np.max(frame)):,} pixels a side on its way, expected "
-                    f"{MOST_FRAME:,} at most. Resize it to less, or crop it first."
-                )
-            self.frame[at] = frame
+        if inv_footprint is None:
+            inv_footprint = inv_matrix[:, :2, :2]
+        turned = None if inv_footprint is UNCHANGED else inv_footprint
+        warp_rows(self, rows, inv_matrix, turned, frame, not self._any_warped)
+        if frame is not None and self.frame.max() > MOST_FRAME:
+            raise ValueError(
+                f"policy: an image grows to {int(np.max(frame)):,} pixels a side on its way, expected "
+                f"{MOST_FRAME:,} at most. Resize it to less, or crop it first."
+            )
         self.shows_all(rows)
-        if self.steps:
-            first = rows[self.warped[rows] == 0]
-            self.fill_start[first] = self.step_count[first]
-        self.warped[at] = 1
         self._any_warped = True
 
     def _at(self, rows) -> np.ndarray | slice:
@@ -211,23 +199,9 @@ class Draft(Rows):
         """What may be seen from a crop on."""
         if context is not None:
             return
-        at, box = self._at(rows), np.empty((4, len(rows)))
-        warped = self.warped[at] if self._any_warped else None
-        if warped is not None and any_true(warped):
-            box = geometry.bounds(self.inv_matrix[rows], top, left, height, width).T
-        else:
-            box[0], box[1] = top, left
-            np.add(top, height, out=box[2])
-            np.add(left, width, out=box[3])
-        clip = self.clip[at].T
-        # A rectangle that misses the source altogether leaves an empty clip: all fill.
-        low = np.minimum(np.maximum(clip[:2], box[:2]), clip[2:])
-        np.maximum(np.minimum(clip[2:], box[2:]), low, out=box[2:])
-        box[:2] = low
-        self.clip[at] = box.T
-        if warped is not None:
-            box = np.where(warped, self.sight[at].T, box)
-        self.sight[at] = box.T
+        box = np.empty((4, len(rows)))
+        box[0], box[1], box[2], box[3] = top, left, height, width
+        keep_rows(self, rows, box, not self._any_warped)
 
     def resized_crop(
         self, rows, top, left, height, width, new_height, new_width, antialias=True, context=None
@@ -362,3 +336,37 @@ class Draft(Rows):
         at = self.log_count.take(rows)
         self.lines.append(Entry(rows, at, (lines, numbers)))
         self.log_count[self._at(rows)] = at + 1
+
+
+@twin
+def warp_rows(draft, rows, inv_matrix, inv_footprint, frame, fresh) -> None:
+    """The numbers of `warp`. inv_footprint, frame: None where they stay. fresh: whether no row is warped yet."""
+    at = draft._at(rows)
+    for old, new in ((draft.inv_matrix, inv_matrix), (draft.footprint, inv_footprint)):
+        if new is not None:
+            # Matrices are the identity at first, whose products these are: of sums, which make −0 to 0.
+            old[at] = new + 0.0 if fresh else geometry.product(old[at], new)
+    if frame is not None:
+        draft.frame[at] = frame
+    first = rows[draft.warped[rows] == 0]
+    draft.fill_start[first] = draft.step_count[first]
+    draft.warped[at] = 1
+
+
+@twin
+def keep_rows(draft, rows, box, fresh) -> None:
+    """The numbers of a crop: what may be seen of the source. box: top, left, height and width [4, n]."""
+    at = draft._at(rows)
+    if not fresh and any_true(draft.warped[rows]):
+        box = geometry.bounds(draft.inv_matrix[rows], *box).T
+    else:
+        box = np.concatenate([box[:2], box[:2] + box[2:]])
+    clip = draft.clip[at].T
+    # A rectangle that misses the source altogether leaves an empty clip: all fill.
+    low = np.minimum(np.maximum(clip[:2], box[:2]), clip[2:])
+    box[2:] = np.maximum(np.minimum(clip[2:], box[2:]), low)
+    box[:2] = low
+    draft.clip[at] = box.T
+    if not fresh:
+        box = np.where(draft.warped[at], draft.sight[at].T, box)
+    draft.sight[at] = box.T

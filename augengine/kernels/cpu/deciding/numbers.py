@@ -15,7 +15,20 @@ from ....random_numbers import (
     PHILOX_W1,
     WORD,
 )
-from .entries import FLOAT, FLOATS, FLOATS_2, INT, WHOLE, WORDS, WORDS_2, entry, part, twin
+from .entries import (
+    FLOAT,
+    FLOATS,
+    FLOATS_2,
+    INT,
+    READ_FLOATS,
+    READ_WHOLE,
+    WHOLE,
+    WORDS,
+    WORDS_2,
+    entry,
+    part,
+    twin,
+)
 
 _M0, _M1, _W0, _W1, _LOW, _HALF_OF_64 = (
     np.uint64(number) for number in (PHILOX_M0, PHILOX_M1, PHILOX_W0, PHILOX_W1, WORD, 32)
@@ -33,7 +46,7 @@ def _philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@entry(INT, INT, INT, INT, INT, INT, WHOLE, WHOLE, WORDS, WORDS, WORDS_2, FLOATS_2)
+@entry(INT, INT, INT, INT, INT, INT, READ_WHOLE, READ_WHOLE, WORDS, WORDS, WORDS_2, FLOATS_2)
 def _draws(
     seed, seed_high, epoch, epoch_high, look, timeless, occurrences, ids, blocks, places, words, uniform
 ):  # fmt: skip
@@ -90,7 +103,7 @@ def _polynomial(coefficients, x):
     return value
 
 
-@entry(FLOATS, WHOLE, FLOATS, WHOLE)
+@entry(READ_FLOATS, READ_WHOLE, FLOATS, WHOLE)
 def _log(x, bits, out, out_bits):
     """bits, out_bits: the same memory as whole numbers."""
     for i in range(len(x)):
@@ -118,13 +131,13 @@ def exp_of(x):
     return fraction * math.ldexp(1.0, int(exponent))
 
 
-@entry(FLOATS, FLOATS)
+@entry(READ_FLOATS, FLOATS)
 def _exp(x, out):
     for i in range(len(x)):
         out[i] = exp_of(x[i])
 
 
-@entry(FLOATS, FLOAT, FLOATS, FLOATS)
+@entry(READ_FLOATS, FLOAT, FLOATS, FLOATS)
 def _cos_sin(angle, quarter, cosine, sine):
     for i in range(len(angle)):
         quarters = np.rint(angle[i] / quarter)
@@ -144,7 +157,7 @@ def _cos_sin(angle, quarter, cosine, sine):
 def _flat(x):
     """(the numbers side by side, their shape)."""
     x = np.asarray(x, np.float64)
-    return x.reshape(-1), x.shape
+    return np.ascontiguousarray(x).reshape(-1), x.shape
 
 
 @twin
