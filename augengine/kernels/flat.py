@@ -89,6 +89,8 @@ class Flat(Sequence[torch.Tensor]):
 
 def span_of(tensor: torch.Tensor) -> tuple[int, int]:
     """The addresses of a tensor's first byte and behind its last. (No stride is negative.)"""
+    if tensor.is_contiguous():
+        return tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
     steps = sum(step * (size - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
     return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
 
@@ -107,8 +109,8 @@ def pointers_of(images: Sequence[torch.Tensor]) -> Pointers:
 
 def pointers_into(batch: torch.Tensor) -> Pointers:
     """Where each image of a batch lies."""
-    storage, n = batch.untyped_storage(), len(batch)
-    step = batch.stride(0) * batch.element_size()
-    stride, limit = np.empty((n, 3), np.int64), np.empty(n, np.int64)
-    stride[:], limit[:] = batch.stride()[1:], storage.data_ptr() + storage.nbytes()
-    return Pointers(batch.data_ptr() + np.arange(n, dtype=np.int64) * step, stride, limit)
+    storage, steps = batch.untyped_storage(), batch.stride()
+    numbers = np.empty((len(batch), 5), np.int64)
+    numbers[:] = (batch.data_ptr(), *steps[1:], storage.data_ptr() + storage.nbytes())
+    numbers[:, 0] += np.arange(len(batch)) * (steps[0] * batch.element_size())
+    return Pointers(numbers[:, 0], numbers[:, 1:4], numbers[:, 4])

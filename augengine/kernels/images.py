@@ -57,6 +57,25 @@ def channels_last(image: Image, layout: Layout | None = None, name: str = "image
     return _readable(tensor, name)
 
 
+_BYTES = np.dtype(np.uint8)
+
+
+def bytes_of(images: Sequence[Any]) -> tuple[torch.Tensor, ...] | None:
+    """A list of arrays (H, W, C) of bytes as tensors, where nothing about them is to be refused, copied or
+    converted; None where something may be. It says the same as `channels_last` in a fraction of the time."""
+    channels = images[0].shape[-1] if type(images[0]) is np.ndarray and images[0].ndim == 3 else 0
+    for image in images:
+        if type(image) is not np.ndarray or image.dtype != _BYTES or image.ndim != 3:
+            return None
+        height, width, count = image.shape
+        if count != channels or not 0 < count <= _FEW_CHANNELS or not height or not width:
+            return None
+        flags = image.flags
+        if not (flags.c_contiguous and flags.writeable):
+            return None
+    return tuple(map(torch.from_numpy, images))
+
+
 def all_encoded(images: Sequence[Any]) -> bool:
     """Whether images of a list are encoded.
 

@@ -16,7 +16,7 @@ from ..plan import Plan
 from ..plan.parts import needs_of, on_parts
 from .allocate import memory_errors_for
 from .flat import Flat, Pointers, pointers_into, pointers_of, span_of
-from .images import all_encoded, channels_last, given_dtype, value_range
+from .images import all_encoded, bytes_of, channels_last, given_dtype, value_range
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,9 @@ class Sources:
         if all_encoded(images):
             options = DecodeOptions.of("images", decode)
             return EncodedSources.read(cast(Sequence[Encoded], images), options)
+        plain = None if layout == "NCHW" else bytes_of(images)
+        if plain is not None:
+            return cls(None, plain, np.array([image.shape[:2] for image in images], np.int32))
         ragged, low, high = [], 0.0, 1.0
         for i, given in enumerate(cast(Sequence[Image], images)):
             name = f"images[{i}]"
@@ -268,11 +271,11 @@ class Sources:
     def share_memory_with(self, tensor: torch.Tensor) -> bool:
         """Whether an image may lie, wholly or in part, where the tensor lies: whether the memory that
         one spans meets the memory that the other spans."""
+        first, end = span_of(tensor)
         if self.dense is not None:
             images: Sequence[torch.Tensor] = (self.dense,)
         else:
             images = (self.ragged.buffer,) if isinstance(self.ragged, Flat) else self.ragged
-        first, end = span_of(tensor)
         return any(low < end and first < high for low, high in map(span_of, (*images, *self.more)))
 
     def image(self, b: int) -> torch.Tensor:

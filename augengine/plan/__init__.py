@@ -183,12 +183,11 @@ class Plan:
 
     @classmethod
     def _sampled(cls, neutral, extremes, arrays, **rest) -> Plan:
-        """A plan from a draft: neutral fields with their extremes, as `plan.neutral` gives them, and the
-        arrays that are others, whose shapes and dtypes are right."""
+        """A plan from a draft: neutral fields, as `plan.neutral` gives them, and the arrays that are others,
+        whose shapes and dtypes are right. extremes: of the fields of which they are known."""
         plan = cls._trusted(**arrays)
         plan.__dict__.update({**neutral, **plan.__dict__, **rest})
-        known = {name: value for name, value in extremes.items() if name not in arrays}
-        bounds.check(plan, known)
+        bounds.check(plan, extremes)
         return plan
 
     @classmethod

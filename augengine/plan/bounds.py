@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..checks import all_true, any_true
+from ..compiled import twin
 from .fields import array_fields
 from .kinds import (
     CONSTANT,
@@ -89,10 +90,11 @@ def check(plan: Plan, known: Extremes | None = None) -> None:
     """Raise ValueError, with the field's name, for the first number that is out of bounds. The plan's
     arrays have the right shapes and dtypes.
 
-    known: the extremes of those fields that are `neutral`, made for this plan's lengths and finish.
+    known: the extremes of those fields that are `neutral`, made for this plan's lengths and finish, and of
+    any others.
     """
     known = known or {}
-    extremes = {**known, **_extremes(plan, known)}
+    extremes = {**known, **extremes_of(plan, known)}
     _check_ranges(plan, extremes)
     if not {"view", "box", "alpha", "extent"} <= known.keys():
         _check_layers(plan, extremes)
@@ -127,7 +129,8 @@ def _fields(plan_class: Any) -> tuple[tuple, dict[str, tuple[float, float]]]:
     return tuple((dtype, tuple(names)) for dtype, names in groups.items()), limits
 
 
-def _extremes(plan: Plan, known: Extremes) -> Extremes:
+@twin
+def extremes_of(plan: Plan, known: Extremes) -> Extremes:
     """Those of the arrays that are not known."""
     groups, _ = _fields(cast(Any, type(plan)))
     extremes: Extremes = {}

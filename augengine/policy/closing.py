@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..compiled import twin
 from ..plan import Finish, Plan
 from ..plan.kinds import CONSTANT, LOG_ARGS, MOST_ENTRY, MOST_SIDE, STEP_ARGS
-from ..plan.neutral import Fields, neutral
+from ..plan.neutral import Extremes, Fields, neutral
 from . import geometry
 from .entries import limit
 
@@ -35,18 +36,18 @@ def close(
     """The plan of a draft; all frames must be of finish.size. interpolation: several, of which each sample
     draws one."""
     _check_extent(draft)
-    _forget_far_views(draft)
     views, samples = len(draft.source), len(draft)
     same, extremes = neutral(views, samples, draft.channels, finish.size, fill, border)
+    looks, known = looks_of(draft)
     fields: Fields = {
         "ids": draft.keyed.ids[:samples],
         "sizes": draft.sizes.astype(np.int32),
-        "inv_matrix": _plain(draft.inv_matrix),
-        "sight": _plain(draft.sight),
-        "clip": _plain(draft.clip),
-        **_support(draft, interpolation),
-        **_log(draft),
+        **looks,
     }
+    if interpolation != "bilinear":
+        fields |= _support(draft, interpolation)
+        del known["support"]
+    fields |= _log(draft)
     if draft.keyed.occurrences is not None:
         fields["occurrence"] = draft.keyed.occurrences[:samples]
     if draft.given_strength is not None:
@@ -69,7 +70,7 @@ def close(
         fields["extent"] = np.where(draft.shown > 0, draft.shown, finish.size).astype(np.int32)
     plan = Plan._sampled(
         same,
-        extremes,
+        {name: of for name, of in extremes.items() if name not in fields} | known,
         fields,
         finish=finish,
         log_text=tuple(draft.log_text),
@@ -108,6 +109,15 @@ def _check_extent(draft: Draft) -> None:
         )
 
 
+@twin
+def looks_of(draft: Draft) -> tuple[Fields, Extremes]:
+    """Where views look, bilinearly: the fields of the plan, and the extremes of these."""
+    _forget_far_views(draft)
+    fields = {name: _plain(getattr(draft, name)) for name in ("inv_matrix", "sight", "clip")}
+    fields["support"] = _plain(_widths(draft))
+    return fields, {name: (float(of.min()), float(of.max())) for name, of in fields.items()}
+
+
 def _forget_far_views(draft: Draft) -> None:
     """A view that looks farther away than a plan can say looks at nothing: all of it is fill."""
     if np.abs(draft.inv_matrix).max() <= MOST_ENTRY:  # not so where there is a NaN
@@ -117,14 +127,16 @@ def _forget_far_views(draft: Draft) -> None:
     draft.clip[far] = draft.sight[far] = 0
 
 
-def _support(draft: Draft, interpolation: str | tuple[str, ...]) -> Fields:
-    """How wide filters are, and where they are cubic their slope."""
+def _widths(draft: Draft) -> np.ndarray:
+    """How wide bilinear filters are."""
     squares = draft.footprint * draft.footprint
     support = np.sqrt(squares[..., 0] + squares[..., 1])
-    support = np.minimum(np.maximum(support, 1), MOST_SIDE)
-    if interpolation == "bilinear":
-        return {"support": _plain(support)}
-    slope = np.zeros(len(support), np.float32)
+    return np.minimum(np.maximum(support, 1), MOST_SIDE)
+
+
+def _support(draft: Draft, interpolation: str | tuple[str, ...]) -> Fields:
+    """How wide filters are, and where they are cubic their slope."""
+    support, slope = _widths(draft), np.zeros(len(draft.source), np.float32)
     for name, rows in _filters(draft, interpolation):
         if name == "nearest":
             support[rows] = 0

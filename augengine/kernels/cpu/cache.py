@@ -94,7 +94,7 @@ def load_twins(compile: bool = True) -> None:
     if compiled.in_use():
         return
     with loading, original_builtins():
-        from .deciding import drafts, entries, numbers, plans  # noqa: F401
+        from .deciding import drafts, entries, numbers, plans, tables  # noqa: F401
 
         kept = Together([function for function, _ in entries.ENTRIES])
         if not kept.load() and compile:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...compiled import twin
 from ...plan import Plan
 from ...plan.kinds import NO_VIEW
 from ..sources import Sources
@@ -80,6 +81,7 @@ def images_of(sources: Sources) -> np.ndarray:
     return images.view(IMAGE)[:, 0]
 
 
+@twin
 def tables_of(plan: Plan) -> Tables:
     """The plan's views and layers."""
     views = np.empty(len(plan.source), VIEW)

@@ -106,12 +106,12 @@ def warp_rows(draft, rows, inv_matrix, inv_footprint, frame, fresh):
 
 
 @part
-def _lower(a, b):
+def lower(a, b):
     return a if a < b or a != a else b
 
 
 @part
-def _higher(a, b):
+def higher(a, b):
     return a if a > b or a != a else b
 
 
@@ -132,8 +132,8 @@ def _bounds(m, top, left, height, width, affine):
         if corner == 0:
             y0, x0, y1, x1 = down, across, down, across
         else:
-            y0, x0 = _lower(y0, down), _lower(x0, across)
-            y1, x1 = _higher(y1, down), _higher(x1, across)
+            y0, x0 = lower(y0, down), lower(x0, across)
+            y1, x1 = higher(y1, down), higher(x1, across)
     if not finite:
         return -np.inf, -np.inf, np.inf, np.inf
     return y0, x0, y1, x1
@@ -161,10 +161,10 @@ def _keep_rows(matrix, clip, sight, warped, rows, box, fresh):
             y0, x0, y1, x1 = _bounds(matrix[row], top, left, box[2, k], box[3, k], affine)
         else:
             y0, x0, y1, x1 = top, left, top + box[2, k], left + box[3, k]
-        y0 = _lower(_higher(clip[row, 0], y0), clip[row, 2])
-        x0 = _lower(_higher(clip[row, 1], x0), clip[row, 3])
-        y1 = _higher(_lower(clip[row, 2], y1), y0)
-        x1 = _higher(_lower(clip[row, 3], x1), x0)
+        y0 = lower(higher(clip[row, 0], y0), clip[row, 2])
+        x0 = lower(higher(clip[row, 1], x0), clip[row, 3])
+        y1 = higher(lower(clip[row, 2], y1), y0)
+        x1 = higher(lower(clip[row, 3], x1), x0)
         clip[row, 0], clip[row, 1], clip[row, 2], clip[row, 3] = y0, x0, y1, x1
         if fresh or not warped[row]:
             sight[row, 0], sight[row, 1], sight[row, 2], sight[row, 3] = y0, x0, y1, x1
