@@ -19,6 +19,7 @@ from .policy.policy import Policy
 from .policy.schedule import Ramp
 from .policy.strengths import Uniform
 from .policy.views import Inside, Tied, Views
+from .preview.show import show
 from .recipes import presets
 from .recipes.from_albumentations import from_albumentations
 from .recipes.from_kornia import from_kornia
@@ -95,6 +96,7 @@ __all__ = [
     "polygons",
     "presets",
     "resample",
+    "show",
     "side_by_side",
     "soft_labels",
     "tta",

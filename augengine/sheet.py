@@ -22,6 +22,8 @@ PAPER, INK, SOFT, TILE = "#fbfaf8", "#26262b", "#6f6f78", "#efedea"
 
 # A word for the purpose of wrapping: "(12, 40)", "26 %" and "(+3, −8) px" stay whole.
 _WORD = re.compile(r"(?:\([^()]*\)|(?<=[\d)]) (?=%|px)|\S)+")
+# Where a word that is wider than a line is broken, if that helps: "RandomHorizontal", "Flip(", "p=0.5)".
+_PIECE = re.compile(r"(?<=[(=])(?=[A-Za-z])|(?<=[_/])|(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def displayed(images: torch.Tensor, finish: Finish) -> np.ndarray:
     """A batch as it is shown.
 
     Args:
-        images: (N, C, H, W), of the finish's dtype. Of two channels, or more than three, the first
-            is shown.
+        images: (N, C, H, W), of the finish's dtype. Of four channels or more the first three are shown,
+            of two the first.
         finish: Plan's finish, whose normalisation is undone.
 
     Returns:
@@ -58,7 +60,7 @@ def displayed(images: torch.Tensor, finish: Finish) -> np.ndarray:
         values = values * torch.tensor(finish.std).view(shape)
         values = values + torch.tensor(finish.mean).view(shape)
     pixels = values.clamp(0, 1).mul(255).add(0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return pixels if pixels.shape[-1] == 3 else pixels[..., :1].repeat(3, -1)
+    return pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].repeat(3, -1)
 
 
 def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224) -> Image.Image:
@@ -72,7 +74,7 @@ def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224) 
     """
     from PIL import Image, ImageDraw
 
-    text, bold = _fonts(TEXT)
+    text, bold = fonts(TEXT)
     columns = max(len(row) for row in rows)
     width = 2 * MARGIN + columns * tile + (columns - 1) * GAP
     head = [part for line in lines for part in wrap(line, text, width - 2 * MARGIN)]
@@ -88,7 +90,7 @@ def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224) 
     height = top + sum(heights) + ROW_GAP * (len(rows) - 1) + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN, MARGIN), title, INK, _fonts(TITLE)[1], anchor="lt")
+    pen.text((MARGIN, MARGIN), title, INK, fonts(TITLE)[1], anchor="lt")
     _write(pen, head, (MARGIN, MARGIN + TITLE_LINE), text, SOFT)
 
     for row, cells in enumerate(rows):
@@ -109,7 +111,8 @@ def draw(title: str, lines: list[str], rows: list[list[Tile]], tile: int = 224) 
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break a text between words, and inside a word that is wider than a line.
+    """Break a text between words, and inside a word that is wider than a line: between its pieces, if that
+    helps.
 
     Args:
         text: Text that is broken.
@@ -126,11 +129,18 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
         if line:
             lines.append(line)
         line = ""
-        for letter in word:
-            if line and font.getlength(line + letter) > width:
+        for piece in [word] if font.getlength(word) <= width else _PIECE.split(word):
+            if line and font.getlength(line + piece) > width:
                 lines.append(line)
                 line = ""
-            line += letter
+            if font.getlength(piece) <= width:
+                line += piece
+                continue
+            for letter in piece:
+                if line and font.getlength(line + letter) > width:
+                    lines.append(line)
+                    line = ""
+                line += letter
     return [*lines, line] if line else lines
 
 
@@ -155,7 +165,7 @@ def _fitted(shape: tuple[int, ...], tile: int) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ImageFont.FreeTypeFont]:
+def fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ImageFont.FreeTypeFont]:
     """Regular and bold. DejaVu comes with matplotlib and has the signs of a plan: × → − °."""
     import matplotlib
     from PIL import ImageFont

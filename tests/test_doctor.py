@@ -826,7 +826,7 @@ def test_the_command_on_a_folder(tmp_path, monkeypatch):
         (["--data", "empty"], "--data: empty holds no picture ("),
         (["--data", "broken", "--policy", "cifar"], "--data: broken/1.jpg cannot be read ("),
         (["--model", "resnet81"], "--model: got 'resnet81', expected a name that"),
-        (["--policy", "nope.yaml"], "--policy: got nope.yaml, expected a YAML file that exists"),
+        (["--policy", "nope.yaml"], "--policy nope.yaml: there is no such file"),
         (["--policy", "broken.yaml"], "--policy broken.yaml: "),
         (["--out", "plot.jpg"], "--out: got plot.jpg, expected a file name ending in .png"),
         (["--out", "nowhere/plot.png"], "--out: got nowhere/plot.png"),

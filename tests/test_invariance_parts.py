@@ -8,10 +8,10 @@ from photos import patches
 from scipy import stats
 
 import augengine as ae
-from augengine.invariance.apart import take_apart
 from augengine.invariance.intervals import difference, wilson, z_of
 from augengine.invariance.judge import judge, smallest_confusion
 from augengine.invariance.nets import Answers
+from augengine.policy.apart import take_apart
 from augengine.policy.ops import spaces
 from augengine.policy.ops.members import Member, members
 

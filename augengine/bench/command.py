@@ -12,10 +12,9 @@ from typing import Any
 from ..checks import whole_number
 from ..demo import machine
 from ..demo.outputs import check_outputs
-from ..demo.policies import PRESETS, read_or_preset
 from ..policy.ops import Normalize, Op, RandomHorizontalFlip, RandomResizedCrop
 from ..policy.policy import Policy
-from ..recipes.from_timm import from_timm
+from ..recipes.named import named, one_policy
 from ..recipes.presets.statistics import IMAGENET_MEAN, IMAGENET_STD
 from . import pictures, plot, report
 from .contenders import WAYS
@@ -45,7 +44,7 @@ def run(
     Args:
         images: Folder of images; None is `photographs`.
         photographs: Size of the demo's photographs as JPEG, "500x375" or "5mp"; None is the first.
-        policy: "crop", the name of a preset, a YAML file, or a string of timm's; None is "crop".
+        policy: "crop", or a policy's name as `named` takes it; None is "crop".
         batch_size: Number of images in a batch; None is 32, and 8 if it is to be quick.
         rounds: Number of rounds; None is 11, and 3 if it is to be quick.
         workers: Number of DataLoader workers into a training step; 0 leaves that out.
@@ -128,8 +127,8 @@ def read_policy(name: str | None) -> tuple[Policy, str]:
     """The policy that an argument names, with its name.
 
     Args:
-        name: "crop", the name of a preset, a YAML file, or a string of timm's, which stands between a
-            crop and a flip and the normalisation.
+        name: "crop", or what `named` takes, of which an op or a string of timm's stands between a crop and a
+            flip and the normalisation.
 
     Raises:
         ValueError: When it is none of these, or one of several views.
@@ -137,23 +136,11 @@ def read_policy(name: str | None) -> tuple[Policy, str]:
     """
     if name is None or name == CROP:
         return _cropped(), "crop, flip, normalise"
-    if name not in PRESETS and not Path(name).is_file():
-        try:
-            op = from_timm(name)
-        except ValueError as error:
-            if name.startswith(("rand-", "augmix-", "original", "v0", "3a")):
-                raise ValueError(f"--policy: {error}") from error
-            raise ValueError(
-                f"--policy: got {name}, expected {CROP}, one of {', '.join(PRESETS)}, a YAML file that exists, "
-                "or a string of timm's such as rand-m9-mstd0.5-inc1."
-            ) from None
-        return _cropped(op), f"crop, flip, {name}, normalise"
-    policy, words = read_or_preset(name)
-    if not isinstance(policy, Policy):
-        raise ValueError(
-            f"--policy: got {name}, a policy of several views, expected one of one view, as other libraries "
-            "have. Measure each view's policy from a YAML file."
-        )
+    chosen = named(name, "--policy", also=(CROP,))
+    if chosen.kind in ("timm", "op"):
+        policy = one_policy("--policy", chosen.policy, name)
+        return _cropped(*policy.top), f"crop, flip, {name}, normalise"
+    policy, words = one_policy("--policy", chosen.policy, name), chosen.name
     if policy.needs_boxes or policy.needs_epoch:
         what = "boxes" if policy.needs_boxes else "the epoch"
         raise ValueError(

@@ -14,10 +14,10 @@ from .. import (
     RandomHorizontalFlip,
     RandomResizedCrop,
 )
+from ..recipes.named import read_policy
 from .comparison import BATCH, SECONDS, Row, compare, print_table
 from .contact_sheet import VERSIONS, contact_sheet, draw_versions
 from .photographs import Photograph, read_folder, shipped_photographs
-from .policies import read_policy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,9 @@ def run(
     if policy is not None and size is not None:
         raise ValueError("--size and --policy came together; a policy file says its own size.")
     chosen = (
-        default_policy(224 if size is None else size) if policy is None else read_policy(policy)
+        default_policy(224 if size is None else size)
+        if policy is None
+        else read_policy(policy, "--policy")
     )
     with console.status("reading the photographs …"):
         photographs = _photographs(images, output, console)

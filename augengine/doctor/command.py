@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..checks import number, whole_number
 from ..demo.outputs import check_outputs
-from ..demo.policies import read_or_preset
+from ..recipes.named import named
 from . import data, models
 from .examine import BATCH_SIZE, BUDGET, PARTS, examine
 from .report import Report
@@ -50,7 +50,7 @@ def run(
     check_outputs(output, None if json is None else Path(json))
     whole_number("--batch-size", batch_size, 1, 65536)
     number("--budget", budget, 1, 3600)
-    chosen, policy_name = read_or_preset(policy)
+    chosen = named(policy or "imagenet", "--policy")
     dataset = data.photographs() if folder is None else data.folder(Path(folder))
     net, model_name = models.named(model)
     columns = (
@@ -67,10 +67,10 @@ def run(
             progress.advance(task)
 
         report = examine(
-            model=net, dataset=dataset, policy=chosen, batch_size=batch_size, workers=workers,
+            model=net, dataset=dataset, policy=chosen.policy, batch_size=batch_size, workers=workers,
             device=device, budget=budget, say=say,
         )  # fmt: skip
-    figures = dataclasses.replace(report.figures, policy=policy_name, model=model_name)
+    figures = dataclasses.replace(report.figures, policy=chosen.name, model=model_name)
     report = dataclasses.replace(report, figures=figures)
     report.print(console)
     report.plot(output)

@@ -18,11 +18,11 @@ from ..pipelines import models
 from ..pipelines.data import Data, Files
 from ..pipelines.models import Trained
 from ..pipelines.settings import MOST_SIZE, Settings
+from ..policy.apart import Part, base_of, take_apart
 from ..policy.ops import Normalize, Op, RandomCrop, RandomResizedCrop, Resize
 from ..policy.policy import Policy
 from ..policy.views import Views
 from ..sheet import displayed
-from .apart import Part, base_of, take_apart
 from .images import Pictures, hold_out, prepare
 from .intervals import difference, wilson, z_of
 from .judge import (

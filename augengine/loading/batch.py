@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, SupportsIn
 import torch
 from torch.utils import _pytree as pytree
 
-from ..plan import Plan
+from ..plan import Plan, html
 from ..targets.fields import NAMES as FIELDS
 from ..targets.fields import tv_name
 from .tensors import map_fields, map_tensors, pinned
@@ -363,6 +363,10 @@ class Batch(Immutable, Fields, tuple[torch.Tensor, Any | None]):
         """The batch that was pickled."""
         return cls._of(map(unbundled, elements), plan, extra, form, unbundled(targets))
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the first images, with labels, targets and the plan's words, and the text."""
+        return html.html_of(self)
+
     def __repr__(self) -> str:
         plan = "no plan" if self._plan is None else repr(self._plan).partition("\n")[0]
         extra = f" extra: {', '.join(self._extra)}," if self._extra else ""
@@ -438,6 +442,10 @@ class BatchOfViews(dict[str, Any]):
                 for name, batch in self.items()
             }
         )
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the first images of each look, and the text."""
+        return html.html_of(self)
 
     def __repr__(self) -> str:
         lines = "".join(f"  {name!r}: {batch!r},\n" for name, batch in self.items())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
-from ..checks import shown
 from ..policy.ops import (
     CenterCrop,
     Cutout,
@@ -24,7 +22,7 @@ from ..policy.ops import (
 )
 from ..policy.policy import Policy
 from ..policy.views import Views
-from ..untrusted import read_text
+from ..recipes.named import named, one_policy
 from .data import Data
 
 
@@ -56,11 +54,13 @@ def training_policy(name: str, data: Data) -> Policy:
 
     Args:
         name: "" for the default policy, "none" for the evaluation policy, "randaugment" or
-            "trivialaugment" for the default one with these operations, or a YAML file.
+            "trivialaugment" for the default one with these operations; an op or a string of timm's, which
+            stands among the default ones too; or the name of a preset or a YAML file.
         data: Data set, whose size, mean and std a policy takes.
 
     Raises:
         ValueError: When the name is none of these.
+        OSError: When the file cannot be read.
     """
     if name == "":
         return default_policy(data)
@@ -72,18 +72,12 @@ def training_policy(name: str, data: Data) -> Policy:
     }
     if name in operations:
         return Policy([*_geometry(data), *operations[name], _normalize(data)])
-    if os.path.isfile(name):
-        text = read_text(name)
-        try:
-            return Policy.from_yaml(text)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"policy {name}: {error}") from error
-    if name.endswith((".yaml", ".yml")):
-        raise ValueError(f"policy: got {shown(name)}, and there is no such file. Check the path.")
-    raise ValueError(
-        f"policy: got {shown(name)}, expected none, {', '.join(operations)}, or a YAML file as Policy.to_yaml "
-        "writes it. Leave it out for the data's own."
-    )
+    # A run's folder names it too, and may come from a stranger: no code is run.
+    chosen = named(name, "policy", also=("none", *operations), code=False)
+    policy = one_policy("policy", chosen.policy, name)
+    if chosen.kind in ("timm", "op"):
+        return Policy([*_geometry(data), *policy.top, _normalize(data)])
+    return policy
 
 
 def weak_and_strong(data: Data) -> Views:

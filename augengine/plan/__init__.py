@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import whole_number
-from . import bounds, checks, file, inverse, join, tied, words
+from . import bounds, checks, file, html, inverse, join, tied, words
 from .fields import array, array_fields, fields_of
 from .finish import Finish
 from .join import concatenate, side_by_side
@@ -243,6 +243,10 @@ class Plan:
 
     def __repr__(self) -> str:
         return words.summary(self)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the first outputs, drawn on a picture of ours, and the text."""
+        return html.html_of(self)
 
     def __eq__(self, other) -> bool:
         if not isinstance(other, Plan):

@@ -14,7 +14,7 @@ import torch
 
 from ..aliases import BoxArray, Ids, Occurrences, Sizes, Strength
 from ..checks import any_true, whole_number
-from ..plan import Finish, Plan
+from ..plan import Finish, Plan, html
 from ..plan.kinds import DTYPES, MOST_SIDE
 from . import calls, ops, yaml
 from .boxes import checked_boxes
@@ -479,6 +479,10 @@ class Policy:
             return "Policy([])"
         lines = "".join(f"    {op!r},\n" for op in self.transforms)
         return f"Policy([\n{lines}])"
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: what it makes of a picture of ours in some epochs, and the text."""
+        return html.html_of(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Policy) and self.transforms == other.transforms

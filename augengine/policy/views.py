@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 from ..checks import flag, size_pair, whole_number
-from ..plan import Plan
+from ..plan import Plan, html
 from .ops.five_crop import SeveralCrops
 from .ops.op import Op
 from .policy import Policy
@@ -223,6 +223,10 @@ class Views:
 
     def __hash__(self) -> int:
         return hash(tuple(self.policies.items()))
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: what each look makes of a picture of ours, and the text."""
+        return html.html_of(self)
 
     def __repr__(self) -> str:
         lines = "".join(f"    {name}={policy!r},\n" for name, policy in self.policies.items())

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from ..policy import ops
-from ..policy.ops.choosing import Chooser
-from ..policy.ops.conversions import (
+from . import ops
+from .ops.choosing import Chooser
+from .ops.conversions import (
     ConvertImageDtype,
     PILToTensor,
     ToDtype,
@@ -18,11 +18,11 @@ from ..policy.ops.conversions import (
     ToPureTensor,
     ToTensor,
 )
-from ..policy.ops.members import Member, members
-from ..policy.ops.op import VIEW, Op
-from ..policy.ops.unfused import Unfused
-from ..policy.policy import MIXES, Policy
-from ..policy.views import Views
+from .ops.members import Member, members
+from .ops.op import VIEW, Op
+from .ops.unfused import Unfused
+from .policy import MIXES, Policy
+from .views import Views
 
 # What sizes, pads or converts every image alike: part of forming a batch, not of augmenting it.
 BASE = (
