@@ -77,7 +77,7 @@ def sample_aligned(
     point = border_point(axis_y, project(ZERO, f32(y) + HALF, ZERO, matrix[4], matrix[5]))
     if start >= stop or not (axis_y.low <= point and point <= axis_y.high):
         return 0, 0
-    if _moves_whole_pixels(image, matrix, axis_y, axis_x):
+    if moves_whole_pixels(image, matrix, axis_y, axis_x):
         column = int(np.floor(project(f32(start) + HALF, ZERO, matrix[0], matrix[1], matrix[2])))
         row, step, target = int(np.floor(point)), int(matrix[0]), rows + 4 * start
         _copy_pixels(image, sample_value, row, column, step, stop - start, target, buffers.pitch)
@@ -468,7 +468,7 @@ def _take_nearest(image, sample_value, line, columns, start, stop, rows, pitch):
 
 
 @inlined
-def _moves_whole_pixels(image, m, axis_y, axis_x):
+def moves_whole_pixels(image, m, axis_y, axis_x):
     """Whether every output shows one pixel of an RGB image that lies pixel after pixel."""
     return (
         is_packed_rgb(image) and abs(m[0]) == ONE and abs(m[4]) == ONE

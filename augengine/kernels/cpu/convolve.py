@@ -48,21 +48,36 @@ def _weigh(lines, count):
             def moved(address, step):
                 return builder.add(address, address.type(step))
 
-            with cgutils.for_range(builder, taps) as loop:
-                place = builder.add(sources, builder.mul(loop.index, sources.type(8)))
+            def weigh_tap(t, which):
+                place = builder.add(sources, builder.mul(t, sources.type(8)))
                 source = builder.load(_to_pointer(builder, place), align=8, typ=ir.IntType(64))
                 source = builder.add(source, skip)
                 pixels = [
                     _pixels(builder, moved(source, 16 * item * b), sample_type, _SIXTEEN)
                     for b in blocks
                 ]
-                place = builder.add(weights, builder.mul(loop.index, weights.type(4)))
-                for j in range(lines):
+                place = builder.add(weights, builder.mul(t, weights.type(4)))
+                for j in which:
                     at = _to_pointer(builder, moved(place, -4 * j))
                     weight = _splat(builder, builder.load(at, align=4, typ=_F32), _SIXTEEN)
                     for b in blocks:
                         sum_ = _multiply_add(builder, pixels[b], weight, builder.load(sums[j][b]))
                         builder.store(sum_, sums[j][b])
+
+            # The first and the last few taps are not all lines': without them five taps take a quarter less.
+            few = taps.type(lines - 1)
+            inner = builder.sub(taps, few)
+            ramps = builder.icmp_signed(">=", inner, few)
+            with builder.if_then(ramps):
+                for t in range(lines - 1):
+                    weigh_tap(taps.type(t), range(t + 1))
+            first = builder.select(ramps, few, taps.type(0))
+            last = builder.select(ramps, inner, taps)
+            with cgutils.for_range_slice(builder, first, last, taps.type(1)) as (t, _):
+                weigh_tap(t, range(lines))
+            with builder.if_then(ramps):
+                for t in range(lines - 1):
+                    weigh_tap(builder.add(inner, taps.type(t)), range(t + 1, lines))
             for j in range(lines):
                 for b in blocks:
                     at = _to_pointer(builder, moved(target, 64 * b))

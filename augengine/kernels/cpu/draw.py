@@ -16,6 +16,7 @@ from ...plan.kinds import NO_VIEW, PLAIN_COLOUR
 from .aligned import sample_aligned
 from .buffers import PAD, allocate
 from .colour import Steps, apply_steps, blend_rows, fill_rows
+from .copies import copy_row, is_copy
 from .finish import finish_row
 from .formulas import ONE, ZERO, inlined
 from .gather import gather_run, next_run, row_points
@@ -67,10 +68,13 @@ def draw(
         for k in range(layer_count):
             prepare(sample_value, job, buffers, tables, n, k)
         ahead = look_ahead(tables, n + 1, item, channels) if n + 1 < end else 0
+        copied = is_copy(tables, job, steps, out, n)
         for y in range(height):
             prefetch_rows(tables, ahead, y, height)
-            _draw_row(sample_value, job, steps, buffers, tables, n, y)
             target = out.address + (n * out.stride_n + y * out.stride_y) * out.item
+            if copied and copy_row(sample_value, job, tables, n, y, gains, offsets, out, target):
+                continue
+            _draw_row(sample_value, job, steps, buffers, tables, n, y)
             finish_row(
                 buffers.canvas, buffers.pitch, channels, width, gains, offsets, out, target,
                 buffers.scratch,

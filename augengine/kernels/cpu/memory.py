@@ -145,6 +145,12 @@ def _weight(builder, address, vector):
     return _splat(builder, builder.load(_to_pointer(builder, address), align=4, typ=_F32), vector)
 
 
+def _stream(builder, value, address):
+    """Write past the cache, to an address that is a multiple of 64."""
+    store = builder.store(value, _to_pointer(builder, address), align=64)
+    store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+
+
 def _store(builder, quad, address):
     builder.store(quad, _to_pointer(builder, address), align=4)
 
@@ -276,29 +282,35 @@ def prefetch(typingctx, address):
     return types.void(types.int64), codegen
 
 
+def _unpacked(builder, pixels, to_unit, sample_type, backwards):
+    """Sixteen RGB pixels, values of `sample_type` one after the other, each times `to_unit`, as three vectors;
+    backwards: the last pixel first."""
+    element = ir.IntType(8) if sample_type == types.uint8 else _F32
+    raw = builder.load(
+        _to_pointer(builder, pixels), align=1 if sample_type == types.uint8 else 4,
+        typ=ir.VectorType(element, 48),
+    )  # fmt: skip
+    scale, channels = _splat(builder, to_unit, _SIXTEEN), []
+    for channel in range(3):
+        order = [channel + 3 * k for k in range(16)]
+        lanes = _lanes(order[::-1] if backwards else order)
+        value = builder.shuffle_vector(raw, ir.Constant(raw.type, ir.Undefined), lanes)
+        if sample_type == types.uint8:
+            value = builder.uitofp(value, _SIXTEEN)
+        channels.append(builder.fmul(value, scale))
+    return channels
+
+
 def _unpack(backwards):
-    """Sixteen RGB pixels, values of `sample_type` one after the other, each times `to_unit`, into three
-    rows; backwards: the last pixel first."""
+    """Sixteen pixels, as `_unpacked`, into three rows."""
 
     @intrinsic
     def unpack_sixteen(typingctx, pixels, red, green, blue, to_unit, sample_type):
         def codegen(context, builder, signature, args):
             pixels, *rows, to_unit, _ = args
-            element = ir.IntType(8) if sample_type == types.uint8 else _F32
-            raw = builder.load(
-                _to_pointer(builder, pixels), align=1 if sample_type == types.uint8 else 4,
-                typ=ir.VectorType(element, 48),
-            )  # fmt: skip
-            scale = _splat(builder, to_unit, _SIXTEEN)
-            for channel, row in enumerate(rows):
-                order = [channel + 3 * k for k in range(16)]
-                lanes = ir.Constant(
-                    ir.VectorType(ir.IntType(32), 16), order[::-1] if backwards else order
-                )
-                value = builder.shuffle_vector(raw, ir.Constant(raw.type, ir.Undefined), lanes)
-                if sample_type == types.uint8:
-                    value = builder.uitofp(value, _SIXTEEN)
-                builder.store(builder.fmul(value, scale), _to_pointer(builder, row), align=4)
+            channels = _unpacked(builder, pixels, to_unit, sample_type, backwards)
+            for value, row in zip(channels, rows, strict=True):
+                builder.store(value, _to_pointer(builder, row), align=4)
             return context.get_dummy_value()
 
         a = types.int64
@@ -308,6 +320,37 @@ def _unpack(backwards):
 
 
 unpack_forwards, unpack_backwards = _unpack(False), _unpack(True)
+
+
+def _copy(backwards, past):
+    """Sixteen pixels, as `_unpacked`, each · gain + offset, rounded after either, into three rows that lie
+    `apart` bytes apart. gain, offset: addresses of a number for each channel. past: past the cache, to
+    addresses that are multiples of 64."""
+
+    @intrinsic
+    def copy_sixteen(typingctx, pixels, target, apart, to_unit, gain, offset, sample_type):
+        def codegen(context, builder, signature, args):
+            pixels, target, apart, to_unit, gain, offset, _ = args
+            channels = _unpacked(builder, pixels, to_unit, sample_type, backwards)
+            for c, value in enumerate(channels):
+                skip = gain.type(4 * c)
+                value = builder.fmul(value, _weight(builder, builder.add(gain, skip), _SIXTEEN))
+                value = builder.fadd(value, _weight(builder, builder.add(offset, skip), _SIXTEEN))
+                if past:
+                    _stream(builder, value, target)
+                else:
+                    builder.store(value, _to_pointer(builder, target), align=4)
+                target = builder.add(target, apart)
+            return context.get_dummy_value()
+
+        f, a = types.float32, types.int64
+        return types.void(a, a, a, f, a, a, sample_type), codegen
+
+    return copy_sixteen
+
+
+copy_forwards, copy_backwards = _copy(False, False), _copy(True, False)
+stream_forwards, stream_backwards = _copy(False, True), _copy(True, True)
 
 
 @intrinsic
@@ -338,8 +381,7 @@ def stream_line(typingctx, source, target):
 
     def codegen(context, builder, signature, args):
         value = builder.load(_to_pointer(builder, args[0]), align=4, typ=_SIXTEEN)
-        store = builder.store(value, _to_pointer(builder, args[1]), align=64)
-        store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        _stream(builder, value, args[1])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
@@ -353,8 +395,7 @@ def stream_normalised(typingctx, source, target, gain, offset):
         value = builder.load(_to_pointer(builder, args[0]), align=4, typ=_SIXTEEN)
         value = builder.fmul(value, _splat(builder, args[2], _SIXTEEN))
         value = builder.fadd(value, _splat(builder, args[3], _SIXTEEN))
-        store = builder.store(value, _to_pointer(builder, args[1]), align=64)
-        store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        _stream(builder, value, args[1])
         return context.get_dummy_value()
 
     f, a = types.float32, types.int64

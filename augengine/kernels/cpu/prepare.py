@@ -9,13 +9,14 @@ import numpy as np
 
 from ...plan.kinds import CONSTANT
 from .aligned import is_separable, prepare_columns, prepare_taking
-from .formulas import ZERO, f32, inlined, project
+from .formulas import HALF, ZERO, f32, inlined, project
 from .gather import with_taps_of
 from .memory import prefetch, record_at, values
 from .sample import Image, axis_of, first_of, is_affine, pack_rgb
 from .tables import AXIS, IMAGE, LAYER, VIEW
 
 AHEAD = 1 << 19  # bytes: half of a common second-level cache
+ALL_ROWS = -1
 FAR = np.iinfo(np.int64).max  # an end of memory that no load comes near
 
 # Where a layer of the output at hand looks.
@@ -52,6 +53,8 @@ BLOCK = np.dtype(
         ("size", np.int64),
         ("apart", np.int64),
         ("planes", np.int64),
+        ("passed_by", np.int64),  # the view that reads some of the rows only, or ALL_ROWS
+        ("first", np.int64),  # the row of its source that the block begins with
     ]
 )
 
@@ -195,22 +198,37 @@ def look_ahead(tables, n, item, channels):
         stride, pixel = image.stride_y * item, image.stride_x * item
         size = (x1 - x0) * pixel
         planes = channels if abs(image.stride_c) > abs(image.stride_x) else 1
-        room -= (y1 - y0) * size * planes
+        # A shrink without antialiasing passes over rows.
+        some = (
+            axis_x.border == CONSTANT
+            and is_separable(view.matrix)
+            and abs(view.matrix[4]) > f32(axis_y.taps)
+        )
+        room -= (axis_y.taps * (layer.y1 - layer.y0) if some else y1 - y0) * size * planes
         if y1 > y0 and size > 0 and room > 0:
             block = record_at(tables.blocks, count, BLOCK)
             block.address = image.address + y0 * stride + x0 * pixel
             block.stride, block.rows, block.size = stride, y1 - y0, size
             block.apart, block.planes = image.stride_c * item, planes
+            block.passed_by, block.first = layer.view_number if some else ALL_ROWS, y0
             count += 1
     return count
 
 
 @inlined
 def prefetch_rows(tables, count, y, height):
-    """Ask for the share of the first `count` blocks that falls to row y of `height`."""
+    """Ask for what row y of `height` will read of the first `count` blocks; of those of which all is read,
+    for its share."""
     for b in range(count):
         block = record_at(tables.blocks, b, BLOCK)
-        for row in range(y * block.rows // height, (y + 1) * block.rows // height):
+        first, last = y * block.rows // height, (y + 1) * block.rows // height
+        if block.passed_by != ALL_ROWS:
+            matrix = record_at(tables.views, block.passed_by, VIEW).matrix
+            axis = axis_of(record_at(tables.axes, 2 * block.passed_by, AXIS))
+            point = project(ZERO, f32(y) + HALF, ZERO, matrix[4], matrix[5])
+            first = first_of(axis, point) - block.first
+            last = first + axis.taps
+        for row in range(first, last):
             for c in range(block.planes):
                 first = block.address + row * block.stride + c * block.apart
                 for skip in range(0, block.size + 64, 64):

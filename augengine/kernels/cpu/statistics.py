@@ -15,7 +15,8 @@ from numba.extending import intrinsic
 
 from ...plan.kinds import ADD_BELOW, CURVE, GAINS, GREY, HISTOGRAM, MATRIX, MEAN, NONE, RANGE, TONE
 from ..statistics import Measured, completed, window_pixels
-from .colour import Steps, apply_step, argument_of, kind_of, mixes_channels, set_entries
+from .colour import Steps, apply_step, argument_of, kind_of, mixes_channels
+from .curves import set_entries
 from .formulas import curve_entry, f32, inlined, not_inlined
 from .memory import (
     _to_pointer,
