@@ -357,6 +357,13 @@ def tune(
         int, typer.Option(min=2, max=100, help="Seeds of each comparison at the end.")
     ] = 5,
     seed: Annotated[int, typer.Option(min=0, help="The seed of weights, order, augmentation.")] = 0,
+    inside: Annotated[
+        bool,
+        typer.Option(
+            "--inside",
+            help="Look at the operations inside RandAugment and TrivialAugmentWide, too, one by one.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="The device that trains.")] = "cpu",
     root: Annotated[
         str, typer.Option(help="The folder where CIFAR lies, or is downloaded to.")
@@ -372,8 +379,8 @@ def tune(
 
         run(
             data, root=root, labels=labels, size=size, policy=policy, model=model or MODEL,
-            budget=budget, steps=steps, folds=folds, seeds=seeds, seed=seed, device=device,
-            output=output, resume=resume,
+            budget=budget, steps=steps, folds=folds, seeds=seeds, seed=seed, inside=inside,
+            device=device, output=output, resume=resume,
         )  # fmt: skip
 
 

@@ -22,7 +22,8 @@ from augengine.tuning.tune import work
 RESIZE, NORMALIZE = ae.Resize((32, 32)), ae.Normalize((0.5,), (0.5,))
 NONE = [RESIZE, NORMALIZE]
 USUAL = [RESIZE, ae.RandomAffine(20, (0.1, 0.1), (0.8, 1.2), 9), NORMALIZE]
-LABELS = [0, 1] * 100
+LABELS = [0, 1] * 101
+FEW = [0, 1] * 50
 FULL = {"strengths": (0.25, 1.0), "rungs": (2, 4), "folds": 2, "seeds": 2}
 IDS = np.arange(300)
 
@@ -64,31 +65,31 @@ def best_at(level):
 
 
 def test_a_split_has_a_fifth_of_each_class_outside_and_disjoint_folds():
-    labels = np.repeat([3, 5, 8], [100, 50, 10])
-    parts = split(IDS[:160], labels, 3)
+    labels = np.repeat([3, 5, 8], [160, 50, 10])
+    parts = split(IDS[:220], labels, 3)
     together = np.concatenate([parts.outer, *parts.folds])
-    np.testing.assert_array_equal(np.sort(together), IDS[:160])
+    np.testing.assert_array_equal(np.sort(together), IDS[:220])
     np.testing.assert_array_equal(parts.inner, np.sort(np.concatenate(parts.folds)))
-    assert [(labels[parts.outer] == c).sum() for c in (3, 5, 8)] == [20, 10, 2]
+    assert [(labels[parts.outer] == c).sum() for c in (3, 5, 8)] == [32, 10, 2]
     for fold in range(3):
         held_out = parts.folds[fold]
         counts = [(labels[held_out] == c).sum() for c in (3, 5, 8)]
-        assert np.abs(np.array(counts) - np.array([80, 40, 8]) / 3).max() < 1
+        assert np.abs(np.array(counts) - np.array([128, 40, 8]) / 3).max() < 1
         assert not set(parts.without(fold)) & {*held_out, *parts.outer}
-        assert len(parts.without(fold)) + len(held_out) == 128
+        assert len(parts.without(fold)) + len(held_out) == 176
     assert max(map(len, parts.folds)) - min(map(len, parts.folds)) <= 1
 
 
 def test_a_split_goes_by_ids_alone():
     """Not by their order, and not by what other classes there are."""
-    labels = np.repeat([0, 1], [80, 60])
-    parts = split(IDS[:140], labels, 3)
-    order = np.random.default_rng(0).permutation(140)
-    again = split(IDS[:140][order], labels[order], 3)
+    labels = np.repeat([0, 1], [150, 60])
+    parts = split(IDS[:210], labels, 3)
+    order = np.random.default_rng(0).permutation(210)
+    again = split(IDS[:210][order], labels[order], 3)
     for one, other in zip((parts.outer, *parts.folds), (again.outer, *again.folds), strict=True):
         np.testing.assert_array_equal(one, other)
-    more = split(IDS[:180], np.repeat([0, 1, 2], [80, 60, 40]), 3)
-    assert set(parts.outer) == set(more.outer[more.outer < 140])
+    more = split(IDS[:250], np.repeat([0, 1, 2], [150, 60, 40]), 3)
+    assert set(parts.outer) == set(more.outer[more.outer < 210])
 
 
 def test_no_seed_moves_a_split():
@@ -101,12 +102,35 @@ def test_no_seed_moves_a_split():
 
 def test_few_labels_are_said():
     assert "Few labels: 60" in split(IDS[:60], IDS[:60] % 2, 3).notes[0]
-    assert not split(IDS[:200], IDS[:200] % 2, 3).notes
+    assert not split(IDS[:202], IDS[:202] % 2, 3).notes
     notes = split(IDS[:201], np.r_[IDS[:200] % 2, 9], 3).notes
     assert any("with a single sample" in note for note in notes)
     for labels in (np.zeros(50, int), np.arange(4)):
         with pytest.raises(ValueError, match=r"tune: got \d+ labelled samples .* Label more"):
             split(IDS[: len(labels)], labels, 3)
+
+
+def test_of_few_labels_each_fold_is_the_outer_part_once():
+    parts = split(IDS[:100], IDS[:100] % 2, 3)
+    assert parts.crossed
+    assert (len(parts.folds), parts.choices) == (5, (0, 1, 2, 3, 4))
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts.folds)), IDS[:100])
+    for back in parts.choices:
+        proof, hidden = parts.proof(back), set(parts.folds[back])
+        assert set(proof.asked) == hidden
+        assert set(proof.train) == set(IDS[:100]) - hidden
+        sessions = parts.sessions(back)
+        assert len(sessions) == 4
+        for session, counts in sessions:
+            # What a choice learns from, and what it is judged by, is without the fold that proves it.
+            assert not hidden & {*session.train, *counts}
+            assert not set(session.train) & set(session.asked)
+            assert set(counts) <= set(session.asked)
+        counted = np.sort(np.concatenate([counts for _, counts in sessions]))
+        np.testing.assert_array_equal(counted, np.setdiff1d(IDS[:100], parts.folds[back]))
+    names = {session.name for back in parts.choices for session, _ in parts.sessions(back)}
+    assert names == {session.name for session, _ in parts.sessions(None)}
+    assert len(names) == 10
 
 
 # Differences
@@ -325,7 +349,7 @@ def test_it_finds_the_planted_strength():
 
 def test_the_outer_part_is_seen_at_the_end_alone_and_trained_on_never():
     train = Planted(best_at(0.25), rest=0.1)
-    result = ae.tune(train, LABELS, NONE, {"usual": USUAL}, ids=range(1000, 1200), **FULL)
+    result = ae.tune(train, LABELS, NONE, {"usual": USUAL}, ids=range(1000, 1202), **FULL)
     outer = set(result.split.outer.tolist())
     assert len(outer) == 40
     held_out_late = [set(held) & outer != set() for _, _, _, held, _, _ in train.calls]
@@ -441,8 +465,8 @@ def test_a_run_plans_as_many_trainings_as_it_makes_or_more():
         ({"strengths": (0.5, 0.5)}, r"expected one or more, each once"),
         ({"policies": {}}, r"got the policies \[\]"),
         ({"policies": {"none": USUAL}}, r"by names other than 'none'"),
-        ({"labels": [0.5] * 200}, r"labels: got float64 \[200\]"),
-        ({"ids": [0] * 200}, r"none twice"),
+        ({"labels": [0.5] * 202}, r"labels: got float64 \[202\]"),
+        ({"ids": [0] * 202}, r"none twice"),
         ({"train": lambda *_: [0.0]}, r"train gave log-likelihoods \[1\], 1 of them finite"),
         ({"train": lambda *a: np.full(len(a[3]), np.nan)}, r"0 of them finite"),
         ({"train": lambda *a: (np.zeros(len(a[3])), np.zeros(3))}, r"gave \[3\] answers"),

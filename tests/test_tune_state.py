@@ -129,7 +129,7 @@ def test_a_damaged_line_is_named_and_left(tmp_path, line):
 
 @pytest.mark.parametrize(
     "content",
-    [b"my notes", b"my notes\n", b"[]\n", b'{"augengine tune":2}\n', b'{"augengine tune":true}\n'],
+    [b"my notes", b"my notes\n", b"[]\n", b'{"augengine tune":3}\n', b'{"augengine tune":true}\n'],
 )
 def test_a_file_that_is_no_journal_is_left(tmp_path, content):
     file = tmp_path / "journal"

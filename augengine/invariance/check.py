@@ -36,6 +36,7 @@ from .judge import (
     chance_of,
     judge,
     smallest_confusion,
+    still_learning,
 )
 from .nets import Answers, Setup, answer, learn
 from .policies import read_policy
@@ -157,6 +158,7 @@ def check_labels(
         unchecked=(*unchecked, *cannot),
         damaged=pictures.damaged,
         note=note,
+        warning=check.warning,
         worst=tuple(worst),
     )
 
@@ -212,6 +214,7 @@ class _Check:
         self.draws = int(np.clip(ANSWERS // len(self.truth), 2, MOST_DRAWS))
         self.base = Policy([*base_of(policy), Resize((size, size)), self.normalize])
         self.done = 1
+        self.warning: str | None = None
 
     def run(
         self, net: nn.Module, parts: list[Part]
@@ -223,6 +226,14 @@ class _Check:
         self.control = self._learn(self.start, self.base, 0, steps, "plain net, as long as others")
         self.control_plain = self._plain(self.control, self.base)
         n, accuracy = len(self.truth), self.control_plain.accuracy(self.truth)
+        earlier = self._plain(self.start, self.base)
+        if still_learning(earlier, self.control_plain, self.truth):
+            first = earlier.accuracy(self.truth)
+            self.warning = (
+                f"the plain net is still learning: it tells {100 * first:.0f} % of held-out images after "
+                f"{steps:,} batches and {100 * accuracy:.0f} % after {2 * steps:,}. What it mixes up anyhow "
+                "hides what an operation mixes up. Pass more --steps."
+            )
         given_plain = self.control_plain
         if self.given is not None:
             given_plain = self._plain(self.given.trained.model, self._given_policy(parts[0], 0))

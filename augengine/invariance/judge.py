@@ -114,6 +114,23 @@ def judge(
     return Judgement(verdict, remains, tuple(found), settled)
 
 
+def still_learning(first: Answers, second: Answers, truth: np.ndarray) -> bool:
+    """Whether a net that has learned for longer tells more of the images, by more than two trainings differ by
+    anyhow and by more than chance: two standard errors of the difference, image by image.
+
+    Args:
+        first: Its answers about plain images.
+        second: Those after more learning.
+        truth: [n] ints.
+    """
+    at = np.arange(len(truth))
+    gain = second.shares[at, truth] - first.shares[at, truth]
+    if len(gain) < 2:
+        return False
+    least = NOISE * (second.accuracy(truth) - chance_of(truth))
+    return bool(gain.mean() > max(least, 2 * gain.std(ddof=1) / len(gain) ** 0.5))
+
+
 def chance_of(truth: np.ndarray) -> float:
     """The accuracy of who always answers the commonest class."""
     return float(np.bincount(truth).max() / len(truth))

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, softmax
-from torch.optim.lr_scheduler import LambdaLR
 
-from ..loading.batch import Batch
 from ..loading.engine import Engine
-from ..pipelines import models
-from ..pipelines.batches import batches
-from ..pipelines.fit import warm_cosine
+from ..pipelines import in_memory, models
 from ..pipelines.run import stage_seed
 from ..policy.keyed import Keyed
 from ..policy.policy import Policy
 from .images import Pictures
 
-BATCH, ANSWERED = 64, 256
-LR, BODY, WEIGHT_DECAY = 3e-3, 0.1, 0.05  # those of the pipelines
+BATCH, LR = 64, 3e-3  # the rate is that of the pipelines
 COIN = 2**31 + 2  # the number of the look that tosses who meets the op
 
 
@@ -82,45 +76,20 @@ def learn(
         FloatingPointError: When the loss is no number.
     """
     net = copy.deepcopy(net)
-    net.train()
-    body = 1.0 if models.is_random(setup.spec) else BODY
-    optimizer = torch.optim.AdamW(
-        [dict(group) for group in models.parameter_groups(net, LR, WEIGHT_DECAY, body=body)]
-    )
-    schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, steps))
     seed = stage_seed(setup.seed, stage)
-    engine = Engine(policy, seed=seed)
-    truth = torch.from_numpy(pictures.truth)
+
+    def toss(epoch: int, ids: np.ndarray) -> np.ndarray:
+        coin = Keyed(seed, epoch, ids, look=COIN).uniform(0, 1)[:, 0]
+        return np.where(coin < 0.5, strength, 0.0)
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout
-        for epoch, at in _epochs(pictures, seed, steps):
-            ids = pictures.ids[at]
-            coin = Keyed(seed, epoch, ids, look=COIN).uniform(0, 1)[:, 0] < 0.5
-            batch: Batch = engine(
-                pictures.pixels[at], ids=ids, epoch=epoch, strength=np.where(coin, strength, 0.0)
-            )
-            loss = cross_entropy(net(batch.images), truth[at])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            tick()
-    if not torch.isfinite(loss):
-        raise FloatingPointError(
-            f"check: the loss of {setup.spec} became {float(loss.detach())}, expected a number. Take another "
-            "--model."
-        )
-    return net.eval()
-
-
-def _epochs(pictures: Pictures, seed: int, steps: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(epoch, indices of a batch) of so many batches."""
-    done, epoch = 0, 0
-    while done < steps:
-        for positions in batches(pictures.ids[pictures.inner], BATCH, seed, epoch)[: steps - done]:
-            yield epoch, pictures.inner[positions]
-            done += 1
-        epoch += 1
+        in_memory.learn(
+            net, setup.spec, Engine(policy, seed=seed), pictures.pixels,
+            torch.eye(setup.classes)[torch.from_numpy(pictures.truth)], pictures.ids,
+            among=pictures.inner, steps=steps, batch=BATCH, lr=LR, seed=seed, strength=toss, tick=tick,
+        )  # fmt: skip
+    return net
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +111,6 @@ class Answers:
         return float(self.shares[np.arange(len(truth)), truth].mean())
 
 
-@torch.no_grad()
 def answer(
     net: nn.Module, pictures: Pictures, policy: Policy, *, strength: float, seed: int, draws: int
 ) -> Answers:
@@ -158,16 +126,19 @@ def answer(
     """
     engine = Engine(policy, seed=seed)
     truth = pictures.truth[pictures.held_out]
-    drawn = []
-    for draw in range(draws):
-        parts = []
-        for at in np.array_split(pictures.held_out, -(-len(pictures.held_out) // ANSWERED)):
-            batch: Batch = engine(
-                pictures.pixels[at], ids=pictures.ids[at], epoch=draw, strength=strength
-            )
-            parts.append(softmax(net(batch.images).double(), dim=1))
-        drawn.append(torch.cat(parts).numpy())
-    probabilities = np.stack(drawn)
+    drawn = [
+        in_memory.log_probabilities(
+            net,
+            engine,
+            pictures.pixels,
+            pictures.ids,
+            pictures.held_out,
+            epoch=draw,
+            strength=strength,
+        )
+        for draw in range(draws)
+    ]
+    probabilities = np.exp(np.stack(drawn))
     classes = probabilities.shape[2]
     shares = np.eye(classes)[probabilities.argmax(2)].mean(0)
     confidence = probabilities[:, np.arange(len(truth)), truth].mean(0)

@@ -126,6 +126,7 @@ class LabelReport:
         unchecked: Name and reason of each operation that is not checked.
         damaged: Name and reason of each image that could not be decoded.
         note: Why no verdict is given, or None.
+        warning: What makes the verdicts less sure, or None.
         worst: Images that the plain model takes for other classes, operation by operation.
     """
 
@@ -147,6 +148,7 @@ class LabelReport:
     unchecked: tuple[tuple[str, str], ...]
     damaged: tuple[tuple[str, str], ...]
     note: str | None
+    warning: str | None
     worst: tuple[Worst, ...]
 
     @property

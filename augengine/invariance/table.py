@@ -74,6 +74,8 @@ def _lines(report: LabelReport) -> list[str]:
     lines = []
     if report.note is not None:
         lines.append(f"No verdict: {report.note}")
+    if report.warning is not None:
+        lines.append(f"Take care: {report.warning}")
     for name, reason in report.unchecked:
         lines.append(f"not checked: {name}: {reason}")
     for name, reason in report.damaged[:20]:

@@ -65,7 +65,14 @@ def rungs_from(first: int, count: int = RUNGS) -> tuple[int, ...]:
 
 
 def rungs_within(
-    budget: float, speed: Speed, policies: Mapping[str, Policy], arms: int, folds: int, seeds: int
+    budget: float,
+    speed: Speed,
+    policies: Mapping[str, Policy],
+    arms: int,
+    folds: int,
+    seeds: int,
+    inside: bool = False,
+    crossed: bool = False,
 ) -> tuple[int, ...]:
     """The longest rungs, up to 150 steps of the first, that a time allows: three, or two where it is short.
 
@@ -76,6 +83,8 @@ def rungs_within(
         arms: Number of arms.
         folds: Number of folds.
         seeds: Number of seeds at the end.
+        inside: Whether operations inside published policies are looked at.
+        crossed: Whether the choice is made anew for each of five outer folds.
 
     Raises:
         ValueError: It allows too little to learn anything.
@@ -83,7 +92,19 @@ def rungs_within(
 
     for count in (RUNGS, FEW_RUNGS):
         at_0, at_1 = (
-            speed.seconds(work(policies, arms, folds, rungs_from(first, count), seeds, True))
+            speed.seconds(
+                work(
+                    policies,
+                    arms,
+                    folds,
+                    rungs_from(first, count),
+                    seeds,
+                    True,
+                    inside,
+                    crossed=crossed,
+                    asked=True,
+                )
+            )
             for first in (0, 1)
         )
         most = int((USED * budget - at_0) / (at_1 - at_0))

@@ -25,15 +25,17 @@ from ..policy.policy import Policy
 from ..tuning.arms import STRENGTHS, arms_of
 from ..tuning.report import wide_console
 from ..tuning.result import TuneResult
+from ..tuning.split import FEW, OUTER_FOLDS
 from ..tuning.state import read_head
 from ..tuning.tune import Progress, tune
 from . import plot
 from .budget import measured, rungs_from, rungs_within, seconds_of
-from .train import Trainer
+from .train import BATCH, Trainer
 
 MODEL = "digitnet_8"
 FOLDER_SIZE = 64  # pixels a side; strengths are told apart there too, in a tenth of the time
 FOLDS, SEEDS = 3, 5
+FEW_PASSES = 10  # of a training over its images, in which it hardly learns any of them by heart
 JOURNAL, POLICY, FIGURES, CURVE, SHEET = (
     "journal.jsonl", "policy.yaml", "tune.json", "tune.png", "policy.png",
 )  # fmt: skip
@@ -52,6 +54,7 @@ def run(
     folds: int = FOLDS,
     seeds: int = SEEDS,
     seed: int = 0,
+    inside: bool = False,
     device: str = "cpu",
     output: Path = Path("runs/tune"),
     resume: bool = False,
@@ -70,6 +73,7 @@ def run(
         folds: Number of inner folds.
         seeds: Number of seeds of each arm at the end.
         seed: Seed of it all.
+        inside: Whether operations inside RandAugment and TrivialAugmentWide are looked at one by one.
         device: Device that trains.
         output: Folder that is written.
         resume: Whether a run in that folder goes on.
@@ -109,18 +113,29 @@ def run(
     else:
         last = list(policies.values())[-1]
         speed = measured(lambda few: trainer(last, 1.0, trainer.ids, trainer.ids[:1], few, seed))
-        rungs = rungs_within(seconds, speed, policies, len(arms), folds, seeds)
+        rungs = rungs_within(
+            seconds, speed, policies, len(arms), folds, seeds, inside, len(trainer.ids) <= FEW
+        )
         console.print(f"{1000 * speed.step:.0f} ms a step", markup=False)
+    parts = OUTER_FOLDS if len(trainer.ids) <= FEW else folds
     console.print(
-        f"{len(arms)} arms, {folds} folds, rungs of {', '.join(map(str, rungs))} steps; {model} at "
+        f"{len(arms)} arms, {parts} folds, rungs of {', '.join(map(str, rungs))} steps; {model} at "
         f"{known.size}×{known.size}",
         markup=False,
     )
+    passes = rungs[-1] * BATCH / len(trainer.ids)
+    if passes < FEW_PASSES:
+        console.print(
+            f"The longest trainings see each image {passes:.1f} times. A training that sees them more often "
+            "bears more augmentation than is found here: raise --budget, or take fewer --labels.",
+            markup=False,
+        )
     output.mkdir(parents=True, exist_ok=True)
     with _progress(console) as progress:
         result = tune(
             trainer, trainer.labels, none, policies,
-            ids=trainer.ids, rungs=rungs, folds=folds, seeds=seeds, seed=seed, journal=journal,
+            ids=trainer.ids, rungs=rungs, folds=folds, seeds=seeds, seed=seed, inside=inside,
+            affinity=trainer.affinity, journal=journal,
             about=json.dumps([model, known.size, known.classes, trainer.digest, none.fingerprint]),
             progress=progress,
         )  # fmt: skip

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 
 import numpy as np
 import torch
-from torch.nn.functional import log_softmax
-from torch.optim.lr_scheduler import LambdaLR
 
 from ..loading.engine import Engine
-from ..pipelines import models
-from ..pipelines.batches import batches
+from ..pipelines import in_memory, models
 from ..pipelines.data import Data, Files
-from ..pipelines.fit import warm_cosine
-from ..pipelines.losses import cross_entropy
 from ..pipelines.policies import evaluation_policy
 from ..policy.ops import CenterCrop, Resize
 from ..policy.policy import Policy
 from ..tuning.arms import EngineStrength
 
-BATCH, ANSWERED = 32, 256
-WEIGHT_DECAY = 0.05
-# The highest learning rate, and a body's share of it where its weights came from elsewhere. In a hundred steps
-# a digitnet learns hardly anything at 3e-3.
-LR, DIGITNET_LR, BODY_LR = 3e-3, 2e-2, 0.1
+BATCH = 32
+# The highest learning rate. In a hundred steps a digitnet learns hardly anything at 3e-3.
+LR, DIGITNET_LR = 3e-3, 2e-2
+KEPT = 12  # models, untrained by seed, and trained plainly to be asked under several policies
 MOST_BYTES = 4 << 30  # of all images, decoded
 
 
@@ -49,7 +44,10 @@ class Trainer:
         self.plain = Engine(
             evaluation_policy(data), device=self.device, memory_format=torch.channels_last
         )
-        self._create()
+        self._rows = torch.from_numpy(data.rows(data.labelled))
+        self._plainly: dict[tuple[bytes, int, int], torch.nn.Module] = {}
+        self._untrained: dict[int, torch.nn.Module] = {}
+        self._create()  # a name may be wrong
 
     @property
     def digest(self) -> str:
@@ -80,35 +78,65 @@ class Trainer:
         Returns:
             Log of the probability [n] of the true class, float64; whether [n] it was the likeliest.
         """
-        # The caller's generator is left as it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = self._create()
-        body = 1.0 if models.is_random(self.spec) else BODY_LR
-        lr = DIGITNET_LR if self.spec.startswith("digitnet") else LR
-        optimizer = torch.optim.AdamW(models.parameter_groups(model, lr, WEIGHT_DECAY, body=body))  # type: ignore[arg-type]
-        schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, steps))
+        model = self._trained(policy, strength, train_ids, steps, seed)
+        return self._answers(model, self.plain, held_out_ids)
+
+    def affinity(
+        self,
+        policy: Policy,
+        strength: EngineStrength,
+        train_ids: np.ndarray,
+        held_out_ids: np.ndarray,
+        steps: int,
+        seed: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a model that was trained plainly says of augmented images.
+
+        Args:
+            policy: Policy that augments the images that are asked about.
+            strength: Strength of it.
+            train_ids: As of a call.
+            held_out_ids: As of a call.
+            steps: As of a call.
+            seed: As of a call.
+
+        Returns:
+            As of a call.
+        """
+        key = (train_ids.tobytes(), steps, seed)
+        if key not in self._plainly:
+            while len(self._plainly) >= KEPT:
+                self._plainly.pop(next(iter(self._plainly)))
+            none = evaluation_policy(self.data)
+            self._plainly[key] = self._trained(none, 1.0, train_ids, steps, seed)
+        asked = Engine(
+            policy, seed=seed, strength=strength, device=self.device,
+            memory_format=torch.channels_last,
+        )  # fmt: skip
+        return self._answers(self._plainly[key], asked, held_out_ids)
+
+    def _trained(
+        self, policy: Policy, strength: EngineStrength, ids: np.ndarray, steps: int, seed: int
+    ) -> torch.nn.Module:
         engine = Engine(
             policy, seed=seed, strength=strength, device=self.device, num_classes=len(self.data.classes),
             memory_format=torch.channels_last,
         )  # fmt: skip
-        model.train()
-        step = epoch = 0
-        while step < steps:
-            for at in batches(train_ids, BATCH, seed, epoch)[: steps - step]:
-                ids = train_ids[at]
-                rows = torch.from_numpy(self.data.rows(ids))
-                where = np.searchsorted(self.ids, ids)
-                batch = engine(self.images[torch.from_numpy(where)], rows, ids=ids, epoch=epoch)
-                assert batch.labels is not None
-                loss = cross_entropy(model(batch.images), batch.labels).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                step += 1
-            epoch += 1
-        return self._answers(model, held_out_ids)
+        # The caller's generator is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if seed not in self._untrained:  # to build one takes as long as some steps
+                while len(self._untrained) >= KEPT:
+                    self._untrained.pop(next(iter(self._untrained)))
+                self._untrained[seed] = self._create()
+            model = copy.deepcopy(self._untrained[seed])
+            torch.manual_seed(seed)
+            in_memory.learn(
+                model, self.spec, engine, self.images, self._rows, self.ids,
+                among=np.searchsorted(self.ids, ids), steps=steps, batch=BATCH, seed=seed,
+                lr=DIGITNET_LR if self.spec.startswith("digitnet") else LR,
+            )  # fmt: skip
+        return model
 
     def _create(self) -> torch.nn.Module:
         model = models.create(
@@ -116,28 +144,32 @@ class Trainer:
         )
         return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    @torch.no_grad()
-    def _answers(self, model: torch.nn.Module, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        model.eval()
-        where = np.searchsorted(self.ids, ids)
-        parts = torch.from_numpy(where).split(ANSWERED)
-        logits = torch.cat([model(self.plain(self.images[part]).images) for part in parts]).float()
-        log_p = log_softmax(logits, dim=1).cpu().double().numpy()
-        truth = self.labels[where]
+    def _answers(
+        self, model: torch.nn.Module, engine: Engine, ids: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        at = np.searchsorted(self.ids, ids)
+        log_p = in_memory.log_probabilities(model, engine, self.images, self.ids, at)
+        truth = self.labels[at]
         return log_p[np.arange(len(truth)), truth], log_p.argmax(1) == truth
 
 
 def _decoded(data: Data) -> torch.Tensor:
-    """The labelled images (n, C, H, W), uint8: of a folder, decoded once at the size that is needed."""
-    if not isinstance(data.images, Files):
-        return torch.from_numpy(data.images[data.labelled]).permute(0, 3, 1, 2).contiguous()
+    """The labelled images (n, C, H, W), uint8, decoded and shrunk once to the size that is needed."""
     side = round(data.size * 256 / 224)
+    in_files = isinstance(data.images, Files)
     need = len(data.labelled) * data.channels * side**2
-    if need > MOST_BYTES:
+    if in_files and need > MOST_BYTES:
         raise ValueError(
             f"tune: {len(data.labelled):,} images of {side}×{side} take {need / 2**30:.1f} GiB, expected "
             f"{MOST_BYTES >> 30} at most. Pass a smaller --size, or fewer --labels of each class."
         )
-    engine = Engine([Resize(side), CenterCrop(side)], dtype=torch.uint8)
-    paths = [data.images[int(i)] for i in data.labelled]
-    return torch.cat([engine(paths[i : i + BATCH]).images for i in range(0, len(paths), BATCH)])
+    if isinstance(data.images, Files):
+        paths = [data.images[int(i)] for i in data.labelled]
+        parts = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
+        engine = Engine([Resize(side), CenterCrop(side)], dtype=torch.uint8)
+        return torch.cat([engine(part).images for part in parts])
+    pixels = torch.from_numpy(data.images[data.labelled]).permute(0, 3, 1, 2).contiguous()
+    if min(pixels.shape[2:]) < 2 * side:
+        return pixels
+    shrink = Engine([Resize(side)], dtype=torch.uint8)
+    return torch.cat([shrink(part).images for part in pixels.split(BATCH)])

@@ -15,6 +15,7 @@ from ..policy.ops import (
     Resize,
     Scheduled,
 )
+from ..policy.ops.members import Less, Member, can_leave_out, members
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 
@@ -40,15 +41,23 @@ class Part:
         name: What it is called: RandomHorizontalFlip, or RandomAffine's shear.
         at: Index of the op in the policy's top.
         argument: Name of the argument, or None for the whole op.
+        member: Name of the operation in a published policy's table, such as RandAugment's Rotate, or None.
     """
 
     name: str
     at: int
     argument: str | None = None
+    member: str | None = None
 
 
-def parts_of(policy: Policy) -> list[Part]:
-    """The parts of a policy that are left to chance, in order."""
+def parts_of(policy: Policy, inside: bool = False) -> list[Part]:
+    """The parts of a policy that are left to chance, in order.
+
+    Args:
+        policy: Policy.
+        inside: Whether RandAugment and TrivialAugmentWide are taken apart: they stand there themselves, and
+            after them the operations in them.
+    """
     parts: list[Part] = []
     for at, op in enumerate(policy.top):
         if not _draws(op):
@@ -63,6 +72,8 @@ def parts_of(policy: Policy) -> list[Part]:
             parts += [Part(f"{name}: {word}", at, argument) for argument, word in arguments]
         else:
             parts.append(Part(name, at))
+            if inside and can_leave_out(op):
+                parts += [Part(f"{name}: {word}", at, member=word) for word in members(op)]
     names = [part.name for part in parts]
     return [
         dataclasses.replace(part, name=f"{part.name} ({names[: i + 1].count(part.name)})")
@@ -81,6 +92,9 @@ def without(policy: Policy, part: Part) -> Policy:
     """
     top = list(policy.top)
     op = top[part.at]
+    if part.member:
+        top[part.at] = Less(op, part.member)
+        return Policy(top)
     # Of an op that gives the image its size, that stays. Any other is there and never happens.
     top[part.at] = (
         _less(op, {part.argument}) if part.argument else _plain(op) or Scheduled(op, p=0.0)
@@ -89,7 +103,8 @@ def without(policy: Policy, part: Part) -> Policy:
 
 
 def alone(policy: Policy, part: Part | None) -> Policy:
-    """The policy with all parts left out but one, or with all for None.
+    """The policy with all parts left out but one, or with all for None. An operation in a published policy
+    then happens to every sample, at the magnitudes that the policy draws for it.
 
     Args:
         policy: Policy.
@@ -103,6 +118,10 @@ def alone(policy: Policy, part: Part | None) -> Policy:
             top.append(op)
         elif part is None or part.at != at:
             top += [plain] if (plain := _plain(op)) else []
+        elif part.member:
+            top.append(Member(op, part.member))
+        elif part.argument is None:
+            top.append(op)
         else:
             top.append(_less(op, out))
     return Policy(top)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,7 @@ def rows(result: TuneResult) -> tuple[Row, ...]:
                 continue
             seen.add(arm.name)
             notes = ["chosen"] * (arm == result.chosen) + ["the default"] * (arm == result.default)
+            notes += ["without what harms"] * (arm == result.mended)
             behind = difference(scores, rung.scores[rung.best])
             listed.append(
                 Row(
@@ -113,6 +116,8 @@ def _measure(one: Comparison) -> str:
 def verdict(result: TuneResult) -> str:
     """Whether the chosen arm beats the default, in a sentence."""
     gain, seen = result.gain, f"on {len(result.split.outer)} samples that no choice has seen"
+    if result.split.crossed:
+        seen = f"on {len(result.split.outer)} samples, by choices made without them"
     if result.chosen == result.default:
         return f"The default was chosen: keep it ({result.default.name})."
     if gain.better:
@@ -134,6 +139,11 @@ def beside(one: Comparison, result: TuneResult) -> str:
 def how_strong(result: TuneResult) -> str:
     """How strong, in a sentence, and which strengths could not be told from it."""
     last, chosen = result.rungs[-1], result.chosen
+    if result.mended is not None:
+        return (
+            f"Chosen: {chosen.name}, since what was left out of it harms: it is better than the best of the "
+            "policies as they were given by more than one standard error."
+        )
     index = last.arms.index(chosen)
     near = [
         arm.name
@@ -146,12 +156,19 @@ def how_strong(result: TuneResult) -> str:
 
 def sentences(result: TuneResult) -> list[str]:
     """All that is said below the tables, the verdict first."""
-    said = [verdict(result), how_strong(result)]
+    said = [verdict(result), how_strong(result), *map(str, result.pruned)]
     said += [beside(one, result) for one in result.comparisons[1:] if one.other != result.chosen]
     for word in ("helps", "harms"):
         names = [one.name for one in result.effects if one.verdict == word]
         if names:
             said.append(f"{'Help' if word == 'helps' else 'Harm'}: {'; '.join(names)}.")
+    if result.proven:
+        counts = Counter(arm.name for arm in result.proven)
+        said.append(
+            "Chosen without one fold in turn, which then proved it: "
+            + "; ".join(f"{name} ({count} times)" for name, count in counts.most_common())
+            + "."
+        )
     return [*said, *result.split.notes]
 
 
@@ -233,6 +250,9 @@ def to_json(result: TuneResult) -> str:
         "seeds": result.seeds,
         "inner": len(result.split.inner),
         "outer": len(result.split.outer),
+        "crossed": result.split.crossed,
+        "chosen_without_each_fold": [arm.name for arm in result.proven],
+        "not_tried": [dataclasses.asdict(one) for one in result.pruned],
         "rungs": [
             {
                 "steps": rung.steps,

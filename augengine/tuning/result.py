@@ -9,6 +9,7 @@ from ..policy.policy import Policy
 from . import report
 from .arms import Arm, EngineStrength
 from .halving import Rung
+from .prune import Pruned
 from .scores import Difference
 from .split import Split
 
@@ -24,12 +25,21 @@ class Effect:
         name: Name of the operation.
         alone: What it adds to a training without augmentation, in log-likelihood; None where the
             training without it was not done.
-        within: What the chosen policy loses without it; None where it is no part of that.
+        within: What the chosen policy loses without it, or where none was chosen, the best other; None where
+            it is no part of that.
     """
 
     name: str
     alone: Difference | None
     within: Difference | None
+
+    @property
+    def harms(self) -> bool:
+        """Whether the policy is better without it: by that, not by chance, or by what it does alone."""
+        if self.within is None or self.within.above:
+            return False
+        alone = self.alone is not None and self.alone.below
+        return self.within.below or (alone and self.within.mean < 0)
 
     @property
     def verdict(self) -> str:
@@ -84,6 +94,9 @@ class TuneResult:
         split: Which samples were for what.
         seeds: Number of seeds of each arm on the outer part.
         seed: Seed of it all.
+        pruned: Policies that were not tried, since a plainly trained model is at chance under them.
+        mended: The chosen arm where its policy is one of those that were given without what harms; else None.
+        proven: Of few samples, the arm that was chosen without each fold, which that fold proves; else empty.
     """
 
     chosen: Arm
@@ -94,6 +107,9 @@ class TuneResult:
     split: Split
     seeds: int
     seed: int
+    pruned: tuple[Pruned, ...] = ()
+    mended: Arm | None = None
+    proven: tuple[Arm, ...] = ()
 
     @property
     def better(self) -> bool:

@@ -18,7 +18,7 @@ from ..checks import shown
 from ..untrusted import opened, parse_json
 from .scores import Score
 
-VERSION = 1
+VERSION = 2
 MOST_LINE, MOST_JOURNAL = 1 << 22, 1 << 28  # bytes; a line has some 20 for each sample
 MOST_STEPS = 10**9
 _FIX = "Take another file, or delete this one to begin anew."

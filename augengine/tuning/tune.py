@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +16,12 @@ from ..checks import shown, whole_number
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from .arms import NONE, STRENGTHS, UNIFORM, Arm, EngineStrength, Level, arm, arms_of
-from .halving import halve, trainings
-from .ops import alone, parts_of, without
+from .halving import Rung, halve, trainings
+from .ops import Part, alone, parts_of, without
+from .prune import Pruned, at_chance
 from .result import Comparison, Effect, TuneResult
 from .scores import Score, Scores, difference, difference_of_accuracy
-from .split import Split, split
+from .split import OUTER_FOLDS, Session, Split, split
 from .state import MOST_STEPS, Journal, Key
 
 # What a training gives for held-out samples [n]: log-likelihoods, or these and whether each was right.
@@ -29,8 +31,9 @@ Train: TypeAlias = Callable[[Policy, EngineStrength, np.ndarray, np.ndarray, int
 # (what is being trained, steps that are done, steps in all)
 Progress: TypeAlias = Callable[[str, int, int], None]
 RUNGS = (150, 450, 1350)
-COMPARED = 4  # arms at most, on the outer part
-OUTER = "outer"
+# Where a choice is made anew without each fold, rungs differ a little: so much more is trained on them.
+CROSSED = 1.35
+FULL = 1.0
 
 
 def tune(
@@ -46,6 +49,8 @@ def tune(
     seeds: int = 5,
     seed: int = 0,
     operations: bool = True,
+    inside: bool = False,
+    affinity: Train | None = None,
     journal: str | os.PathLike[str] | None = None,
     about: str = "",
     progress: Progress | None = None,
@@ -55,8 +60,10 @@ def tune(
     A fifth of the samples is put aside. On the rest every arm (a policy at a strength) is trained a little,
     with each of some folds held out in turn; the better half goes on to a longer training, and so on. The
     plainest arm within one standard error of the best is chosen, by differences sample by sample. Then single
-    operations are left in and out. At last the chosen arm is compared with the default, which is the first
-    policy at full strength, on the part that was put aside, with several seeds.
+    operations are left in and out. Where some harm, the policy without them is tried too. At last the chosen
+    arm is compared with the default, which is the first policy at full strength, on the part that was put
+    aside, with several seeds. Up to 200 samples, each of five folds is that part once, and the choice is made
+    anew without it.
 
     Args:
         train: Function (policy, strength, train_ids, held_out_ids, steps, seed) that trains a new model for
@@ -75,6 +82,10 @@ def tune(
         seeds: Number of seeds of each arm in the last comparison, 2 … 100.
         seed: Whole number, 0 or more, of all trainings.
         operations: Whether single operations are left in and out.
+        inside: Whether those inside a RandAugment and a TrivialAugmentWide are, too.
+        affinity: Function of the same arguments that trains without augmentation, and gives what that model
+            says of the held-out samples augmented by the policy. A policy under which it is at chance already
+            at its least strength is not tried. None tries all.
         journal: File that finished trainings are written to, and read from where it is there already, so that
             a run that was killed goes on. None keeps nothing.
         about: What else the trainings depend on, such as the model: a journal that says another is refused.
@@ -102,7 +113,7 @@ def tune(
     """
     run = _Run(
         train, np.asarray(labels), ids, Policy(none), {n: Policy(p) for n, p in policies.items()},
-        strengths, rungs, folds, seeds, seed, operations, journal, about, progress,
+        strengths, rungs, folds, seeds, seed, operations, inside, affinity, journal, about, progress,
     )  # fmt: skip
     return run.result()
 
@@ -123,25 +134,32 @@ class _Run:
         seeds: int,
         seed: int,
         operations: bool,
+        inside: bool,
+        affinity: Train | None,
         journal: str | os.PathLike[str] | None,
         about: str,
         progress: Progress | None,
     ) -> None:
-        self.train, self.progress = train, progress
+        self.train, self.affinity, self.progress = train, affinity, progress
         self.rungs = _checked_rungs(rungs)
         self.seed = whole_number("tune: seed", seed, 0, 2**31 - 1)
         self.seeds = whole_number("tune: seeds", seeds, 2, 100)
-        self.operations = operations
+        self.operations, self.inside = operations, inside
         whole_number("tune: folds", folds, 2, 100)
         numbers = _checked_samples(labels, ids)
         self.split: Split = split(numbers, labels, folds)
+        self.truth = dict(zip(numbers.tolist(), labels.tolist(), strict=True))
         self.none, self.policies = none, policies
         self.arms = arms_of(none, policies, strengths)
         first = next(iter(policies))
         self.default = arm(first, policies[first], 1.0)
         self.spread = arm(first, policies[first], UNIFORM)
-        planned = work(policies, len(self.arms), folds, self.rungs, self.seeds, operations)
-        self.done, self.total = 0, sum(count * steps for count, steps in planned)
+        planned = work(
+            policies, len(self.arms), folds, self.rungs, self.seeds, operations, inside,
+            crossed=self.split.crossed, asked=affinity is not None,
+        )  # fmt: skip
+        self.total = sum(count * steps for count, steps in planned)
+        self.done: dict[Key, int] = {}  # steps of the trainings that were asked for
         self.journal = Journal(
             None if journal is None else Path(journal),
             {
@@ -156,109 +174,219 @@ class _Run:
         )
 
     def result(self) -> TuneResult:
-        halved = halve(self.arms, self.rungs, self._on_folds)
-        chosen = halved[-1].choice()
-        effects = self._effects(chosen) if self.operations else ()
+        found = self._choice(None)
+        proven = {back: self._choice(back).chosen for back in self.split.choices}
         return TuneResult(
-            chosen=chosen,
+            chosen=found.chosen,
             default=self.default,
-            rungs=halved,
-            effects=effects,
-            comparisons=self._comparisons(chosen),
+            rungs=found.rungs,
+            effects=found.effects,
+            comparisons=self._comparisons(found.chosen, proven),
             split=self.split,
             seeds=self.seeds,
             seed=self.seed,
+            pruned=found.pruned,
+            mended=found.mended,
+            proven=tuple(proven.values()) if self.split.crossed else (),
         )
 
-    def _on_folds(self, one: Arm, steps: int) -> Scores:
-        """The scores of an arm with each fold held out in turn."""
-        folds = self.split.folds
-        scores = [
-            self._score(one, f"fold {k}", self.split.without(k), folds[k], steps, self.seed)
-            for k in range(len(folds))
-        ]
-        return Scores.of(folds, scores)
+    def _choice(self, back: int | None) -> _Choice:
+        """Everything that is found without looking at one of the folds, or with all of them for None."""
 
-    def _on_outer(self, one: Arm) -> Scores:
-        """The scores of an arm on the outer part, with several seeds that no rung had."""
-        inner, outer = self.split.inner, self.split.outer
-        scores = [
-            self._score(one, OUTER, inner, outer, self.rungs[-1], self.seed + 1 + k)
-            for k in range(self.seeds)
-        ]
-        return Scores.of([outer] * self.seeds, scores)
+        def score(one: Arm, steps: int) -> Scores:
+            return self._on_folds(one, steps, back)
+
+        pruned = self._pruned(back)
+        gone = {one.policy for one in pruned}
+        arms = [one for one in self.arms if one.of not in gone]
+        rungs = halve(arms, self.rungs, score, keep=(self.default,))
+        chosen = rungs[-1].choice()
+        if not self.operations:
+            return _Choice(chosen, rungs, (), pruned, None)
+        around = chosen if chosen.of != NONE else self._best_augmented(rungs)
+        effects, harmful = self._effects(around, back)
+        mended = None
+        if harmful:
+            mended, rungs = self._mended(around, harmful, rungs, chosen, score)
+            chosen = mended or chosen
+        return _Choice(chosen, rungs, effects, pruned, mended)
+
+    def _pruned(self, back: int | None) -> tuple[Pruned, ...]:
+        """The policies under which a plainly trained model is at chance at their least strength."""
+        if self.affinity is None:
+            return ()
+        steps = _middle(self.rungs)
+        plain = self._on_folds(self.arms[0], steps, back)
+        truth = np.array([self.truth[one] for one in plain.samples.tolist()])
+        found = []
+        for name in self.policies:
+            weakest = next(one for one in self.arms if one.of == name)
+            asked = self._on_folds(weakest, steps, back, under=True)
+            if (one := at_chance(weakest, plain, asked, truth)) is not None:
+                found.append(one)
+        return tuple(found)
+
+    def _best_augmented(self, rungs: tuple[Rung[Arm], ...]) -> Arm:
+        """The augmenting arm that went furthest, and of these the best."""
+        for rung in reversed(rungs):
+            some = [i for i, one in enumerate(rung.arms) if one.of != NONE]
+            if some:
+                return rung.arms[max(some, key=lambda i: (rung.scores[i].mean, -i))]
+        return next(one for one in self.arms if one.of != NONE)  # all were pruned
+
+    def _mended(
+        self,
+        around: Arm,
+        harmful: list[Part],
+        rungs: tuple[Rung[Arm], ...],
+        chosen: Arm,
+        score: Callable[[Arm, int], Scores],
+    ) -> tuple[Arm | None, tuple[Rung[Arm], ...]]:
+        """The arm of the policy without what harms, where it beats the chosen one by a standard error; and the
+        rungs, of which the last has it beside the others."""
+        policy = around.policy
+        for part in harmful:
+            policy = without(policy, part)
+        of = f"{around.of} without {', '.join(part.name for part in harmful)}"
+        levels = [one.level for one in self.arms if one.of == around.of]
+        tried = halve(
+            [arm(of, policy, level) for level in levels],
+            self.rungs[(len(self.rungs) - 1) // 2 :],
+            score,
+        )
+        last = rungs[-1]
+        rungs = (
+            *rungs[:-1],
+            Rung(last.steps, last.arms + tried[-1].arms, last.scores + tried[-1].scores),
+        )
+        best = tried[-1].choice()
+        gain = difference(score(best, last.steps), score(chosen, last.steps))
+        return (best if gain.mean > gain.se else None), rungs
+
+    def _on_folds(self, one: Arm, steps: int, back: int | None, under: bool = False) -> Scores:
+        """The scores of an arm on what the folds hold out in turn, without looking at one of them.
+
+        Args:
+            one: Arm.
+            steps: Number of steps.
+            back: Fold that is not looked at, or None.
+            under: Whether the model is trained plainly, and asked under the arm.
+        """
+        scores, samples = [], []
+        for session, counts in self.split.sessions(back):
+            score = self._score(one, session, steps, self.seed, under)
+            at = np.searchsorted(session.asked, counts)
+            right = None if score.correct is None else score.correct[at]
+            scores.append(Score(score.log_likelihood[at], right))
+            samples.append(counts)
+        return Scores.of(samples, scores)
+
+    def _on_outer(self, of_fold: Mapping[int | None, Arm]) -> Scores:
+        """The scores on the outer part, or on each fold in turn, with seeds that no rung had.
+
+        Args:
+            of_fold: Arm that was chosen without each of them.
+        """
+        scores, samples = [], []
+        for k, (back, one) in enumerate(of_fold.items()):
+            session = self.split.proof(back)
+            for seed in range(k, _rounds(self.seeds, self.split.crossed), len(of_fold)):
+                steps = self.rungs[-1]
+                scores.append(self._score(one, session, steps, self.seed + 1 + seed))
+                samples.append(session.asked)
+        return Scores.of(samples, scores)
 
     def _score(
-        self,
-        one: Arm,
-        part: str,
-        train_ids: np.ndarray,
-        held_out: np.ndarray,
-        steps: int,
-        seed: int,
+        self, one: Arm, session: Session, steps: int, seed: int, under: bool = False
     ) -> Score:
-        key = Key(one.name, part, steps, seed)
-        score = self.journal.get(key, len(held_out))
+        key = Key(f"plain under {one.name}" if under else one.name, session.name, steps, seed)
+        score = self.journal.get(key, len(session.asked))
         if score is None:
             if self.progress is not None:
-                self.progress(f"{one.name}: {part}", self.done, self.total)
-            given = self.train(
-                one.policy, one.strength, train_ids.copy(), held_out.copy(), steps, seed
+                done = min(sum(self.done.values()), self.total)
+                self.progress(f"{key.arm}: {session.name}", done, self.total)
+            call = self.affinity if under else self.train
+            assert call is not None
+            given = call(
+                one.policy, one.strength, session.train.copy(), session.asked.copy(), steps, seed
             )
-            score = _checked(given, len(held_out))
+            score = _checked(given, len(session.asked))
             self.journal.put(key, score)
-        self.done += steps
+        self.done[key] = steps
         return score
 
-    def _effects(self, chosen: Arm) -> tuple[Effect, ...]:
-        """What single operations do: left in alone, and left out of the chosen policy."""
-        steps, level = _middle(self.rungs), chosen.level
+    def _effects(self, around: Arm, back: int | None) -> tuple[tuple[Effect, ...], list[Part]]:
+        """What single operations do: left in alone, and left out of an arm's policy. And those of that policy
+        which harm."""
+        steps, level = _middle(self.rungs), around.level
         plain: dict[str, Scores] = {}
         found: dict[str, Effect] = {}
         names: set[str] = set()
         for name, policy in self.policies.items():
-            for part in parts_of(policy):
+            for part in parts_of(policy, self.inside):
                 single = alone(policy, part)
                 if single.fingerprint in found:
                     continue
                 bare = alone(policy, None)
                 if bare.fingerprint not in plain:
                     same = bare.fingerprint == self.none.fingerprint
-                    base = Arm(NONE if same else f"nothing of {name}", bare, 1.0, name)
-                    plain[bare.fingerprint] = self._on_folds(base, steps)
-                only = self._on_folds(arm(f"only {part.name} of {name}", single, level), steps)
+                    base = Arm(NONE if same else f"nothing of {name}", bare, FULL, name)
+                    plain[bare.fingerprint] = self._on_folds(base, steps, back)
+                only = self._on_folds(
+                    arm(f"only {part.name} of {name}", single, level), steps, back
+                )
                 adds = difference(only, plain[bare.fingerprint])
                 called = f"{part.name} of {name}" if part.name in names else part.name
                 names.add(part.name)
                 found[single.fingerprint] = Effect(called, adds, None)
-        if chosen.of == NONE:
-            return tuple(found.values())
-        whole = self._on_folds(chosen, steps)
-        for part in parts_of(chosen.policy):
-            less = arm(f"{chosen.of} without {part.name}", without(chosen.policy, part), level)
-            key = alone(chosen.policy, part).fingerprint
-            within = difference(whole, self._on_folds(less, steps))
-            found[key] = dataclasses.replace(found[key], within=within)
-        return tuple(found.values())
+        whole = self._on_folds(around, steps, back)
+        harmful = []
+        for part in parts_of(around.policy, self.inside):
+            less = arm(f"{around.of} without {part.name}", without(around.policy, part), level)
+            key = alone(around.policy, part).fingerprint
+            within = difference(whole, self._on_folds(less, steps, back))
+            effect = found[key] = dataclasses.replace(found[key], within=within)
+            # Single operations of a published policy are told of; a policy that lacks one is in no YAML.
+            if part.member is None and effect.harms:
+                harmful.append(part)
+        return tuple(found.values()), harmful
 
-    def _comparisons(self, chosen: Arm) -> tuple[Comparison, ...]:
-        """The chosen arm beside the default, no augmentation, and the default at uniform strength."""
-        scores: dict[str, Scores] = {}
+    def _comparisons(self, chosen: Arm, proven: Mapping[int | None, Arm]) -> tuple[Comparison, ...]:
+        """The chosen arm beside the default, no augmentation, other policies at full strength, and the default
+        at a strength that is drawn."""
+        presets = [arm(name, policy, FULL) for name, policy in self.policies.items()][1:]
         others = (
             (self.default, "the default"),
             (self.arms[0], "no augmentation"),
+            *((preset, f"the whole of {preset.of!r}") for preset in presets),
             (self.spread, "the default at a strength drawn for each sample"),
         )
+        mine = self._on_outer(proven)
         compared = []
         for other, why in others:
-            for one in (chosen, other):
-                if one.name not in scores:
-                    scores[one.name] = self._on_outer(one)
-            pair = scores[chosen.name], scores[other.name]
+            theirs = self._on_outer(dict.fromkeys(proven, other))
             compared.append(
-                Comparison(other, why, difference(*pair), difference_of_accuracy(*pair))
+                Comparison(
+                    other, why, difference(mine, theirs), difference_of_accuracy(mine, theirs)
+                )
             )
         return tuple(compared)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    """What is found with some of the folds."""
+
+    chosen: Arm
+    rungs: tuple[Rung[Arm], ...]
+    effects: tuple[Effect, ...]
+    pruned: tuple[Pruned, ...]
+    mended: Arm | None  # of a policy without what harms, where it is what was chosen
+
+
+def _rounds(seeds: int, crossed: bool) -> int:
+    """Trainings of each arm in the proof: whole rounds of the folds, where each is the outer part once."""
+    return max(1, round(seeds / OUTER_FOLDS)) * OUTER_FOLDS if crossed else seeds
 
 
 def work(
@@ -268,19 +396,45 @@ def work(
     rungs: Sequence[int],
     seeds: int,
     operations: bool,
+    inside: bool = False,
+    *,
+    crossed: bool = False,
+    asked: bool = False,
 ) -> list[tuple[int, int]]:
-    """How many trainings a run takes at most, and of how many steps: pairs (trainings, steps of each)."""
+    """How many trainings a run takes, and of how many steps: pairs (trainings, steps of each). It takes fewer
+    where arms meet again, and more where an operation harms, since the policy without it is tried too.
+
+    Args:
+        policies: Policies by name.
+        arms: Number of arms.
+        folds: Number of folds.
+        rungs: Number of steps of each rung.
+        seeds: Number of seeds in the proof.
+        operations: Whether single operations are left in and out.
+        inside: Whether those of published policies are.
+        crossed: Whether each of five folds is the outer part once.
+        asked: Whether a plainly trained model is asked under each policy.
+    """
+    pairs = OUTER_FOLDS * (OUTER_FOLDS - 1) // 2
+    each, more = (pairs, CROSSED) if crossed else (folds, 1)
+    counts = trainings(arms, len(rungs), kept=1)
     planned = [
-        (folds * n, steps) for n, steps in zip(trainings(arms, len(rungs)), rungs, strict=True)
+        (math.ceil(each * n * (more if k else 1)), steps)
+        for k, (n, steps) in enumerate(zip(counts, rungs, strict=True))
     ]
+    if asked:
+        planned.append((each, _middle(rungs)))
     if operations:
-        parts = {name: parts_of(policy) for name, policy in policies.items()}
+        parts = {name: parts_of(policy, inside) for name, policy in policies.items()}
         single = {alone(p, part).fingerprint for n, p in policies.items() for part in parts[n]}
         bare = {alone(policy, None).fingerprint for policy in policies.values()}
         within = max(map(len, parts.values()))
         # The last one is the chosen arm, which may have gone on before.
-        planned.append((folds * (len(single) + len(bare) + within + 1), _middle(rungs)))
-    return [*planned, (COMPARED * seeds, rungs[-1])]
+        planned.append((each * (len(single) + len(bare) + within + 1), _middle(rungs)))
+    compared = 3 + len(
+        policies
+    )  # the chosen one, none, one at drawn strengths, and each at full strength
+    return [*planned, (compared * _rounds(seeds, crossed), rungs[-1])]
 
 
 def _middle(rungs: Sequence[int]) -> int:

@@ -77,6 +77,59 @@ class Member(Op):
         return f"{type(self.of).__name__}: {self.name}"
 
 
+@dataclass(frozen=True, repr=False)
+class Less(Op):
+    """A published policy without one of its operations: where a sample draws that one, nothing happens to it.
+    All that others draw stays what it is.
+
+    Args:
+        of: RandAugment or TrivialAugmentWide.
+        name: Name of the operation in the policy's table, such as 'Rotate'.
+    """
+
+    of: Op
+    name: str
+
+    @property
+    def fill(self) -> object:
+        return getattr(self.of, "fill", None)
+
+    @property
+    def units_of_fill(self) -> str | None:
+        return getattr(self.of, "units_of_fill", None)
+
+    @property
+    def interpolation(self) -> object:
+        return getattr(self.of, "interpolation", None)
+
+    def _decide(self, draft, rows, place):
+        of = self.of
+        assert isinstance(of, (RandAugment, TrivialAugmentWide)), of
+        # As the policies decide, but that whoever drew the operation has drawn none.
+        rand = isinstance(of, RandAugment)
+        table = _space(of)
+        names = list(of._names) if rand else list(table)
+        entries = [table[name] for name in names]
+        if rand and of._weighted:
+            raise ValueError(
+                f"{self!r}: got weighted operations, which are drawn without replacement, expected others."
+            )
+        count = of.num_ops if rand else 1
+        for turn in _turns(draft.uniform(place, _DRAWS * count, rows), count):
+            choice = below(turn.which, len(entries))
+            if rand:
+                p = of.p if of.p is not None else 0.5 if of.dialect == "timm" else 1.0
+                choice = np.where(turn.whether <= p, choice, -1)
+                level = _noisy(of.magnitude, of.magnitude_std, of._most, turn)
+            else:
+                level = below(turn.level, of.num_magnitude_bins)
+            choice = np.where(choice == names.index(self.name), -1, choice)
+            _carry_out(draft, rows, entries, choice, level, turn, of.num_magnitude_bins)
+
+    def __repr__(self) -> str:
+        return f"{type(self.of).__name__} without {self.name}"
+
+
 def members(op: Op) -> dict[str, float]:
     """What a published policy is made of.
 
@@ -109,6 +162,11 @@ def members(op: Op) -> dict[str, float]:
         for name, weight in weights.items()
         if weight and _space(op)[name].act is not None
     }
+
+
+def can_leave_out(op: Op) -> bool:
+    """Whether `Less` leaves single operations out of a policy."""
+    return isinstance(op, TrivialAugmentWide) or (isinstance(op, RandAugment) and not op._weighted)
 
 
 def _space(op: Op) -> dict[str, spaces.Entry]:
