@@ -2,11 +2,15 @@
 
 The photographs are ELPV's solar cells, functional or defective, in grey. The weights are ImageNet's of
 tf_efficientnet_lite0. Each run learns from 50 or 200 labels, or from all, with as many steps whatever their
-number. Five seeds have other labels, weights, order and augmentation, and the same test.
+number. The seeds have other labels, weights, order and augmentation, and the same test.
+
+The plan is small, so that it can be measured on a CPU: images of 80 pixels, 60 steps, three seeds, 50 and 200
+labels. --full is the large one: 128 pixels, 300 steps, five seeds, and all labels too, by estimate a night on
+two cores. Either may be told another number of anything.
 
 Each finished run is a line of journal.jsonl in the folder of --keep. A run that was killed goes on from its
-checkpoint, and those in the journal are not made again. When all are there, the tables are written to
-benchmarks/results/photographs.md and .json. By estimate it takes a night on two cores of a CPU.
+checkpoint, and those in the journal are not made again. When all that was asked for are there, with every
+row, the tables are written to benchmarks/results/photographs.md and .json.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .pipelines import ROOT, SEEDS, holds, mean, spread
+from .pipelines import ROOT, holds, mean, spread
 
 REPORT = ROOT / "benchmarks/results/photographs.md"
 KEEP = ROOT / "runs/photographs"
@@ -35,7 +39,7 @@ SPEC, BODY, STUDENT = (
     "tf_efficientnet_lite0",
     "mobilenetv3_small_050",
 )
-LABELS = (50, 200, 0)  # of both classes together; 0: all
+LABELS = (200, 50, 0)  # of both classes together, in the order in which they are run; 0: all
 FEW = 200  # labels of the teacher, the student and the pseudo-labels
 BATCH = 32
 
@@ -54,8 +58,21 @@ class Options:
         steps: Number of batches that a training learns from, as nearly as whole epochs allow.
     """
 
-    size: int = 128
-    steps: int = 300
+    size: int = 80
+    steps: int = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: seeds 0, 1 …, and the numbers of labels, in LABELS."""
+
+    options: Options
+    seeds: int
+    labels: tuple[int, ...]
+
+
+SMALL = Plan(Options(), seeds=3, labels=(200, 50))
+FULL = Plan(Options(size=128, steps=300), seeds=5, labels=LABELS)
 
 
 @dataclass(frozen=True, order=True)
@@ -78,12 +95,17 @@ class Job:
         return f"{self.row.replace(', ', '-').replace(' ', '-')}-{self.labels or 'all'}-{self.seed}"
 
 
-def jobs(seeds: int) -> list[Job]:
-    """All runs, those that others need first."""
+def jobs(plan: Plan) -> list[Job]:
+    """All runs of a plan: a seed after the other, and in each those that others need first."""
     rows = [f"{form}, {how}" for form in (WHOLE, FROZEN, SCRATCH) for how in (AUGMENTED, PLAIN)]
-    return [Job(row, n, seed) for seed in range(seeds) for row in rows for n in LABELS] + [
-        Job(row, FEW, seed) for seed in range(seeds) for row in (ALONE, DISTILLED, PSEUDO)
-    ]
+    labels = sorted(plan.labels, key=LABELS.index)
+    found = []
+    for seed in range(plan.seeds):
+        for n in labels:
+            found += [Job(row, n, seed) for row in rows]
+            if n == FEW:
+                found += [Job(row, n, seed) for row in (ALONE, DISTILLED, PSEUDO)]
+    return found
 
 
 # The runs
@@ -98,9 +120,11 @@ def common(job: Job, options: Options) -> dict[str, Any]:
 
 
 def epochs(samples: int, options: Options) -> dict[str, int]:
-    """As many passes over the samples as make the steps, and four evaluations."""
-    passes = max(1, round(options.steps / -(-samples // BATCH)))
-    return {"epochs": passes, "evaluate_every": max(1, passes // 4)}
+    """As many passes over the samples as make the steps. A checkpoint is written every hundred steps or so."""
+    an_epoch = -(-samples // BATCH)
+    return {
+        "epochs": max(1, round(options.steps / an_epoch)), "evaluate_every": max(1, 100 // an_epoch),
+    }  # fmt: skip
 
 
 def parts(job: Job, options: Options) -> Any:
@@ -247,13 +271,14 @@ def make(job: Job, keep: Path, options: Options) -> tuple[Job, float, float]:
 def made(
     todo: list[Job], keep: Path, options: Options, processes: int
 ) -> Iterator[tuple[Job, float, float]]:
-    """The runs as they are finished, those of the students after all others, since they need a teacher."""
+    """The runs as they are finished; of several processes those of the students after all others, since they
+    need a teacher."""
+    if processes == 1:
+        for job in todo:
+            yield make(job, keep, options)
+        return
     for phase in (False, True):
         of_phase = [job for job in todo if (job.row in (ALONE, DISTILLED, PSEUDO)) == phase]
-        if processes == 1:
-            for job in of_phase:
-                yield make(job, keep, options)
-            continue
         os.environ["OMP_NUM_THREADS"] = (
             "1"  # processes that share cores must not each take all of them
         )
@@ -312,10 +337,10 @@ def write_line(file: Path, job: Job, accuracy: float, seconds: float, options: O
 # The tables
 
 
-def claims() -> list[tuple[str, int, str, str]]:
+def claims(plan: Plan) -> list[tuple[str, int, str, str]]:
     """(what is claimed, labels, the better row, the worse row)."""
     found = []
-    for n in LABELS:
+    for n in sorted(plan.labels, key=LABELS.index):
         for how in (PLAIN, AUGMENTED):
             for form in (FROZEN, WHOLE):
                 found.append(
@@ -331,14 +356,14 @@ def claims() -> list[tuple[str, int, str, str]]:
 
 def results(finished: Finished) -> dict[tuple[str, int], list[float]]:
     """Accuracies of the seeds in their order, by row and labels in the order of the tables."""
-    wanted = dict.fromkeys((job.row, job.labels) for job in jobs(1))
+    wanted = dict.fromkeys((job.row, job.labels) for job in jobs(FULL))
     return {
         key: [finished[job][0] for job in sorted(finished) if (job.row, job.labels) == key]
-        for key in sorted(wanted, key=lambda key: LABELS.index(key[1]))
+        for key in wanted
     }
 
 
-def report(finished: Finished, options: Options) -> str:
+def report(finished: Finished, plan: Plan) -> str:
     """The tables as Markdown."""
     import timm
     import torch
@@ -348,12 +373,13 @@ def report(finished: Finished, options: Options) -> str:
 
     minutes = sum(seconds for _, seconds in finished.values()) / 60
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else measure.machine()
-    rows = results(finished)
-    seeds = max(map(len, rows.values()))
+    rows, options = results(finished), plan.options
+    told = f"--seeds {plan.seeds} --labels {' '.join(map(str, plan.labels))} --size {options.size}"
     lines = [
         "# Pretrained weights on photographs", "",
-        f"`python -m benchmarks.photographs --size {options.size} --steps {options.steps}`: {seeds} seeds, "
-        f"{len(finished)} runs that took {minutes:,.0f} minutes one after the other. {device}, torch "
+        f"`python -m benchmarks.photographs {told} --steps {options.steps}`: {plan.seeds} seeds, "
+        f"{len(finished)} runs that took {minutes:,.0f} minutes one after the other, on a machine that others "
+        f"used too. {device}, torch "
         f"{torch.__version__}, timm {timm.__version__}, augengine {ae.__version__}, Python "
         f"{platform.python_version()}.", "",
         f"ELPV's photographs of solar cells at {options.size} pixels a side, functional (57.6 % of the "
@@ -363,7 +389,7 @@ def report(finished: Finished, options: Options) -> str:
         "then each seed. Settings are the defaults of `augengine train`, but where benchmarks/photographs.py "
         "names others; none was chosen on the test. The test is read when a training is finished.",
     ]  # fmt: skip
-    for n in LABELS:
+    for n in sorted(plan.labels, key=LABELS.index):
         lines += ["", f"## {f'{n} labels' if n else 'All labels'}", ""]
         lines += ["| | mean | ± | seeds |", "|---|---:|---:|---|"]
         for (row, labels), found in rows.items():
@@ -375,7 +401,7 @@ def report(finished: Finished, options: Options) -> str:
         "| | labels | difference | ± | seeds in which | holds |",
         "|---|---:|---:|---:|---:|---|",
     ]
-    for text, n, better, worse in claims():
+    for text, n, better, worse in claims(plan):
         both = sorted(
             {j.seed for j in finished if (j.row, j.labels) == (better, n)}
             & {j.seed for j in finished if (j.row, j.labels) == (worse, n)}
@@ -388,37 +414,39 @@ def report(finished: Finished, options: Options) -> str:
         lines.append(
             f"| {text} | {n or 'all'} | {mean(gains):+.1f} | {spread(gains):.1f} | "
             f"{sum(gain > 0 for gain in gains)} of {len(gains)} | "
-            f"{'yes' if holds(f'clearly: {text}', gains) else '**no**'} |"
+            f"{'yes' if holds(text, gains) else '**no**'} |"
         )
     lines += ["", "A claim holds if its mean difference is above two of its standard errors."]
     return "\n".join(lines) + "\n"
 
 
-def as_json(finished: Finished, options: Options) -> str:
+def as_json(finished: Finished, plan: Plan) -> str:
     """All figures, for other programs."""
     runs = [
         {**asdict(job), "accuracy": accuracy, "seconds": seconds}
         for job, (accuracy, seconds) in sorted(finished.items())
     ]
-    return json.dumps({"options": asdict(options), "runs": runs}, indent=2) + "\n"
+    return json.dumps({"plan": asdict(plan), "runs": runs}, indent=2) + "\n"
 
 
 def main(told: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--size", type=int, default=Options.size, help="pixels a side")
-    parser.add_argument("--steps", type=int, default=Options.steps, help="of each training")
+    parser.add_argument("--full", action="store_true", help="the large plan")
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--size", type=int, help="pixels a side")
+    parser.add_argument("--steps", type=int, help="of each training")
     parser.add_argument("--only", nargs="*", choices=[*RUNS], default=[*RUNS], help="rows")
-    parser.add_argument("--labels", nargs="*", type=int, choices=LABELS, default=[*LABELS])
+    parser.add_argument("--labels", nargs="*", type=int, choices=LABELS, help="0: all")
     parser.add_argument("--keep", type=Path, default=KEEP, help="the folder of journal and runs")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args(told)
-    options = Options(arguments.size, arguments.steps)
+    plan = FULL if arguments.full else SMALL
+    options = Options(arguments.size or plan.options.size, arguments.steps or plan.options.steps)
+    plan = Plan(options, arguments.seeds or plan.seeds, tuple(arguments.labels or plan.labels))
     arguments.keep.mkdir(parents=True, exist_ok=True)
     journal = arguments.keep / JOURNAL
     finished = read_journal(journal, options)
-    every = jobs(arguments.seeds)
-    wanted = [j for j in every if j.row in arguments.only and j.labels in arguments.labels]
+    wanted = [job for job in jobs(plan) if job.row in arguments.only]
     todo = [job for job in wanted if job not in finished]
     for job, accuracy, seconds in made(todo, arguments.keep, options, arguments.processes):
         write_line(journal, job, accuracy, seconds, options)
@@ -426,16 +454,16 @@ def main(told: list[str] | None = None) -> None:
             shutil.rmtree(arguments.keep / job.name, ignore_errors=True)
         finished[job] = accuracy, round(seconds, 1)
         print(f"{job.name}: {100 * accuracy:.1f} %, {seconds:.0f} s", flush=True)
-    text = report(finished, options)
+    # The journal may have more than was asked for.
+    finished = {job: finished[job] for job in wanted}
+    text = report(finished, plan)
     print(text)
-    if arguments.seeds == SEEDS and set(every) <= set(finished):
+    if set(arguments.only) == set(RUNS):
         REPORT.write_text(text, "utf-8")
-        REPORT.with_suffix(".json").write_text(as_json(finished, options), "utf-8")
+        REPORT.with_suffix(".json").write_text(as_json(finished, plan), "utf-8")
         print(f"written to {REPORT} and {REPORT.with_suffix('.json').name}")
     else:
-        print(
-            f"{len(set(every) - set(finished))} runs are left; nothing is written until all are there"
-        )
+        print("nothing is written, since not every row was asked for")
 
 
 if __name__ == "__main__":

@@ -276,6 +276,29 @@ def test_with_the_cache_a_student_learns_the_same_without_its_teacher(tmp_path, 
         )
 
 
+def test_replayed_epochs_come_again_and_need_no_more_of_the_cache(tmp_path, body, monkeypatch):
+    """Of labelled images alone: 15 in one batch."""
+    given = watched(monkeypatch)
+    told = {
+        **SMALL, "teacher": str(body), "student": "digitnet_8", "epochs": 5, "unlabelled": False,
+        "cache": str(tmp_path / "answers"),
+    }  # fmt: skip
+    distill.run(distill.Distill(output=str(tmp_path / "run"), replay=2, **told))
+    seen = given["student"]
+    assert [len(x) for x in seen] == [15] * 5
+    # The order within a batch is an epoch's own, so that images are compared and not batches.
+    order = [x.sum((1, 2, 3)).sort().values for x in seen]
+    assert torch.equal(order[0], order[2])
+    assert torch.equal(order[0], order[4])
+    assert torch.equal(order[1], order[3])
+    assert not torch.equal(order[0], order[1])
+    told["teacher"] = "cache"
+    distill.run(distill.Distill(output=str(tmp_path / "alone"), replay=2, **told))
+    assert same(state(tmp_path / "run"), state(tmp_path / "alone"))
+    with pytest.raises(ValueError, match=r"lacks 15 of the 45 answers .* --replay with as many"):
+        distill.run(distill.Distill(output=str(tmp_path / "more"), replay=3, **told))
+
+
 def test_a_policy_that_mixes_is_not_cached(tmp_path, body):
     (tmp_path / "mix.yaml").write_text("augengine: 1\npolicy:\n- CutMix: {}\n", "utf-8")
     told = {**SMALL, "teacher": str(body), "policy": str(tmp_path / "mix.yaml")}

@@ -60,6 +60,12 @@ class Distill(Settings):
         str, "A file of the teacher's answers. Those in it are read, the others are added."
     ] = ""
     top: Annotated[int, "The number of classes that the cache holds of each answer."] = 64
+    replay: Annotated[
+        int,
+        "The number of epochs whose views come again and again, with their answers; a cache need then hold "
+        "no more. 0: every epoch has its own, from which a student learns more (docs/training.md).",
+    ] = 0
+    unlabelled: Annotated[bool, "Learn from the images without labels too."] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,6 +73,7 @@ class Distill(Settings):
         number("hard", self.hard, 0)
         whole_number("top", self.top, 1, LARGEST)
         whole_number("teacher_epochs", self.teacher_epochs, 1, LARGEST)
+        whole_number("replay", self.replay, 0, LARGEST)
         if self.teacher == EMA and not 0 < self.ema < 1:
             raise ValueError(
                 f"distill: got --teacher ema with --ema {self.ema}, expected a decay between 0 and 1. Pass "
@@ -134,7 +141,9 @@ def _train_student(run: Run, settings: Distill, data: Data, teacher: nn.Module |
     run.seed("student")
     student = models.create(settings.student, classes=len(data.classes), channels=data.channels)
     policy = training_policy(settings.policy, data)
-    samples = Samples.labelled(data).plus(Samples.unlabelled(data))
+    samples = Samples.labelled(data)
+    if settings.unlabelled:
+        samples = samples.plus(Samples.unlabelled(data))
     loader = run.loader(samples, policy)
     fit = Fit(
         run, "student", student,
@@ -145,9 +154,10 @@ def _train_student(run: Run, settings: Distill, data: Data, teacher: nn.Module |
         if settings.teacher == EMA:
             teacher = fit.eval_model
         for epoch in fit.epochs():
-            for part in loader.epoch(epoch):
+            drawn = epoch % settings.replay if settings.replay else epoch
+            for part in loader.epoch(drawn):
                 run.sheet("student", [("student and teacher", part.batch)])
-                answers = _answers(run, teacher, cache, epoch, part)
+                answers = _answers(run, teacher, cache, drawn, part)
                 logits = fit.model(part.batch.images)
                 losses = distillation(
                     logits, answers, settings.temperature, standardize=settings.standardize
@@ -226,9 +236,10 @@ def _cache(
         cache = LogitCache(Path(settings.cache), key)
     if cache.torn_rows:
         run.say(f"cache: {cache.torn_rows} rows were torn by a kill and are computed anew")
-    if teacher is None and (missing := cache.missing(settings.epochs, ids)):
+    epochs = min(settings.epochs, settings.replay or settings.epochs)
+    if teacher is None and (missing := cache.missing(epochs, ids)):
         raise ValueError(
-            f"distill: the cache lacks {missing:,} of the {settings.epochs * len(ids):,} answers that the run "
-            "will ask for, and there is no teacher. Pass --teacher, or as many --epochs as it holds."
+            f"distill: the cache lacks {missing:,} of the {epochs * len(ids):,} answers that the run will ask "
+            "for, and there is no teacher. Pass --teacher, or --replay with as many epochs as it holds."
         )
     return cache
