@@ -1,4 +1,4 @@
-"""The command line: `augengine demo`, `gallery`, `doctor`, `check`, `bench`, `tune` and `train`."""
+"""The command line: `augengine demo`, `gallery`, `play`, `doctor`, `check`, `bench`, `tune` and `train`."""
 
 from __future__ import annotations
 
@@ -96,6 +96,41 @@ def gallery(
 
         run(output=output, size=size, seed=seed, epoch=epoch, say=typer.echo)
     typer.echo(f"written to {output}")
+
+
+@app.command()
+def play(
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of images, searched with its subfolders. Default: our photographs."
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="What the page begins with: a preset's name, a policy's YAML file, a string of timm's, or "
+            "module:name.  [default: crop, flip, colours]"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="The port.  [default: the first free one from 7860 on]"
+        ),
+    ] = None,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.")
+    ] = False,
+) -> None:
+    """Build a policy by hand on a page in the browser, and see at once what it does to your images.
+
+    The page is served to this machine alone, and works without internet.
+    """
+    with _errors_of("play", "play"):
+        from .play.command import run
+
+        run(images=images, policy=policy, port=port, open_browser=open_browser, say=typer.echo)
 
 
 @app.command()

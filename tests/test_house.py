@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSE = (
     {"__main__"},
     {"cli"},
-    {"doctor", "bench", "invariance", "trials"},
+    {"doctor", "bench", "invariance", "trials", "play"},
     {"pipelines", "demo"},
     {"__init__"},
     {"api"},

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from .suffixes import image_suffixes, is_hidden, suffix_of
 
-HIDDEN, NOWHERE, LOOP, SPECIAL = (
+HIDDEN, NOWHERE, LOOP, SPECIAL, OUTSIDE = (
     "hidden",
     "a link that leads nowhere",
     "a link to a folder that is read already",
     "no regular file",
+    "a link out of the folder",
 )
 
 
@@ -46,6 +47,7 @@ def walk(
     root: str,
     extensions: Collection[str] | None = None,
     is_valid_file: Callable[[str], bool] | None = None,
+    outside: bool = True,
 ) -> Tree:
     """Look through a folder and all folders below it, links to folders included.
 
@@ -53,6 +55,7 @@ def walk(
         root: Folder.
         extensions: Suffixes of images, with their dots, in any case; None is all that Pillow decodes.
         is_valid_file: Function that says of a path whether it is an image, in the suffixes' place.
+        outside: Whether links are followed that lead out of the folder.
 
     Raises:
         OSError: A folder cannot be read.
@@ -70,6 +73,8 @@ def walk(
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if is_hidden(entry.name):
                     tree.left_out.append(LeftOut(name, HIDDEN))
+                elif not outside and entry.is_symlink() and not _is_inside(root, name):
+                    tree.left_out.append(LeftOut(name, OUTSIDE))
                 elif entry.is_dir():
                     status = entry.stat()
                     place = ("/".join(name.split("/")[:2]), status.st_dev, status.st_ino)
@@ -96,6 +101,12 @@ def _is_above(root: str, name: str) -> bool:
     target = os.path.realpath(os.path.join(root, name))
     home = os.path.realpath(os.path.join(root, os.path.dirname(name)))
     return os.path.commonpath([target, home]) == target
+
+
+def _is_inside(root: str, name: str) -> bool:
+    """Whether what a name leads to lies in the folder."""
+    target, home = os.path.realpath(os.path.join(root, name)), os.path.realpath(root)
+    return os.path.commonpath([target, home]) == home
 
 
 def _reason(

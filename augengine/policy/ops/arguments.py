@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 from ... import checks
 from ...checks import number, several, shown, whole
@@ -26,6 +26,8 @@ _PIL_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box
 
 # What users may pass: one number, or a pair (lowest, highest).
 Limits = float | Sequence[float]
+# The numbers that a value is made of, by their names.
+Parts: TypeAlias = "tuple[tuple[str, Number | WholeNumber], ...]"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class Kind:
     def range(self) -> str:
         """Which values there are, in words."""
         return ""
+
+    @property
+    def parts(self) -> Parts:
+        """The numbers that a value is made of, by their names; none where it is no tuple of numbers. A form
+        has a slider for each."""
+        return ()
 
     def check(self, where: str, value: Any) -> Any:
         """The value as the op keeps it. Raises TypeError or ValueError with `where` in front."""
@@ -62,6 +70,10 @@ class _Bounded(Kind):
 class Number(_Bounded):
     """A finite number in [low, high]."""
 
+    @property
+    def parts(self) -> Parts:
+        return (("", self),)
+
     def check(self, where: str, value: Any) -> float:
         return number(where, value, self.low, self.high)
 
@@ -76,6 +88,10 @@ class WholeNumber(_Bounded):
     def range(self) -> str:
         return f"whole, {self.low} … {self.high}"
 
+    @property
+    def parts(self) -> Parts:
+        return (("", self),)
+
     def check(self, where: str, value: Any) -> int:
         if not whole(value) or not self.low <= value <= self.high:
             raise ValueError(
@@ -88,6 +104,10 @@ class WholeNumber(_Bounded):
 class Interval(_Bounded):
     """A pair (lowest, highest) in [low, high]."""
 
+    @property
+    def parts(self) -> Parts:
+        return ends(Number(self.low, self.high))
+
     def check(self, where: str, value: Any) -> tuple[float, float]:
         return checks.interval(where, value, self.low, self.high)
 
@@ -96,6 +116,10 @@ class Interval(_Bounded):
 class Spread(_Bounded):
     """A number x ≥ 0 for (−x, x), or a pair (lowest, highest) in [low, high]."""
 
+    @property
+    def parts(self) -> Parts:
+        return ends(Number(self.low, self.high))
+
     def check(self, where: str, value: Any) -> tuple[float, float]:
         return checks.spread(where, value, self.low, self.high)
 
@@ -103,6 +127,10 @@ class Spread(_Bounded):
 @dataclass(frozen=True)
 class OneOrInterval(_Bounded):
     """A number x for (x, x), or a pair (lowest, highest) in [low, high]."""
+
+    @property
+    def parts(self) -> Parts:
+        return ends(Number(self.low, self.high))
 
     def check(self, where: str, value: Any) -> tuple[float, float]:
         return checks.one_or_interval(where, value, self.low, self.high)
@@ -117,6 +145,10 @@ class WholeLimits(_Bounded):
     @property
     def range(self) -> str:
         return f"{'odd' if self.odd else 'whole'}, {self.low} … {self.high}"
+
+    @property
+    def parts(self) -> Parts:
+        return ends(WholeNumber(self.low, self.high))
 
     def check(self, where: str, value: Any) -> tuple[int, int]:
         pair = several(value)
@@ -134,17 +166,28 @@ class WholeLimits(_Bounded):
 
 @dataclass(frozen=True)
 class Custom(Kind):
-    """Anything else. function(where, value) checks it; values: which there are, in words."""
+    """Anything else. function(where, value) checks it; values: which there are, in words; of: the numbers that
+    a value is made of, by their names, where it is."""
 
     function: Callable[[str, Any], Any]
     values: str
+    of: Parts = dataclasses.field(default=(), kw_only=True)
 
     @property
     def range(self) -> str:
         return self.values
 
+    @property
+    def parts(self) -> Parts:
+        return self.of
+
     def check(self, where: str, value: Any) -> Any:
         return self.function(where, value)
+
+
+def ends(kind: Number | WholeNumber) -> Parts:
+    """The parts of a pair (lowest, highest)."""
+    return ("lowest", kind), ("highest", kind)
 
 
 def colour(where: str, value: Any) -> Units:
@@ -249,9 +292,15 @@ def _context(where: str, value: Any) -> str:
 
 
 Probability = Annotated[float, Number(0, 1)]
+_SIDE = WholeNumber(1, checks.MOST_PIXELS)
 Size = Annotated[
     int | Sequence[int],
-    Custom(checks.size_pair, "an int, or (height, width); 1 or more", unit="pixels"),
+    Custom(
+        checks.size_pair,
+        "an int, or (height, width); 1 or more",
+        unit="pixels",
+        of=(("height", _SIDE), ("width", _SIDE)),
+    ),
 ]
 # In the units of the images, or bytes as text; by type as in torchvision.
 Fill = Annotated[

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...checks import interval, number, several, shown, whole
 from ..keyed import below
-from .arguments import BOUNDLESS, Custom, Limits, Probability, WholeNumber, kept
+from .arguments import BOUNDLESS, Custom, Limits, Number, Probability, WholeNumber, kept
 from .op import FINISHED, Op
 
 # A place costs some 50 µs a batch, whatever happens there.
@@ -245,7 +245,7 @@ class SomeOf(Chooser):
     """
 
     num_ops: int = 2
-    magnitude: Annotated[Limits, Custom(_shares, "in [0, 1]")] = 1.0
+    magnitude: Annotated[Limits, Custom(_shares, "in [0, 1]", of=(("", Number(0, 1)),))] = 1.0
     replace: bool = True
 
     def _check(self) -> None:

@@ -14,7 +14,17 @@ from ...checks import any_true, interval, number, several
 from ...plan.kinds import GREY
 from . import actions
 from .actions import Operation
-from .arguments import BOUNDLESS, Custom, Limits, OneOrInterval, Probability, Spread, kept
+from .arguments import (
+    BOUNDLESS,
+    Custom,
+    Limits,
+    Number,
+    OneOrInterval,
+    Probability,
+    Spread,
+    ends,
+    kept,
+)
 from .op import LAYER, Op
 from .strength import acting, chosen, magnitude
 from .unfused import Finishing, Normalized, Unfused
@@ -37,7 +47,7 @@ def _in_words(numbers: Sequence[float]) -> str:
     return listed if len(numbers) == 1 else f"({listed})"
 
 
-_Factors = Annotated[Limits | None, Custom(_factors, "0 or more")]
+_Factors = Annotated[Limits | None, Custom(_factors, "0 or more", of=ends(Number(0)))]
 _Numbers = Annotated[float | Sequence[float], Custom(_numbers, "one number, or one a channel")]
 
 
@@ -119,9 +129,12 @@ class RandomPhotometricDistort(Op):
         'saturation ×1.37, hue -0.04, channels 1, 0, 2'
     """
 
-    brightness: Annotated[Limits, Custom(_factors, "0 or more")] = (0.875, 1.125)
-    contrast: Annotated[Limits, Custom(_factors, "0 or more")] = (0.5, 1.5)
-    saturation: Annotated[Limits, Custom(_factors, "0 or more")] = (0.5, 1.5)
+    brightness: Annotated[Limits, Custom(_factors, "0 or more", of=ends(Number(0)))] = (
+        0.875,
+        1.125,
+    )
+    contrast: Annotated[Limits, Custom(_factors, "0 or more", of=ends(Number(0)))] = (0.5, 1.5)
+    saturation: Annotated[Limits, Custom(_factors, "0 or more", of=ends(Number(0)))] = (0.5, 1.5)
     hue: Annotated[Limits, Spread(-0.5, 0.5, unit="turns")] = (-0.05, 0.05)
     p: Probability = 0.5
 

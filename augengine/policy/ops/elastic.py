@@ -14,7 +14,7 @@ from torch.nn import functional
 from ...checks import number, several
 from ...plan import Plan
 from ..units import share
-from .arguments import BOUNDLESS, Custom, Fill, Probability, kept, one_interpolation
+from .arguments import BOUNDLESS, Custom, Fill, Number, Probability, kept, one_interpolation
 from .unfused import Unfused, as_colours, as_finished, keyed_of, own_sources, place_of, seeds
 
 
@@ -27,7 +27,10 @@ def _pair(where: str, value: Any) -> tuple[float, float]:
     return values[0], values[-1]
 
 
-_Pair = Annotated[float | Sequence[float], Custom(_pair, "0 or more, one or (x, y)")]
+_Pair = Annotated[
+    float | Sequence[float],
+    Custom(_pair, "0 or more, one or (x, y)", of=(("x", Number(0)), ("y", Number(0)))),
+]
 
 
 @dataclass(frozen=True, repr=False)

@@ -25,6 +25,7 @@ from .arguments import (
     Number,
     Probability,
     Spread,
+    ends,
     kept,
 )
 from .op import Op
@@ -205,9 +206,19 @@ class RandomAffine(Op):
     """
 
     degrees: Annotated[Limits, Spread(unit="degrees")]
-    translate: Annotated[Sequence[float] | None, Custom(_translate, "two, in [0, 1]")] = None
+    translate: Annotated[
+        Sequence[float] | None,
+        Custom(
+            _translate,
+            "two, in [0, 1]",
+            of=(("horizontal", Number(0, 1)), ("vertical", Number(0, 1))),
+        ),
+    ] = None
     scale: Annotated[Sequence[float] | None, Interval(1e-3, 1e3)] = None
-    shear: Annotated[Limits | None, Custom(_shear, "one, two or four, ±89", unit="degrees")] = None
+    shear: Annotated[
+        Limits | None,
+        Custom(_shear, "one, two or four, ±89", unit="degrees", of=ends(Number(-89, 89))),
+    ] = None
     interpolation: Interpolation = None
     fill: Fill = None
     center: Center = None

@@ -13,7 +13,7 @@ import torch
 from ...checks import several, whole
 from ...plan import Plan
 from ..keyed import Keyed, below
-from .arguments import Custom, Probability, kept
+from .arguments import Custom, Probability, WholeNumber, ends, kept
 from .strength import pulled
 from .unfused import Unfused, as_colours, as_finished, keyed_of, own_sources, place_of
 
@@ -53,7 +53,10 @@ class JPEG(Unfused):
         'resized to 32×32, then JPEG of quality 90, not fused'
     """
 
-    quality: Annotated[int | Sequence[int], Custom(_qualities, "1 … 100, or (lowest, highest)")]
+    quality: Annotated[
+        int | Sequence[int],
+        Custom(_qualities, "1 … 100, or (lowest, highest)", of=ends(WholeNumber(1, 100))),
+    ]
     p: Probability = 1.0
 
     @property

@@ -245,7 +245,9 @@ class RandomErasing(Op):
         Custom(_value, "numbers, 'random' or 'color'", unit="units of the images"),
     ] = 0.0
     inplace: bool = False
-    count: Annotated[int | Sequence[int], Custom(_count, "whole, 1 … 64")] = 1
+    count: Annotated[
+        int | Sequence[int], Custom(_count, "whole, 1 … 64", of=(("", WholeNumber(1, 64)),))
+    ] = 1
     stages = (LAYER, LAYER)
 
     def _decide(self, draft, rows, place):

@@ -140,7 +140,13 @@ class ScaleJitter(Op):
     """
 
     target_size: Annotated[
-        Sequence[int], Custom(_width_height, "(width, height), 1 or more", unit="pixels")
+        Sequence[int],
+        Custom(
+            _width_height,
+            "(width, height), 1 or more",
+            unit="pixels",
+            of=(("width", WholeNumber(1, MOST_PIXELS)), ("height", WholeNumber(1, MOST_PIXELS))),
+        ),
     ]
     scale_range: Annotated[Sequence[float], Interval(1e-3)] = (0.1, 2.0)
     interpolation: Interpolation = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from ...checks import number
 from ..schedule import Ramp
-from .arguments import BOUNDLESS, Custom, WholeNumber, kept
+from .arguments import BOUNDLESS, Custom, Number, WholeNumber, kept
 from .choosing import MOST_LEVELS, Chooser, _levels, check_order
 
 # Places of schedules lie beyond those of all other ops, below those of stages: what an op draws is then the
@@ -44,10 +44,13 @@ def _at(value: Any, epoch: int) -> float:
     return float(value) if isinstance(value, Real) else Ramp(value)(epoch)
 
 
-_Share = Annotated[float | Ramp | Sequence[Sequence[float]], Custom(_share_or_ramp, "in [0, 1]")]
+_Share = Annotated[
+    float | Ramp | Sequence[Sequence[float]],
+    Custom(_share_or_ramp, "in [0, 1]", of=(("", Number(0, 1)),)),
+]
 _Magnitude = Annotated[
     float | Literal["uniform"] | Ramp | Sequence[Sequence[float]],
-    Custom(_share_ramp_or_uniform, "in [0, 1]"),
+    Custom(_share_ramp_or_uniform, "in [0, 1]", of=(("", Number(0, 1)),)),
 ]
 
 

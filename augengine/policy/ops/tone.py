@@ -13,7 +13,17 @@ from ...checks import one_or_interval, whole
 from ...elementary import exp, logs
 from ..units import MOST
 from . import actions
-from .arguments import Custom, Limits, Number, OneOrInterval, Probability, Threshold, byte, kept
+from .arguments import (
+    Custom,
+    Limits,
+    Number,
+    OneOrInterval,
+    Probability,
+    Threshold,
+    WholeNumber,
+    byte,
+    kept,
+)
 from .op import Op
 from .strength import acting, chosen, magnitude, pulled
 
@@ -105,7 +115,7 @@ class RandomPosterize(Op):
         'posterized to 4 bits'
     """
 
-    bits: Annotated[int, Custom(_bits, "whole, 0 … 8", unit="bits")]
+    bits: Annotated[int, Custom(_bits, "whole, 0 … 8", unit="bits", of=(("", WholeNumber(0, 8)),))]
     p: Probability = 0.5
 
     def _decide(self, draft, rows, place):
