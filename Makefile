@@ -10,7 +10,7 @@ GPU_PEERS ?= kornia torchtransform triton-augment cvcuda-cu12 nvidia-dali-cuda12
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops test-installed fuzz audit bench bench-full results results-photos lint clean
+.PHONY: help demo test test-all test-loops test-installed fuzz audit dist bench bench-full results results-photos lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -39,6 +39,11 @@ audit: $(VENV)/ready-supply  ## ask for known vulnerabilities of what is install
 	mkdir -p build
 	$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable > build/installed.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt $(ARGS)
+
+dist: $(VENV)/ready-release  ## build wheel and sdist into dist/, and check them as an index does
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
 
 fuzz: $(VENV)/ready-fuzz  ## run generated policies, plans and files between guard pages: some minutes
 	$(BIN)/python -m fuzz $(ARGS)

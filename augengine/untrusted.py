@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from . import systems
 from .checks import shown
 
 MOST_JSON = 1 << 20  # bytes; what we write of this kind has some kilobytes
@@ -43,7 +44,7 @@ def opened(file: str | Path) -> tuple[BinaryIO, int]:
         ValueError: When it is something else.
         OSError: When it cannot be opened.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(file, os.O_RDONLY | systems.flags("O_NONBLOCK", "O_CLOEXEC"))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)

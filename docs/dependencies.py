@@ -22,7 +22,7 @@ PURPOSES = {
     "accelerate": "devices, ranks and checkpoints of the training pipelines",
     "albumentations": "compared with; the last release under MIT",
     "augrs-py": "compared with, in benchmarks",
-    "build": "builds the wheel that a test looks into",
+    "build": "builds wheel and sdist",
     "cloudpickle": "policies and engines are pickled by it too",
     "datasets": "Hugging Face's data sets, as the page on transformers loads them",
     "hypothesis": "generated test cases",
@@ -56,6 +56,7 @@ PURPOSES = {
     "torchvision": "compared with, in tests and benchmarks; CIFAR and its models",
     "transformers": "the page on the Trainer is run",
     "typer": "the command line",
+    "twine": "checks wheel and sdist before they are published",
     "types-pyyaml": "types",
     "uv": "environments of the tests of the installed package",
     "variopinta": "compared with, in benchmarks",
@@ -161,7 +162,7 @@ def main() -> None:
     except PackageNotFoundError as error:
         raise SystemExit(
             f"docs/dependencies.py: {error.name} is not installed, expected all extras. Run pip install -e "
-            "'.[bench,test,test-loops,dev,supply]'."
+            "'.[bench,test,test-loops,dev,supply,release]'."
         ) from error
     PAGE.write_text(text, "utf-8")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import setuptools
+from packaging.metadata import Metadata
 
 import augengine
 
@@ -34,7 +35,7 @@ HOUSE = (
     {"decoding"},
     {"plan"},
     {"untrusted"},
-    {"checks", "random_numbers", "aliases", "threads"},
+    {"checks", "random_numbers", "aliases", "threads", "systems"},
     {"elementary"},
 )
 # The executors inside kernels: strangers to each other.
@@ -249,12 +250,25 @@ def test_sdist_and_wheel_hold_the_package(tmp_path):
 
     (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     with tarfile.open(sdist) as archive:
-        packed = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"augengine/{file}" for file in FILES} | {"LICENSE", "README.md"} <= packed
+        packed = {name.partition("/")[2] for name in archive.getnames() if "egg-info" not in name}
+    beside = {
+        "CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "SECURITY.md",
+        "pyproject.toml", "setup.cfg", "setup.py",
+    }  # fmt: skip
+    files = {name for name in packed if not name.startswith("augengine")} - {""}
+    assert files == beside
+    assert {f"augengine/{file}" for file in FILES} <= packed
+    assert not [name for name in packed if name.endswith((".pyc", ".nbi", ".nbc", ".png"))]
 
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         archive.extractall(site)
+        (about,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        said = Metadata.from_email(archive.read(about), validate=True)
+    assert "py3-none-any" in wheel.name
+    assert said.description.startswith("# augengine\n")
+    assert said.description_content_type == "text/markdown"
+    assert {"Documentation", "Repository"} <= set(said.project_urls)
     assert packed == {f"augengine/{file}" for file in [*FILES, "py.typed"]}
     show = "import augengine, augengine.kernels.pixel as m; print(m.__file__)"
     shown = subprocess.check_output([sys.executable, "-c", show], cwd=site, text=True)

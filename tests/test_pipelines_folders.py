@@ -1,6 +1,7 @@
 """Training on one's own folder: what is found is said, damaged images are named or left out, and the model
 knows its classes."""
 
+import doctest
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 import augengine as ae
 from augengine.cli import app
 from augengine.pipelines import data as datasets
-from augengine.pipelines import finetune, models
+from augengine.pipelines import finetune, load_model, models
 from augengine.pipelines.batches import Loader, Samples
 from augengine.pipelines.command import in_one_line
 from augengine.pipelines.policies import default_policy
@@ -141,12 +142,54 @@ def test_a_model_knows_its_classes(folder, tmp_path, capsys):
         assert json.loads(file.metadata()["classes"]) == list(COLOURS)
 
     for path in (output, output / "model.safetensors", output / "model"):
-        trained = models.load(path)
+        trained = load_model(path)
         assert trained.classes == tuple(COLOURS)
     pictures = [np.full((30, 40, 3), colour, np.uint8) for colour in COLOURS.values()]
     batch = ae.Engine(trained.policy)(pictures, ids=range(3))
     answers = trained.model(batch.images).argmax(1).tolist()
     assert [trained.classes[c] for c in answers] == list(COLOURS)
+    # The same by name, of files too, in batches of any size.
+    expected = trained.model(batch.images).softmax(1)
+    files = [tmp_path / f"{name}.png" for name in COLOURS]
+    for picture, file in zip(pictures, files, strict=True):
+        Image.fromarray(picture).save(file)
+    for images in (pictures, files, [file.read_bytes() for file in files]):
+        torch.testing.assert_close(trained.probabilities(images, batch_size=2), expected)
+        assert [name for name, _ in trained.predict(images)] == list(COLOURS)
+    (_, share), *_ = trained.predict(pictures)
+    assert share == pytest.approx(expected[0].max().item())
+    assert trained.predict([]) == []
+    with pytest.raises(ValueError, match="batch_size"):
+        trained.predict(pictures, batch_size=0)
+
+
+def test_a_model_is_asked_about_images_of_other_channels():
+    """Of the weights of a colour model that adds its channels, and of a grey one."""
+    from augengine.pipelines.trained import Trained
+
+    class Mean(torch.nn.Module):
+        def forward(self, images):
+            return torch.stack([images.mean((1, 2, 3)), torch.zeros(len(images))], 1)
+
+    grey, red = np.full((4, 4), 51, np.uint8), np.full((4, 4, 3), (255, 0, 0), np.uint8)
+    size = ae.Resize((4, 4))
+    for channels, of_red in ((3, 1 / 3), (1, 0.299)):
+        mean = [0.0] * channels
+        trained = Trained(
+            Mean(), ("light", "dark"), ae.Policy([size, ae.Normalize(mean, [1.0] * channels)]), channels
+        )
+        expected = torch.tensor([0.2, of_red]).sigmoid()
+        for image, share in zip((grey, red), expected, strict=True):
+            found = trained.probabilities([image])[0, 0]
+            torch.testing.assert_close(found, share, atol=1e-3, rtol=0)
+
+
+def test_the_example_of_load_model():
+    from augengine import pipelines
+
+    tests = doctest.DocTestFinder().find(pipelines.load_model, globs={"ae": ae})
+    runner = doctest.DocTestRunner()
+    assert [runner.run(test).failed for test in tests if test.examples] == [0]
 
 
 def test_files_that_say_no_classes_are_refused(tmp_path):

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 import augengine as ae
 from augengine.cli import app
+from augengine.pipelines import finetune
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -49,16 +50,38 @@ def run(page, names):
         exec(compile(block, page, "exec"), names)
 
 
-def test_the_readme(names, capsys):
-    steps = []
-    run("README.md", {**names, "train_step": lambda *batch: steps.append(batch)})
-    assert [tuple(images.shape) for images, _ in steps] == 2 * [(64, 3, 224, 224), (6, 3, 224, 224)]
-    for _, labels in steps:
-        assert labels.shape[1] == 10
-        torch.testing.assert_close(labels.sum(1), torch.ones(len(labels)))
+@pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["class folders", "photographs alone"])
+def test_the_readme(classes, tmp_path, monkeypatch, capsys):
+    """Copied into an empty folder beside one's own pictures, with nothing that the page does not name."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(70):
+        path = Path("my/pictures", *classes[i % 2 : i % 2 + 1], f"{i}.jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sample(i)[0]).save(path)
+    Path("photograph.jpg").write_bytes(encode(scene(40, 50)))
+    if classes:  # what its commands train, by a smaller model
+        settings = {"model": "digitnet_8", "size": 8, "epochs": 1, "cpu": True}
+        finetune.run(finetune.Finetune(data="my/pictures", output="runs/student", **settings))
+    capsys.readouterr()
+    names: dict = {}
+    blocks = BLOCKS["README.md"]
+    assert "load_model" in blocks[-1]
+    for block in blocks if classes else blocks[:-1]:
+        exec(compile(block, "README.md", "exec"), names)
+    said = capsys.readouterr().out.splitlines()
+    labels = [f"torch.Size([{n}, 2])" if classes else "None" for n in (64, 6)]
+    assert said[:4] == [
+        f"{epoch} torch.Size([{n}, 3, 224, 224]) {label}"
+        for epoch in range(2)
+        for n, label in zip((64, 6), labels, strict=True)
+    ]
+    if classes:
+        torch.testing.assert_close(names["labels"].sum(1), torch.ones(6))
+        assert re.fullmatch(r"(cat|dog): \d+%", said[-1])
     # What the page says that the plan says.
-    said = re.search(r"plan\.explain\(0\)\)\n((?:# .*\n)+)", PAGES["README.md"])[1]
-    assert capsys.readouterr().out == " ".join(line[2:] for line in said.splitlines()) + "\n"
+    told = re.search(r"plan\.explain\(0\)\)\n((?:# .*\n)+)", PAGES["README.md"])[1]
+    assert said[4] == " ".join(line[2:] for line in told.splitlines())
+    assert isinstance(names["policy"], ae.Policy)
 
 
 def test_loading(names):

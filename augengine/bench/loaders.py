@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,7 @@ def loader(dataset: Dataset, batch: int, workers: int, collate: Any = None) -> D
         batch,
         num_workers=workers,
         persistent_workers=workers > 0,
-        multiprocessing_context="fork" if workers else None,
+        multiprocessing_context="fork" if workers and hasattr(os, "fork") else None,
         worker_init_fn=_one_thread,
         drop_last=True,
         collate_fn=collate,

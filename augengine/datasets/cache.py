@@ -18,6 +18,7 @@ from ..loading.samples import Sample
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
+from ..systems import needs_posix
 from .cache_build import build, building
 from .cache_file import CacheFile, begins_as_cache
 from .cache_identity import identity, spread
@@ -189,7 +190,7 @@ def cache(
         TypeError: A sample has an image that is not of 8 bits, or holds what cannot be written.
         ValueError: Samples cannot be read, with all their names; or the file is of another dataset, of other
             arguments, or damaged. It is not touched then.
-        OSError: The disk has no room.
+        OSError: The disk has no room; or this is Windows, which cannot map a file as this needs it.
 
     Example:
         >>> import tempfile
@@ -200,6 +201,7 @@ def cache(
         ((23, 30, 3), 1, 8)
         >>> batch = ae.Collate(ae.CenterCrop(16))([cached[i] + (i,) for i in range(4)])
     """
+    needs_posix("cache", "Give the dataset itself to the loader.")
     file = Path(file)
     flag("cache: rebuild", rebuild)
     _check_arguments(dataset, size, policy, mode, threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from collections import deque
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from .. import systems
 from .cache_file import ALIGNMENT, HEADER, ROW, Kept, Writer
 from .cache_identity import spread
 from .cache_samples import Recipe, channels_of
@@ -57,18 +57,14 @@ def building(file: Path, standing: Callable[[], bool]) -> Iterator[BinaryIO | No
                     "a file elsewhere."
                 ) from error
             raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    systems.sync(file.parent)
 
 
 def _locked(partial: Path) -> BinaryIO:
     """A file, open for writing, that no other process has; it may wait for one that does."""
     while True:
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | systems.flags("O_NOFOLLOW", "O_CLOEXEC")
             descriptor = os.open(partial, flags, 0o666)
         except OSError as error:
             if not partial.is_symlink():
@@ -78,7 +74,7 @@ def _locked(partial: Path) -> BinaryIO:
             partial.unlink()  # the link, not what it leads to
             continue
         stream = os.fdopen(descriptor, "w+b")
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        systems.fcntl.flock(stream, systems.fcntl.LOCK_EX)
         try:
             # Who had it before has renamed or removed it.
             if os.path.samestat(os.fstat(stream.fileno()), os.lstat(partial)):
@@ -120,7 +116,7 @@ def build(
     _check_room(file, looks, count)
     writer, damaged = Writer(stream, count), {}
     channels = next((look.channels for look in looks.values()), None)
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or systems.cores()
     with _bar(count, progress) as advance, ThreadPoolExecutor(workers, "augengine-cache") as pool:
         try:
             for i, result in enumerate(_kept(pool, 2 * workers, dataset, recipe, name_of, threads)):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import sys
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -30,7 +31,7 @@ HEADER = 4096
 ALIGNMENT = 64
 MOST_SAMPLES = 1 << 32
 # Linux counts a private mapping that may be written as memory that it must have, unless told not to.
-_NO_RESERVE = 0x4000
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 
 ROW = np.dtype([
     ("offset", "<i8"), ("shape", "<i4", 3), ("kind", "<u4"), ("rest", "<i8"), ("check", "<u4"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from ..checks import whole_number
 from ..decoding import DecodeError, Header, decode, is_encoded, read_header
 from ..decoding.files import bytes_of, name_of
 from ..loading.samples import Sample
+from ..systems import cores
 from .report import ImageReport
 
 MOST_THREADS = 1024
@@ -63,7 +63,7 @@ def check_images(
         (2, ['torn'])
     """
     if threads is None:
-        threads = _cores()
+        threads = cores()
     threads = whole_number("check_images: threads", threads, 1, MOST_THREADS)
     names: list[str] = []
     found: list[Header | str] = []
@@ -123,11 +123,3 @@ def _look(source: Encoded, name: str) -> Header | str:
         return header
     except DecodeError as error:
         return error.reason
-
-
-def _cores() -> int:
-    """The number of cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ..systems import cores
 from . import measure
 
 # Freed memory is kept and used again; without these glibc returns a batch to the system and
@@ -75,9 +76,7 @@ def fresh(environment: dict[str, str] | None = None) -> dict[str, str]:
 def usable_cores() -> int:
     """The number of cores that this process may use: by its affinity, and by its control group's quota,
     which a container sets."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return max(1, math.floor(min(cores, _quota())))
+    return max(1, math.floor(min(cores(), _quota())))
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:

@@ -37,7 +37,8 @@ def load_before_forks(owner: object) -> None:
 def hold_at_forks() -> None:
     """Let each fork wait while a thread loads or compiles the kernels: the child would wait for that
     thread for ever, which it does not have."""
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
+    if hasattr(os, "register_at_fork"):  # Windows forks nothing
+        os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
 
 
 def _before() -> None:

@@ -6,7 +6,6 @@ Tensors go into safetensors files and all else into JSON, neither of which can h
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from .. import systems
 from ..checks import shown
 from ..untrusted import MOST_JSON, opened, read_header, read_json
 
@@ -32,24 +32,15 @@ def written(file: Path) -> Iterator[Path]:
     try:
         partial.unlink(missing_ok=True)  # so that a link that lies there is not followed
         yield partial
-        sync(partial)
+        systems.sync(partial)
         partial.replace(file)
-        sync(file.parent)
+        systems.sync(file.parent)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise OSError(
             f"run: {file} could not be written ({error}). What was there before is whole; make room, and go "
             "on with --resume."
         ) from error
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or a folder's list of files is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_json(file: Path, value: object) -> None:

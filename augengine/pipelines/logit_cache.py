@@ -14,7 +14,6 @@ file that somebody cuts meanwhile is an error, and not the end of the process.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import weakref
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import systems
 from ..aliases import Ids
 from ..checks import number, shown, whole_number
 from ..untrusted import opened, parse_json
@@ -82,6 +82,7 @@ class LogitCache:
     """
 
     def __init__(self, file: str | Path, key: CacheKey, *, looks: int = 1):
+        systems.needs_posix("logit cache", "Train without one: the teacher then answers anew.")
         self.file, self.key, self.looks = Path(file), key, looks
         self.top = min(key.top, key.classes)
         self._allocated = 0  # rows that this process knows to have room
@@ -95,7 +96,7 @@ class LogitCache:
         self._block = looks * key.samples * self.row_type.itemsize  # bytes of an epoch
         self._create()
         self._check_header()
-        self._descriptor = os.open(self.file, os.O_RDWR | os.O_CLOEXEC)
+        self._descriptor = os.open(self.file, os.O_RDWR | systems.flags("O_CLOEXEC"))
         weakref.finalize(self, os.close, self._descriptor)
         self._allocate(max(self._length(), 1))
         self.torn_rows = self._drop_torn()
@@ -238,16 +239,16 @@ class LogitCache:
         epoch = self.looks * self.key.samples
         size = HEADER + -(-rows // epoch) * self._block
         # One process at a time, so that what is cut off after a failure is nobody's.
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        systems.fcntl.flock(self._descriptor, systems.fcntl.LOCK_EX)
         try:
             before = os.fstat(self._descriptor).st_size
             try:
-                os.posix_fallocate(self._descriptor, 0, max(size, before))
+                systems.reserve(self._descriptor, max(size, before))
             except OSError as error:
                 os.ftruncate(self._descriptor, before)
                 raise _no_room(self.file, size, error) from error
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            systems.fcntl.flock(self._descriptor, systems.fcntl.LOCK_UN)
         self._allocated = rows
 
     def _header(self) -> dict[str, Any]:
@@ -265,7 +266,7 @@ class LogitCache:
             with open(partial, "xb") as stream:
                 stream.write(json.dumps(self._header()).encode().ljust(HEADER))
                 stream.flush()
-                os.posix_fallocate(stream.fileno(), 0, HEADER + self._block)
+                systems.reserve(stream.fileno(), HEADER + self._block)
                 os.fsync(stream.fileno())
             os.link(partial, self.file)  # fails if another process was first
         except FileExistsError:

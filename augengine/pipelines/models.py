@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import timm
 import torch
@@ -23,6 +23,7 @@ from . import (
     packaged,
 )
 from .files import read_metadata, read_tensors, write_tensors
+from .trained import Trained
 
 PRETRAINED = "pretrained:"
 WEIGHTS = "model.safetensors"
@@ -116,34 +117,8 @@ def set_name(model: nn.Module, name: str) -> None:
     cast(Any, model).name = name
 
 
-class Trained(NamedTuple):
-    """A model that a run has trained, with what its use needs.
-
-    Args:
-        model: Model, frozen and in evaluation mode: images (n, C, H, W) → logits [n, classes].
-        classes: Names of its classes, in the order of its logits.
-        policy: Policy that images go through before it, without noise.
-    """
-
-    model: nn.Module
-    classes: tuple[str, ...]
-    policy: Policy
-
-
 def load(path: str | os.PathLike[str]) -> Trained:
-    """The model of a run, with the names of its classes and the policy of its images.
-
-        trained = models.load("runs/finetune")
-        batch = ae.Engine(trained.policy)(["a.jpg", "b.png"])
-        names = [trained.classes[c] for c in trained.model(batch.images).argmax(1)]
-
-    Args:
-        path: Folder of a run, or of a stage of it, or its file of weights.
-
-    Raises:
-        ValueError: It says no classes, or is damaged.
-        OSError: It is not there, or cannot be read.
-    """
+    """What `augengine.pipelines.load_model` returns; raises as it does."""
     spec = os.fspath(path)
     _, file = name_and_file(spec)
     if file is None:
@@ -162,7 +137,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
             "with models.create, which asks for them."
         ) from error
     model = create(spec, classes=len(classes), channels=channels, new_head=False)
-    return Trained(freeze(model), tuple(classes), policy)
+    return Trained(freeze(model), tuple(classes), policy, channels)
 
 
 def is_random(spec: str) -> bool:

@@ -20,6 +20,7 @@ from accelerate.utils import broadcast_object_list, is_tensorboard_available, se
 from rich import progress as bars
 from torch import nn
 
+from .. import systems
 from ..datasets.check import check_images
 from ..loading.batch import Batch, BatchOfViews
 from ..policy.policy import Policy
@@ -30,7 +31,7 @@ from . import data as datasets
 from .batches import Loader, Part, Samples
 from .checkpoint import Training
 from .data import Data
-from .files import sync, write_json, written
+from .files import write_json, written
 from .inputs import Inputs
 from .pictures import Metrics
 from .settings import Settings
@@ -316,7 +317,7 @@ class Run:
         if self.is_main:
             older = self.checkpoints(stage)
             partial.rename(self.stage(stage) / f"{CHECKPOINT}{training.progress.epoch:06d}")
-            sync(self.stage(stage))
+            systems.sync(self.stage(stage))
             for path in older:
                 shutil.rmtree(path)
         self.accelerator.wait_for_everyone()

@@ -7,7 +7,6 @@ written, and nothing that is not whole.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import hashlib
 import os
 import shutil
@@ -19,7 +18,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from ... import random_numbers
+from ... import random_numbers, systems
 from ...plan import kinds
 from .. import bind, pixel
 
@@ -42,6 +41,8 @@ def cache_folder() -> Path | None:
     """
     if not _instead:
         root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+        # Windows gives the profile of a user to that user alone; its files have no rights that we could read.
+        root = root or (None if systems.POSIX else os.environ.get("LOCALAPPDATA"))
         folder = Path(root or os.path.expanduser("~/.cache"), "augengine", _digest_of_sources())
         try:
             _claim(folder)
@@ -64,7 +65,7 @@ def _claim(folder: Path) -> None:
         with suppress(FileExistsError):
             part.mkdir(mode=0o700)
         status = os.lstat(part)
-        if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+        if systems.POSIX and stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
             raise PermissionError(0, f"a link that belongs to user {status.st_uid}")
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(0, "a link, or a file")
@@ -72,6 +73,8 @@ def _claim(folder: Path) -> None:
 
 
 def _check_owner(status: os.stat_result) -> None:
+    if not systems.POSIX:
+        return
     if status.st_uid != os.geteuid():
         raise PermissionError(0, f"it belongs to user {status.st_uid}")
     if status.st_mode & OTHERS_MAY_WRITE:
@@ -118,7 +121,7 @@ def read(name: str) -> bytes | None:
     if folder is None:
         return None
     try:
-        with open(os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with open(os.open(folder / name, os.O_RDONLY | systems.flags("O_NOFOLLOW")), "rb") as file:
             _check_owner(os.fstat(file.fileno()))
             found = file.read()
     except FileNotFoundError:
@@ -166,14 +169,15 @@ class Turn:
     def take(self) -> None:
         """Wait for the lock, and no longer than MOST_WAIT."""
         folder = cache_folder()
-        if folder is None or self._number is not None:
+        if folder is None or self._number is not None or not systems.POSIX:
             return
         limit = time.monotonic() + MOST_WAIT
         while True:
             try:
                 if self._number is None:
-                    self._number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-                fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._number = os.open(folder, os.O_RDONLY | systems.flags("O_DIRECTORY"))
+                locks = systems.fcntl
+                locks.flock(self._number, locks.LOCK_EX | locks.LOCK_NB)
                 return
             except BlockingIOError:
                 if time.monotonic() > limit:
@@ -192,7 +196,7 @@ class Turn:
         number, self._number = self._number, None
         # A process that was forked meanwhile has the folder open too, so closing it is not enough.
         with suppress(OSError):
-            fcntl.flock(number, fcntl.LOCK_UN)
+            systems.fcntl.flock(number, systems.fcntl.LOCK_UN)
         os.close(number)
 
 
