@@ -37,6 +37,7 @@ HOUSE = (
     {"untrusted"},
     {"checks", "random_numbers", "aliases", "threads", "systems"},
     {"elementary"},
+    {"compiled"},
 )
 # The executors inside kernels: strangers to each other.
 EXECUTORS = {"kernels/cpu", "kernels/gpu", "kernels/reference"}

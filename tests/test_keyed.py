@@ -8,6 +8,8 @@ import pytest
 from scipy import stats
 
 import augengine as ae
+from augengine import compiled
+from augengine.policy import keyed
 from augengine.policy.keyed import (
     Keyed,
     below,
@@ -111,7 +113,9 @@ def test_draws_have_32_bits():
 
 def test_uniform_is_open(monkeypatch):
     """Logarithms are taken of it: neither 0 nor 1 may come, whatever the words."""
-    monkeypatch.setattr(Keyed, "words", lambda *_: np.array([[0, 2**32 - 1]], np.uint64))
+    extremes = np.array([[0], [2**32 - 1], [0], [0]], np.uint64)[None]
+    monkeypatch.setattr(compiled, "_twins", {})
+    monkeypatch.setattr(keyed, "_philox4x32", lambda *_: extremes)
     low, high = Keyed(0, 0, np.array([0])).uniform(0, 2)[0]
     assert 0 < low < 1e-9
     assert 1 - 1e-9 < high < 1

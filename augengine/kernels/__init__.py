@@ -107,8 +107,10 @@ def _draw(
 
         return draw(plan, sources, out)
     if executor == "gpu":
+        from .cpu.cache import load_twins
         from .gpu import executor as gpu
 
+        load_twins()  # a card draws a batch in less than its plan takes NumPy
         return gpu.execute(plan, sources, out, lowered)
     from .reference.executor import execute as draw
 

@@ -242,6 +242,7 @@ class Engine(Generic[BatchType]):
                 "Engine: got occurrences without ids or without an epoch, expected all three, since they "
                 "count an id in an epoch. Pass ids= and epoch=."
             )
+        sizes = np.asarray(sizes)  # which is read several times
         ids, occurrences, epoch, named = self._keys(ids, occurrences, epoch, sizes)
         if not named:
             self.check_epoch("Engine", strength is not None)

@@ -68,9 +68,12 @@ def close(
         fields |= _layers(draft, finish.size)
     if draft.shown is not None:
         fields["extent"] = np.where(draft.shown > 0, draft.shown, finish.size).astype(np.int32)
+    extremes = dict(extremes)
+    for name in fields:
+        extremes.pop(name, None)
     plan = Plan._sampled(
         same,
-        {name: of for name, of in extremes.items() if name not in fields} | known,
+        extremes | known,
         fields,
         finish=finish,
         log_text=tuple(draft.log_text),

@@ -340,7 +340,7 @@ class Draft(Rows):
 
 @twin
 def warp_rows(draft, rows, inv_matrix, inv_footprint, frame, fresh) -> None:
-    """The numbers of `warp`. inv_footprint, frame: None where they stay. fresh: whether no row is warped yet."""
+    """The numbers of `warp`. inv_footprint, frame: None where they stay. fresh: no row is warped yet."""
     at = draft._at(rows)
     for old, new in ((draft.inv_matrix, inv_matrix), (draft.footprint, inv_footprint)):
         if new is not None:

@@ -28,6 +28,13 @@ def matrix(rows):
     return out.transpose(2, 0, 1) if n else out
 
 
+def upright(kx, x, ky, y, n: int):
+    """[n, 3, 3] that scale by kx and ky, then move by x and y; numbers, or arrays [n]."""
+    out = np.zeros((9, n))
+    out[0], out[2], out[4], out[5], out[8] = kx, x, ky, y, 1
+    return out.reshape(3, 3, n).transpose(2, 0, 1)
+
+
 def columns(*parts):
     """[n, k] from k arrays [n]; all but the first may be numbers."""
     out = np.empty((len(parts), len(parts[0])), np.result_type(*parts))
@@ -68,21 +75,21 @@ def inv_crop(top, left):
 def inv_resize(old, new):
     """old, new: frames [n, 2] (height, width)."""
     kx, ky = old[:, 1] / new[:, 1], old[:, 0] / new[:, 0]
-    return matrix([[kx, 0, 0], [0, ky, 0], [0, 0, 1]])
+    return upright(kx, 0, ky, 0, len(kx))
 
 
 def inv_resized_crop(top, left, height, width, new_height, new_width):
     """`inv_crop`, then `inv_resize` of what is kept: their product, to the bit."""
     kx, ky = width / new_width, height / new_height
-    return matrix([[kx, 0, left], [0, ky, top], [0, 0, 1]])
+    return upright(kx, left, ky, top, len(kx))
 
 
 def inv_hflip(frame):
-    return matrix([[-1, 0, frame[:, 1]], [0, 1, 0], [0, 0, 1]])
+    return upright(-1, frame[:, 1], 1, 0, len(frame))
 
 
 def inv_vflip(frame):
-    return matrix([[1, 0, 0], [0, -1, frame[:, 0]], [0, 0, 1]])
+    return upright(1, 0, -1, frame[:, 0], len(frame))
 
 
 def inv_quarter_turns(turns, frame):

@@ -94,6 +94,10 @@ def load_twins(compile: bool = True) -> None:
     if compiled.in_use():
         return
     with loading, original_builtins():
+        from numba import config
+
+        if config.DISABLE_JIT:  # the definitions do as well
+            return
         from .deciding import drafts, entries, numbers, plans, tables  # noqa: F401
 
         kept = Together([function for function, _ in entries.ENTRIES])
@@ -101,9 +105,7 @@ def load_twins(compile: bool = True) -> None:
             _turn.take()
             try:
                 if not kept.load():  # meanwhile another process may have
-                    say(
-                        f"compiling the sampler, once on this machine (some {TWINS_SECONDS} s) …"
-                    )
+                    say(f"compiling the sampler, once on this machine (some {TWINS_SECONDS} s) …")
                     kept.compile([signature for _, signature in entries.ENTRIES])
             finally:
                 _turn.end()

@@ -17,10 +17,16 @@ FLOATS, FLOATS_2 = types.float64[::1], types.float64[:, ::1]
 WHOLE, WHOLE_2 = types.int64[::1], types.int64[:, ::1]
 WORDS, WORDS_2 = types.uint64[::1], types.uint64[:, ::1]
 SINGLE, SINGLE_2 = types.float32[::1], types.float32[:, ::1]
-ANY_FLOATS, ANY_FLOATS_2, ANY_FLOATS_3 = types.float64[:], types.float64[:, :], types.float64[:, :, :]
+ANY_FLOATS, ANY_FLOATS_2, ANY_FLOATS_3 = (
+    types.float64[:],
+    types.float64[:, :],
+    types.float64[:, :, :],
+)
 ANY_WHOLE, ANY_WHOLE_2 = types.int64[:], types.int64[:, :]
 # The same, which may be read-only.
-READ_FLOATS, READ_WHOLE = (types.Array(of, 1, "C", readonly=True) for of in (types.float64, types.int64))
+READ_FLOATS, READ_WHOLE = (
+    types.Array(of, 1, "C", readonly=True) for of in (types.float64, types.int64)
+)
 READ_ANY_2, READ_ANY_3 = (types.Array(types.float64, ndim, "A", readonly=True) for ndim in (2, 3))
 FLAGS = types.boolean[::1]
 FLOAT, INT = types.float64, types.int64

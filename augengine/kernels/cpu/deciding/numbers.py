@@ -84,7 +84,9 @@ def draws(seed, epoch, look, timeless, occurrences, ids, blocks, places):
 
 
 # Constants as numbers, which numba takes into the code.
-_LN2_HIGH, _LN2_LOW, _PER_LN2 = map(float, (elementary.LN2_HIGH, elementary.LN2_LOW, elementary.PER_LN2))
+_LN2_HIGH, _LN2_LOW, _PER_LN2 = map(
+    float, (elementary.LN2_HIGH, elementary.LN2_LOW, elementary.PER_LN2)
+)
 _LARGEST = elementary.LARGEST_EXPONENT
 _ROOT_OF_HALF, _EXPONENT_AT = elementary.ROOT_OF_HALF, elementary.EXPONENT_AT
 _LOG, _EXP, _SIN, _COS = (

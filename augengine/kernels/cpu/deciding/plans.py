@@ -78,8 +78,7 @@ def _extremes(of):
 
 
 _EXTREMES = {
-    np.dtype(str(of)): _extremes(of)
-    for of in (types.float32, types.int32, types.int16, types.int8)
+    np.dtype(str(of)): _extremes(of) for of in (types.float32, types.int32, types.int16, types.int8)
 }
 
 
