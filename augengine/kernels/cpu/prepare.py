@@ -199,11 +199,8 @@ def look_ahead(tables, n, item, channels):
         size = (x1 - x0) * pixel
         planes = channels if abs(image.stride_c) > abs(image.stride_x) else 1
         # A shrink without antialiasing passes over rows.
-        some = (
-            axis_x.border == CONSTANT
-            and is_separable(view.matrix)
-            and abs(view.matrix[4]) > f32(axis_y.taps)
-        )
+        upright = is_separable(view.matrix) and axis_y.border == CONSTANT
+        some = upright and abs(view.matrix[4]) > f32(axis_y.taps)
         room -= (axis_y.taps * (layer.y1 - layer.y0) if some else y1 - y0) * size * planes
         if y1 > y0 and size > 0 and room > 0:
             block = record_at(tables.blocks, count, BLOCK)
@@ -230,6 +227,6 @@ def prefetch_rows(tables, count, y, height):
             last = first + axis.taps
         for row in range(first, last):
             for c in range(block.planes):
-                first = block.address + row * block.stride + c * block.apart
+                start = block.address + row * block.stride + c * block.apart
                 for skip in range(0, block.size + 64, 64):
-                    prefetch(first + skip)
+                    prefetch(start + skip)
