@@ -4,10 +4,12 @@ Markers are declared in pyproject.toml.
 """
 
 import gc
+import math
 import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,12 @@ def pytest_addoption(parser):
         action="store_true",
         help="with --thorough, after a quick run: without the tests that were the same there",
     )
+    parser.addoption(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="begin no test after so many minutes; what is left out is skipped, with this reason",
+    )
 
 
 def pytest_configure(config):
@@ -66,12 +74,25 @@ def pytest_configure(config):
     settings.load_profile("thorough" if config.getoption("thorough") else "quick")
     if os.environ.get("TRITON_INTERPRET") != "1":
         config.pluginmanager.register(Interpreter(Path(__file__).parent / "interpreted"))
+    config.pluginmanager.register(Deadline(config.getoption("minutes")))
     if config.getoption("numprocesses", None):
         # The workers inherit it: side by side, each takes one core.
         for name in THREADS:
             os.environ.setdefault(name, "1")
         if not hasattr(config, "workerinput") and not config.option.collectonly:
             config.pluginmanager.register(Warm())
+
+
+class Deadline:
+    """Begins no test after so many minutes, so that a run on a slow machine ends, and says what it left."""
+
+    def __init__(self, minutes: float):
+        self.minutes, self.begin = minutes, time.monotonic()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        if time.monotonic() - self.begin > 60 * self.minutes:
+            pytest.skip(f"left out: the {self.minutes:g} minutes of this run were over")
 
 
 class Warm:
