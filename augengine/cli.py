@@ -1,4 +1,4 @@
-"""The command line: `augengine demo`, `gallery`, `play`, `doctor`, `check`, `bench`, `tune` and `train`."""
+"""The commands: `augengine demo`, `preview`, `play`, `gallery`, `doctor`, `check`, `bench`, `tune` and `train`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def _errors_of(command: str, extra: str = "demo") -> Iterator[None]:
         said = in_one_line(error)
         if said is None:
             raise
+        said = said.removeprefix(f"{command}: ")
         if isinstance(error, ModuleNotFoundError):  # Python's own words; ours say how to get it
             said = (
                 f"it needs more packages ({said}). Get them with pip install 'augengine[{extra}]'."
@@ -79,6 +80,73 @@ def demo(
         from .demo import run
 
         run(images=images, output=output, size=size, seed=seed, epoch=epoch, policy=policy)
+
+
+@app.command()
+def preview(
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of images, searched with its subfolders. Default: our photographs."
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="A preset's name, a policy's YAML file, a string of timm's, an op's name, or an object in "
+            "Python as module:name or file.py:name, whose code is run.  [default: imagenet]"
+        ),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="grid: samples and draws. sweep: each operation from weak to strong. trace: one sample "
+            "step by step, and what each step costs. mix: what CutMix and the like do. epochs: one sample "
+            "over ten epochs. beside: the same policy in torchvision."
+        ),
+    ] = "grid",
+    sample: Annotated[
+        int, typer.Option(min=0, help="The number in the folder of the first image that is shown.")
+    ] = 0,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many images are shown.  [default: 4 of a grid, 2 of mix and beside, 1]"
+        ),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, help="How often each is drawn, in as many epochs.")
+    ] = 4,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Targets to draw on, in a grid or epochs: a COCO JSON of detection, or a folder of masks "
+            "of the images' names."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.")] = 0,
+    epoch: Annotated[int, typer.Option(min=0, help="The first epoch that is drawn.")] = 0,
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of every magnitude that is used.")
+    ] = 1.0,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=32, help="Pixels a side of a picture.  [default: 224, 160 of sweep and mix]"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The PNG file that the picture is written to.")] = Path(
+        "augengine-preview.png"
+    ),
+) -> None:
+    """Draw what a policy does to your images, with the plan's words below."""
+    with _errors_of("preview"):
+        from .demo.preview import run
+
+        run(
+            images=images, policy=policy, kind=kind, sample=sample, count=count, draws=draws,
+            targets=targets, seed=seed, epoch=epoch, strength=strength, size=size, output=out,
+        )  # fmt: skip
 
 
 @app.command()

@@ -23,7 +23,9 @@ PAPER, INK, SOFT, TILE = "#fbfaf8", "#26262b", "#6f6f78", "#efedea"
 # A word for the purpose of wrapping: "(12, 40)", "26 %" and "(+3, −8) px" stay whole.
 _WORD = re.compile(r"(?:\([^()]*\)|(?<=[\d)]) (?=%|px)|\S)+")
 # Where a word that is wider than a line is broken, if that helps: "RandomHorizontal", "Flip(", "p=0.5)".
-_PIECE = re.compile(r"(?<=[(=])(?=[A-Za-z])|(?<=[_/])|(?<=[a-z])(?=[A-Z])")
+_PIECE = re.compile(
+    r"(?<=\()(?=[A-Za-z])|(?<==)(?=[A-Za-z(])|(?<=[_/])|(?<=, )|(?<=[a-z])(?=[A-Z])"
+)
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,13 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
         if font.getlength(longer) <= width:
             line = longer
             continue
-        if line:
+        fits = font.getlength(word) <= width
+        if line and fits:
             lines.append(line)
-        line = ""
-        for piece in [word] if font.getlength(word) <= width else _PIECE.split(word):
+        line = "" if fits or not line else f"{line} "
+        for piece in [word] if fits else _PIECE.split(word):
             if line and font.getlength(line + piece) > width:
-                lines.append(line)
+                lines.append(line.rstrip())
                 line = ""
             if font.getlength(piece) <= width:
                 line += piece

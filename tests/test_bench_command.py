@@ -123,7 +123,10 @@ HOSTILE = {
         ["--photographs", "1x1"],
         r"--photographs: got 1x1, expected one of",
     ),
-    "an unknown policy": (["--policy", "nothing"], r"--policy: got 'nothing', expected one of crop, byol"),
+    "an unknown policy": (
+        ["--policy", "nothing"],
+        r"--policy: got 'nothing', expected one of crop, byol",
+    ),
     "a wrong string": (["--policy", "rand-q9"], r"--policy: .*q9"),
     "several views": (["--policy", "simclr"], r"--policy: got simclr, a policy of several views"),
     "boxes": (["--policy", "{boxes}"], r"--policy: got .*boxes.yaml, which depends on boxes"),

@@ -297,7 +297,7 @@ def test_tiles_hold_the_very_pixels():
 
 
 def test_wrapping_keeps_every_word():
-    text, _ = sheet._fonts(sheet.TEXT)
+    text, _ = sheet.fonts(sheet.TEXT)
     words = "crop 296×289 at (109, 304) → 224×224, shifted by (-12, +16) px, 26 % of sample 5"
     for width in (60, 100, 150, 224, 900):
         lines = sheet.wrap(words, text, width)

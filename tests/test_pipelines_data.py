@@ -210,7 +210,14 @@ def test_policies_of_a_data_set(tmp_path):
     assert any(
         isinstance(op, ae.RandAugment) for op in training_policy("randaugment", data).transforms
     )
-    with pytest.raises(ValueError, match=r"policy: got 'mine', expected one of none, .*; a YAML file"):
+    top = training_policy("TrivialAugmentWide", data).top
+    assert [*top[:-2], top[-1]] == list(default_policy(data).top)
+    assert top[-2] == ae.TrivialAugmentWide()
+    with pytest.raises(ValueError, match="a policy of several views"):
+        training_policy("dino", data)
+    with pytest.raises(
+        ValueError, match=r"policy: got 'mine', expected one of none, .*; a YAML file"
+    ):
         training_policy("mine", data)
     (tmp_path / "p.yaml").write_text("augengine: 1\npolicy: [&a [*a]]", "utf-8")
     with pytest.raises(

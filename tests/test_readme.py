@@ -164,6 +164,12 @@ def test_doctor(names, tmp_path, monkeypatch, capsys):
     assert "The dataset gives pairs (image, label) without an id" in capsys.readouterr().out
 
 
+def test_preview(names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("docs/preview.md", names)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["look.png", "mine.yaml"]
+
+
 def test_datasets(names, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
@@ -187,7 +193,7 @@ def test_every_page_with_python_has_a_test():
     tested |= {"docs/strength.md"}
     tested |= {"docs/compile-and-graphs.md", "docs/targets.md"}
     tested |= {"docs/doctor.md", "docs/datasets.md", "docs/cache.md", "docs/files.md"}
-    tested |= {"docs/tuning.md"}
+    tested |= {"docs/tuning.md", "docs/preview.md"}
     # Those of frameworks are run by tests/loops, with the frameworks.
     loops = {page for page in PAGES if page.startswith("docs/frameworks/")}
     assert {page for page, blocks in BLOCKS.items() if blocks} - loops == tested

@@ -26,6 +26,7 @@ def drawn(
     strength: float = 1.0,
     boxes: Any = None,
     channels: int | None = None,
+    out: torch.Tensor | None = None,
 ) -> tuple[Plan, torch.Tensor]:
     """The plan of a batch and its outputs (N, C, H, W), float32, with all that is not fused.
 
@@ -38,6 +39,7 @@ def drawn(
         strength: Share in [0, 1] of every magnitude.
         boxes: Boxes [k, 4] of each image, where an op looks at them; None is no boxes.
         channels: Number of channels that the images have for the policy; None is their own.
+        out: Tensor (N, C, H, W) that is drawn into; None is a new one.
 
     Raises:
         ValueError: As `Policy.sample` does.
@@ -50,7 +52,7 @@ def drawn(
         image_dtype=sources.image_dtype, strength=None if strength == 1 else strength,
         boxes=boxes if policy.needs_boxes else None,
     )  # fmt: skip
-    return plan, run_all(policy.after, execute(plan, sources), plan)
+    return plan, run_all(policy.after, execute(plan, sources, out=out), plan)
 
 
 def needs_batch(policy: Policy) -> bool:

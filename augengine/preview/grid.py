@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..aliases import Layout, StrengthSchedule
@@ -30,6 +30,8 @@ def grid(
     shown: int | None = None,
     layout: Layout | None = None,
     targets: Sequence[Any] | None = None,
+    names: Sequence[str] | Mapping[int, str] | None = None,
+    titles: Sequence[str] | None = None,
     title: str = "",
 ) -> Image.Image:
     """Draw what a policy makes of images: a row for each sample, with the image as it came and its draws.
@@ -46,7 +48,9 @@ def grid(
         shown: How many of the images are shown; the others only lend themselves to mixes. None is all.
         layout: "NCHW" or "NHWC", where it cannot be seen in the images.
         targets: A target for each image, which follows it and is drawn on.
-        title: Text of the title; none by default.
+        names: Names of the targets' classes, by number.
+        titles: What stands above each image; None is its identity.
+        title: Text of the title.
 
     Returns:
         The picture.
@@ -64,9 +68,11 @@ def grid(
     size = whole_number("preview: size", size, 16, 2048)
     rows = tiles(
         policy, images, draws=draws, seed=seed, epoch=epoch, strength=strength, ids=ids, shown=shown,
-        layout=layout, targets=targets,
+        layout=layout, targets=targets, titles=titles,
     )  # fmt: skip
-    return sheet_of(title or "What the policy makes of images", [head(policy, seed)], rows, size)
+    return sheet_of(
+        title or "What the policy makes of images", [head(policy, seed)], rows, size, names=names
+    )
 
 
 def head(policy: Policy | Views | Op | Sequence[Op], seed: int) -> str:

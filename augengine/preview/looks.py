@@ -21,7 +21,7 @@ from ..policy.views import Views
 from .card import card
 from .html import html
 from .overlay import overlay
-from .tiles import Tile, picture_of
+from .tiles import Tile, picture_of, words_of
 
 # Of what a notebook shows unasked: pictures, pixels a side of each, seconds after which no more are drawn,
 # characters of the text below, pixels of a source's longer side, and pixels of what is blurred and the like.
@@ -64,7 +64,7 @@ def batch_tiles(batch: Batch, most: int, heading: str = "", most_side: int = 204
         picture, note = _picture(output.cpu(), plan.finish if plan is not None else None, most_side)
         name = f"{heading}output {i}" if plan is None else f"{heading}sample {_id(plan, i)}"
         words = [part for part in (_label(batch.labels, i), note) if part]
-        words.append("" if plan is None else plan.explain(i))
+        words.append("" if plan is None else words_of(plan, i))
         target = _target(batch.targets, i)
         if target is not None and picture.shape[:2] != output.shape[-2:]:
             target = None  # which is in pixels that are not shown
@@ -74,7 +74,7 @@ def batch_tiles(batch: Batch, most: int, heading: str = "", most_side: int = 204
 
 def _rows(shown: Any) -> Iterator[list[Tile]]:
     if isinstance(shown, Batch):
-        yield _bounded(batch_tiles(shown, SHOWN, most_side=6 * SIDE))
+        yield _bounded(batch_tiles(shown, SHOWN, most_side=3 * SIDE))
     elif isinstance(shown, BatchOfViews):
         for name, batch in list(shown.items())[:SHOWN]:
             several = batch if isinstance(batch, list) else [batch]
@@ -184,14 +184,9 @@ def _over_small(plan: Plan) -> Plan:
 
 def _policy_tiles(policy: Policy | Views) -> list[Tile]:
     """What a policy makes of our card, in its first epochs; of Views a tile for each look."""
-    tiles: list[Tile] = []
-    end = time.perf_counter() + SECONDS
-    for epoch in range(4 if isinstance(policy, Policy) else 1):
-        plans = _plans(policy, epoch)
-        tiles += _drawn(plans[:SHOWN], end)
-        if time.perf_counter() > end:
-            break
-    return tiles
+    epochs = range(4 if isinstance(policy, Policy) else 1)
+    plans = [plan for epoch in epochs for plan in _plans(policy, epoch)]
+    return _drawn(plans[:SHOWN])
 
 
 def _plans(policy: Policy | Views, epoch: int) -> list[tuple[Plan, str]]:
@@ -216,9 +211,9 @@ def _plans(policy: Policy | Views, epoch: int) -> list[tuple[Plan, str]]:
     return found
 
 
-def _drawn(plans: list[tuple[Plan, str]], end: float | None = None) -> list[Tile]:
+def _drawn(plans: list[tuple[Plan, str]]) -> list[Tile]:
     """Plans of one output each on our card, by the executor that compiles nothing, until the time is up."""
-    end = time.perf_counter() + SECONDS if end is None else end
+    end = time.perf_counter() + SECONDS
     tiles: dict[int, Tile] = {}
     # What is blurred comes last: for that the executor imports a package, which takes as long as all the rest.
     blurred = [bool(plan.filter[:, 0].any()) for plan, _ in plans]
@@ -228,7 +223,7 @@ def _drawn(plans: list[tuple[Plan, str]], end: float | None = None) -> list[Tile
             time.perf_counter() > end or (blurred[number] and "kornia" not in sys.modules)
         ):
             break
-        words = plan.explain(0)
+        words = words_of(plan, 0)
         if plan.frame.prod(axis=1, dtype=np.int64).sum() > MOST_FILTERED:
             continue
         if "not fused" in words:

@@ -16,7 +16,7 @@ from ..policy.prefix import channels_of, prefix
 from .drawing import drawn
 from .overlay import COLOURS
 from .subjects import subjects
-from .tiles import Tile, picture_of
+from .tiles import Tile, picture_of, words_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -98,7 +98,7 @@ def mix(
         row = [
             Tile(
                 _bordered(picture_of(before[s], before_plan.finish), k),
-                before_plan.explain(s), f"sample {several.names[s]}", before_plan, s, before[s],
+                words_of(before_plan, s), f"sample {several.names[s]}", before_plan, s, before[s],
             )
             for k, s in enumerate(list(shares)[:MOST_SOURCES])
         ]  # fmt: skip
@@ -112,7 +112,7 @@ def mix(
                 _where(plan, i, several.names),
                 "where they lie",
             ),
-            Tile(result, plan.explain(i), f"{name}, mixed", plan, i, after[i]),
+            Tile(result, words_of(plan, i), f"{name}, mixed", plan, i, after[i]),
             Tile(_label(result.shape, list(shares.values())), words, "its label"),
         ]
         rows.append(row)

@@ -105,11 +105,13 @@ def says(target: Any) -> str:
         kind = _kind(name, value)
         if kind in ("boxes", "masks", "polygons"):
             one = {"boxes": "box", "masks": "mask", "polygons": "polygon"}[kind]
-            words.append(f"{len(value)} {one if len(value) == 1 else kind}")
+            # An instance in run lengths has a box, and no ring.
+            count = len(value) if kind != "polygons" else sum(1 for rings in value if len(rings))
+            words.append(f"{count} {one if count == 1 else kind}")
         elif kind == "keypoints":
             points = _array(value).reshape(-1, _array(value).shape[-1])
             count = int((points[:, 2] > 0).sum()) if points.shape[1] > 2 else len(points)
-            words.append(f"{count} keypoint{'s' * (count != 1)}")
+            words += [f"{count} keypoint{'s' * (count != 1)}"] * (count > 0)
         elif kind == "semantic":
             classes = np.unique(_array(value))
             words.append(

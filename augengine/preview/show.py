@@ -26,7 +26,7 @@ from .grid import head
 from .html import html
 from .looks import batch_tiles, html_of
 from .subjects import subjects
-from .tiles import Tile, original, picture_of, tiles
+from .tiles import Tile, original, picture_of, tiles, words_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -213,7 +213,7 @@ def _of_plan(plan: Plan, several: Any, ours: bool, most: int) -> list[list[Tile]
     rows = []
     for i, output in enumerate(outputs):
         name = f"sample {plan.ids[own[i]]}"
-        drawn = Tile(picture_of(output, plan.finish), plan.explain(i), name, plan, i, output)
+        drawn = Tile(picture_of(output, plan.finish), words_of(plan, i), name, plan, i, output)
         rows.append([original(several, int(own[i]), name), drawn])
     return rows
 

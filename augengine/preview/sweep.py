@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,7 @@ def sweep(
     partners: Sequence[Any] = (),
     layout: Layout | None = None,
     boxes: Any = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> list[Row]:
     """Each operation of a policy alone, from its weakest to its strongest, on one image.
 
@@ -84,6 +85,7 @@ def sweep(
         partners: Other images, with which a lone mix mixes it; without any, it is mixed with our test card.
         layout: "NCHW" or "NHWC", where it cannot be seen in the image.
         boxes: Boxes [k, 4] of the image, for ops that look at them; None is a box in its middle.
+        progress: Function that is called with the number of rows drawn, and of all.
 
     Returns:
         A row for each operation.
@@ -118,11 +120,14 @@ def sweep(
     chosen = op_or_policy if isinstance(op_or_policy, Views) else Policy(op_or_policy)
     work = _Work(source, seed, epoch, boxes)
     rows = []
-    for part in take_apart(chosen)[0]:
+    parts = take_apart(chosen)[0]
+    for part in parts:
         before, after = part.before, part.after
         if part.op.stages[1] != VIEW:
             before, after = (*before, *after), ()
         rows.append(_row(work, part.name, part.op, before, after, levels, part.drawn))
+        if progress is not None:
+            progress(len(rows), len(parts))
     return rows
 
 

@@ -23,6 +23,7 @@ from .drawing import needs_batch
 from .subjects import Subjects, subjects
 
 # A part of what `Plan.explain` says: it ends at a comma that stands in no brackets.
+_HOW = "turned after an upright shrink"
 _PART = re.compile(r",\s+(?![^()]*\))")
 
 
@@ -62,6 +63,7 @@ def tiles(
     layout: Layout | None = None,
     targets: Sequence[Any] | None = None,
     originals: bool = True,
+    titles: Sequence[str] | None = None,
 ) -> Iterator[list[Tile]]:
     """What a policy makes of images, a row of tiles for each sample.
 
@@ -80,10 +82,11 @@ def tiles(
         layout: "NCHW" or "NHWC", where it cannot be seen in the images.
         targets: A target for each image, as `Engine` takes them, which follows it into `Tile.target`.
         originals: Whether a row begins with the image as it came.
+        titles: What stands above each image; None is its identity.
 
     Yields:
-        The tiles of one sample: the image as it came, then its draws; of Views a row for each draw, with a tile
-        for each look.
+        The tiles of one sample: the image as it came, then its draws; of Views such a row for each draw, with a
+        tile for each look.
 
     Raises:
         TypeError: Images or numbers are of another type.
@@ -108,11 +111,9 @@ def tiles(
     batches: dict[int, Any] = {}
     together = _together(chosen)
     for k in range(count):
-        row = (
-            [original(several, k, f"sample {several.names[k]}", _of(targets, k))]
-            if originals
-            else []
-        )
+        title = titles[k] if titles else f"sample {several.names[k]}"
+        first = [original(several, k, title, _of(targets, k))] if originals else []
+        row = list(first)
         for at in epochs:
             if together:
                 if at not in batches:
@@ -122,16 +123,14 @@ def tiles(
                 own = None if targets is None else [targets[k]]
                 drawn = engine(several.each[k], ids=several.ids[k : k + 1], epoch=at, targets=own)
                 number = 0
-            new = [
+            row += [
                 _tile(batch, own_policy, number, f"{name}epoch {at}")
                 for name, own_policy, batch in looks(chosen, drawn)
             ]
             if isinstance(chosen, Views):
-                yield [*row, *new]
-                row = []
-            else:
-                row += new
-        if row:
+                yield row
+                row = list(first)
+        if isinstance(chosen, Policy):
             yield row
 
 
@@ -169,8 +168,14 @@ def picture_of(output: torch.Tensor, finish: Finish, policy: Policy | None = Non
 
 
 def parts_of(words: str) -> list[str]:
-    """What `Plan.explain` says, in its parts."""
-    return [] if words == "unchanged" else _PART.split(words)
+    """What `Plan.explain` says, in its parts, without how a turn is drawn that shrinks."""
+    parts = [] if words == "unchanged" else _PART.split(words)
+    return [part for part in parts if not part.startswith(_HOW)]
+
+
+def words_of(plan: Plan, row: int) -> str:
+    """What `Plan.explain` says, in short."""
+    return ", ".join(parts_of(plan.explain(row))) or "unchanged"
 
 
 def _tile(batch: Batch, policy: Policy, row: int, heading: str) -> Tile:
@@ -178,7 +183,7 @@ def _tile(batch: Batch, policy: Policy, row: int, heading: str) -> Tile:
     target = None if batch.targets is None else _of(batch.targets, row)
     return Tile(
         picture_of(output, plan.finish, policy),
-        plan.explain(row),
+        words_of(plan, row),
         heading,
         plan,
         row,

@@ -49,8 +49,8 @@ class Step:
         name: The op as `repr` has it; "the image" of the first, which is no step.
         picture: Array uint8 (H, W, 3), as it is shown: normalisation undone.
         words: What it did to this sample: what the plan says.
-        microseconds: Time that this step adds to an image, in a batch of 16 with draws of their own: all of
-            it for the first; below 0 where the picture becomes smaller. None where it was not measured.
+        microseconds: Time that this step adds to an image, in a batch of up to 16 with draws of their own: all
+            of it for the first; below 0 where less is left to be drawn. None where it was not measured.
         total: Time of an image with all steps up to this one, in microseconds, or None.
         output: Tensor (C, H, W) of the policy up to here, as a training would get it.
         plan: Plan of the policy up to here; None of the image as it came.
@@ -94,7 +94,7 @@ def trace(
         partner_ids: Their identities; None is id + 1, id + 2 and so on, or other names beside a name.
         layout: "NCHW" or "NHWC", where it cannot be seen in the image.
         boxes: Boxes [k, 4] of the image, x0, y0, x1, y1 in its pixels, for ops that look at them.
-        timed: Whether the steps are timed, which takes some 0.6 s.
+        timed: Whether the steps are timed, which takes some 0.8 s.
 
     Returns:
         The image as it came, then a step for each op of the policy. The picture after the last is what an
@@ -169,10 +169,10 @@ def trace_sheet(
         "gets."
     ]
     if last is not None:
+        threads = torch.get_num_threads()
         lines.append(
-            f"Times are what a step adds to an image in a batch of {BATCH} with draws of their own, deciding "
-            f"included, on {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}; all steps: "
-            f"{last:,.0f} µs."
+            f"Times are what a step adds to an image in a batch of up to {BATCH} with draws of their own, "
+            f"deciding included, on {threads} thread{'s' * (threads > 1)}; all steps: {last:,.0f} µs."
         )
     return sheet_of(title or "Step by step", lines, rows, size)
 
@@ -195,7 +195,11 @@ class _Tracer:
         return self._drawn(beginning, sources, ids)
 
     def _drawn(
-        self, beginning: Policy, sources: Sources, ids: np.ndarray
+        self,
+        beginning: Policy,
+        sources: Sources,
+        ids: np.ndarray,
+        out: torch.Tensor | None = None,
     ) -> tuple[Plan, int, torch.Tensor]:
         boxes = None
         if self.boxes is not None:
@@ -203,7 +207,7 @@ class _Tracer:
             boxes = [given] + [np.zeros((0, 4))] * (len(sources) - 1)
         plan, outputs = drawn(
             beginning, sources, ids, seed=self.seed, epoch=self.epoch, strength=self.strength, boxes=boxes,
-            channels=channels_of(self.policy, sources.channels),
+            channels=channels_of(self.policy, sources.channels), out=out,
         )  # fmt: skip
         return plan, 0, outputs[0]
 
@@ -226,22 +230,27 @@ class _Tracer:
     def _work(self, count: int) -> tuple[Callable[[], object], int]:
         """What is timed of the first ops, and how many images it makes."""
         beginning = prefix(self.policy, count)
-        several = self.several
-        together = needs_batch(beginning)
-        one = several.batch if together else several.each[0]
+        # The same images of each beginning: those of the batch, where a mix comes in the end.
+        each = self.several.each if needs_batch(self.policy) else self.several.each[:1]
+        one = self.several.batch if len(each) > 1 else each[0]
         pixels = int(one.sizes.prod(axis=1, dtype=np.int64).sum())
-        copies = max(1, min(BATCH, MOST_PIXELS // max(1, pixels)) // len(one))
+        copies = max(1, min(BATCH, MOST_PIXELS // max(1, pixels)) // len(each))
         sources = one
         for _ in range(copies - 1):
             sources = sources.followed_by(one)
         ids = np.arange(len(sources))
+        # As in a training, whose memory is used again: new pages cost as much as what is drawn.
+        out: torch.Tensor | None = None
 
         def together_or_alone() -> None:
+            nonlocal out
             try:
-                self._drawn(beginning, sources, ids)
-            except ValueError:  # sizes of their own, such as of random resizes
-                for k in range(copies):
-                    self._drawn(beginning, one, ids[k * len(one) : (k + 1) * len(one)])
+                plan, _, _ = self._drawn(beginning, sources, ids, out)
+                if out is None:
+                    out = torch.empty(plan.shape, dtype=torch.float32)
+            except ValueError:  # sizes of their own, such as before they are resized
+                for k in range(len(ids)):
+                    self._drawn(beginning, each[k % len(each)], ids[k : k + 1])
 
         return together_or_alone, len(sources)
 
