@@ -21,7 +21,7 @@ RESULT = ROOT / "benchmarks" / "results" / "cpu.json"
 BEGIN, END = "<!-- filled by python -m benchmarks.pages -->", "<!-- filled until here -->"
 TORCHVISION, ALONE = "torchvision v2", "decoding alone"
 SHOWN = ("variopinta", "augrs", "albumentations", TORCHVISION, "torchtransform", "kornia")
-MOST = 5  # of the rows that a peer wins, in the README
+MOST = 4  # of the rows that a peer wins, in the README
 
 # Those of `plots`, and what each shows.
 PICTURES = {
@@ -90,12 +90,12 @@ def _best(result: Result) -> str:
         times = {who: report.microseconds(row, who) for who in others}
         known = {who: time for who, time in times.items() if time is not None}
         best = min(known, key=known.__getitem__, default=None)
-        cells = [_speed(row, OURS), f"{best}: {_speed(row, best)}" if best else "–"]
+        cells = [_speed(row, OURS), f"{best} {_speed(row, best)}" if best else "–"]
         lines.append([name, *cells, _speed(row, TORCHVISION)])
     return (
-        f"Images per second on one core of {about['cpu'].partition(',')[0]}, {about['date']}, of photographs in "
-        f"memory, 256² to 224², in batches of {rows[0][1]['outputs']}; in brackets how many times slower that "
-        f"is:\n\n{report.markdown_table(lines)}"
+        f"Images per second on one core of {about['cpu'].partition(',')[0]}, {about['date']}, of photographs "
+        f"in memory, 256² to 224², in batches of {rows[0][1]['outputs']}; in brackets how many times slower "
+        f"that is:\n\n{report.markdown_table(lines)}"
     )
 
 
@@ -144,16 +144,15 @@ def _lost(result: Result, most: int) -> str:
     if not lost:
         return "**No library is faster in any of the rows that were measured.**"
     lost.sort(key=lambda each: each[0])
-    lines = [["", OURS, "the fastest other"], ["---", "---:", "---"]]
+    said = []
     for _, row, name in lost[:most]:
-        notes = row["contenders"][name]["notes"]
-        but = f"; {'; '.join(notes)}" if notes else ""
         ours, theirs = (report.microseconds(row, who) or 0.0 for who in (OURS, name))
-        lines.append([row["name"], f"{ours:,.0f} µs", f"{theirs:,.0f} µs ({name}{but})"])
-    rest = f"; the worst {most} of them" if len(lost) > most else ""
+        said.append(f"{row['name']} ({ours:,.0f} µs an image; {theirs:,.0f} by {name})")
+    rest = "the worst: " if len(lost) > most else ""
     return (
-        f"**Where it is slower**: in {len(lost)} of {len(rows)} rows some library is faster{rest}, in µs an "
-        f"image:\n\n{report.markdown_table(lines)}"
+        f"**Where it is slower**: in {len(lost)} of {len(rows)} rows some library is faster; {rest}"
+        f"{', '.join(said)}. [What these libraries do less or otherwise](docs/speed.md#the-last-run) stands "
+        "with each row."
     )
 
 

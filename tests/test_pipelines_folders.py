@@ -176,7 +176,10 @@ def test_a_model_is_asked_about_images_of_other_channels():
     for channels, of_red in ((3, 1 / 3), (1, 0.299)):
         mean = [0.0] * channels
         trained = Trained(
-            Mean(), ("light", "dark"), ae.Policy([size, ae.Normalize(mean, [1.0] * channels)]), channels
+            Mean(),
+            ("light", "dark"),
+            ae.Policy([size, ae.Normalize(mean, [1.0] * channels)]),
+            channels,
         )
         expected = torch.tensor([0.2, of_red]).sigmoid()
         for image, share in zip((grey, red), expected, strict=True):
@@ -184,6 +187,7 @@ def test_a_model_is_asked_about_images_of_other_channels():
             torch.testing.assert_close(found, share, atol=1e-3, rtol=0)
 
 
+@pytest.mark.thorough
 def test_the_example_of_load_model():
     from augengine import pipelines
 

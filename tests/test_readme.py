@@ -50,7 +50,9 @@ def run(page, names):
         exec(compile(block, page, "exec"), names)
 
 
-@pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["class folders", "photographs alone"])
+@pytest.mark.parametrize(
+    "classes", [("cat", "dog"), ()], ids=["class folders", "photographs alone"]
+)
 def test_the_readme(classes, tmp_path, monkeypatch, capsys):
     """Copied into an empty folder beside one's own pictures, with nothing that the page does not name."""
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What a release is made of agrees: versions, addresses, the readme of an index, and workflows with the Makefile."""
+"""What a release is made of agrees: versions, addresses, the readme of an index, workflows with make."""
 
 import re
 import runpy
@@ -59,7 +59,9 @@ def test_the_readme_of_an_index_has_no_relative_link(readme):
     assert len(links) >= len(relative) > 20
     assert not re.findall(r"\]\((?!https://|#)[^)]*\)", readme)
     at = f"{REPOSITORY}/blob/v{PROJECT['version']}/"
-    files = REPOSITORY.replace("github.com", "raw.githubusercontent.com") + f"/v{PROJECT['version']}/"
+    files = (
+        REPOSITORY.replace("github.com", "raw.githubusercontent.com") + f"/v{PROJECT['version']}/"
+    )
     led = set()
     for picture, link in links:
         begin = files if picture else at

@@ -11,6 +11,7 @@ from ..aliases import Images
 from ..checks import whole_number
 from ..loading.engine import Engine
 from ..policy.ops import RGB, Grayscale
+from ..policy.ops.op import Op
 from ..policy.policy import Policy
 
 
@@ -45,7 +46,8 @@ class Trained(NamedTuple):
             ValueError: An image is damaged, or the batch size is below 1.
         """
         whole_number("predict: batch_size", batch_size, 1, 1 << 20)
-        first = {1: [Grayscale(1)], 3: [RGB()]}.get(self.channels, [])
+        colours: dict[int, Op] = {1: Grayscale(1), 3: RGB()}
+        first = [colours[self.channels]] if self.channels in colours else []
         engine = Engine([*first, *self.policy.transforms])
         parameter = next(self.model.parameters(), None)
         device = parameter.device if parameter is not None else "cpu"

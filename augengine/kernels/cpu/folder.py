@@ -65,7 +65,11 @@ def _claim(folder: Path) -> None:
         with suppress(FileExistsError):
             part.mkdir(mode=0o700)
         status = os.lstat(part)
-        if systems.POSIX and stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+        if (
+            systems.POSIX
+            and stat.S_ISLNK(status.st_mode)
+            and status.st_uid not in (0, os.geteuid())
+        ):
             raise PermissionError(0, f"a link that belongs to user {status.st_uid}")
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(0, "a link, or a file")
