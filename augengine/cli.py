@@ -450,7 +450,8 @@ def tune(
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Steps of the first rung, instead of a time: the same results on every run."
+            min=1,
+            help="Steps of the first of three rungs, instead of a time: the same results on every run.",
         ),
     ] = None,
     folds: Annotated[

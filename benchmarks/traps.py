@@ -5,10 +5,14 @@
     upturned    sixes and nines. A turn by up to 180 degrees destroys the label.
 
 Each has a policy with the trap among harmless operations.
+
+`python -m benchmarks.traps NAME FOLDER` writes one of them, or `photographs`: crops of eight photographs, each
+of which is a class, to look at the defaults of `augengine check` and `tune`.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,3 +117,52 @@ def write(name: str, root: Path, seed: int) -> tuple[Path, Path]:
     policy = root / "policy.yaml"
     policy.write_text(trap.policy.to_yaml(), "utf-8")
     return root / "pictures", policy
+
+
+def photographs(root: Path, seed: int = 0) -> Path:
+    """Write crops of 72 to 96 pixels of the photographs that scikit-image and scikit-learn bring along: 80 of
+    each to train on, from its left three quarters, and 10 for the test, from the rest. Returns the folder.
+
+    Args:
+        root: Folder that is made.
+        seed: Seed of where they are cut.
+    """
+    from PIL import Image
+    from skimage import data
+    from sklearn.datasets import load_sample_image
+
+    whole = {
+        "astronaut": data.astronaut(), "cat": data.chelsea(), "coffee": data.coffee(),
+        "rocket": data.rocket(), "china": load_sample_image("china.jpg"),
+        "flower": load_sample_image("flower.jpg"), "retina": data.retina()[200:1200, 200:1200],
+        "tissue": data.immunohistochemistry(),
+    }  # fmt: skip
+    rng = np.random.default_rng(seed)
+    for name, photograph in whole.items():
+        height, width = photograph.shape[:2]
+        cut = int(0.75 * width)
+        for part, (left, right), count in (("train", (0, cut), 80), ("test", (cut, width), 10)):
+            folder = root / "pictures" / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                side = rng.integers(72, 97)
+                y, x = rng.integers(0, height - side), rng.integers(left, right - side)
+                crop = Image.fromarray(photograph[y : y + side, x : x + side])
+                crop.save(folder / f"{number}.jpg", quality=92)
+    return root / "pictures"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=[*TRAPS, "photographs"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.name == "photographs":
+        print(photographs(arguments.folder, arguments.seed))
+    else:
+        print(*write(arguments.name, arguments.folder, arguments.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,8 @@ import dataclasses
 import io
 import json
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -48,7 +50,7 @@ class Task:
         data: As `augengine tune --data` takes it; empty for a trap.
         labels: Labels of each class; 0: all.
         size: Pixels a side that the model sees.
-        first: Steps of the first rung.
+        rungs: Steps of each rung.
         steps: Steps of a training that is asked about the test.
         runs: Number of these trainings, each with a seed of its own.
     """
@@ -56,15 +58,16 @@ class Task:
     data: str
     labels: int
     size: int
-    first: int
+    rungs: tuple[int, ...]
     steps: int
     runs: int
 
 
 TASKS = {
-    "mnist": Task("digits", 20, 28, 12, 400, 3),
-    "elpv": Task("elpv", 0, 48, 16, 400, 2),
-    **{name: Task("", 0, SIDE, 12, 400, 2) for name in TRAPS},
+    "mnist": Task("digits", 20, 28, (12, 36, 108), 400, 2),
+    "elpv": Task("elpv", 0, 48, (16, 48, 144), 400, 2),
+    "elpv-few": Task("elpv", 100, 48, (16, 48, 144), 400, 2),
+    **{name: Task("", 0, SIDE, (30, 90), 400, 2) for name in TRAPS},
 }
 
 
@@ -117,7 +120,7 @@ def tuned(name: str, folder: Path, seed: int) -> dict[str, Any]:
         with contextlib.redirect_stdout(io.StringIO()):
             result = command.run(
                 task.data or str(folder / "pictures"), labels=task.labels or -1, size=task.size,
-                policy=policy, model=MODEL, steps=None if resume else task.first, seed=seed, output=output,
+                policy=policy, model=MODEL, given=None if resume else task.rungs, seed=seed, output=output,
                 resume=resume,
             )  # fmt: skip
     finally:  # a run that is ended counts, but for one that is killed outright
@@ -220,8 +223,10 @@ def pieces(
             if (test := Piece("test", name, seed, row, run)) in found:
                 made[what] = found[test]
                 continue
-            if what not in made:
-                made[what] = tested(task, data, policy, strength, run, seed)
+            if what in made:  # the same as another row's
+                yield test, {**made[what], "seconds": 0.0}
+                continue
+            made[what] = tested(task, data, policy, strength, run, seed)
             yield test, made[what]
 
 
@@ -252,9 +257,10 @@ def note(file: Path, piece: Piece, content: dict[str, Any]) -> None:
 
 def main(told: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", nargs="*", choices=["mnist", "elpv", "traps", *TRAPS],
-                        default=["mnist", "elpv", "traps"])  # fmt: skip
+    parser.add_argument("--data", nargs="*", choices=[*TASKS, "traps"],
+                        default=["mnist", "elpv", "elpv-few", "traps"])  # fmt: skip
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--begin", type=int, default=0, help="the first seed that is run here")
     parser.add_argument("--keep", type=Path, default=KEEP, help="the folder of journal and runs")
     parser.add_argument("--output", type=Path, default=RESULTS, help="without a suffix")
     parser.add_argument("--report", action="store_true", help="train nothing; write what is there")
@@ -263,13 +269,15 @@ def main(told: list[str] | None = None) -> None:
 
     from augengine.pipelines.files import write_json, written
 
+    # A kill that can be noticed leaves the time that was taken.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     torch.set_num_threads(1)  # small batches gain nothing by more
     names = [one for name in arguments.data for one in (TRAPS if name == "traps" else [name])]
     arguments.keep.mkdir(parents=True, exist_ok=True)
     journal = arguments.keep / JOURNAL
     found = read_journal(journal)
     if not arguments.report:
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.begin, arguments.seeds):
             for name in names:
                 for piece, content in pieces(name, seed, arguments.keep, found):
                     found[piece] = content

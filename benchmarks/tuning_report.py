@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 USED, CHOSEN, NONE = "what tune says to use", "chosen, before the proof", "none"
 TITLES = {
-    "mnist": "MNIST, {labels} labels",
-    "elpv": "ELPV's solar cells, {labels} labels",
+    "mnist": "MNIST, 20 labels a class",
+    "elpv": "ELPV's solar cells, all labels",
+    "elpv-few": "ELPV's solar cells, 100 labels a class",
     "mirrored": "Trap: a flip that destroys the label",
     "hue": "Trap: a hue that is the label",
     "upturned": "Trap: sixes and nines, upturned",
@@ -50,7 +51,7 @@ def report(found: Found, tasks: Mapping[str, Task], seeds: int) -> str:
     ]  # fmt: skip
     for name, task in tasks.items():
         done = finished(found, name, task)
-        lines += ["", f"## {_title(found, name)}", ""]
+        lines += ["", f"## {TITLES[name]}", ""]
         if not done:
             lines += ["No seed is finished."]
             continue
@@ -76,13 +77,6 @@ def finished(found: Found, name: str, task: Task) -> list[int]:
     ]  # fmt: skip
 
 
-def _title(found: Found, name: str) -> str:
-    labels = next(
-        (c["labels"] for p, c in found.items() if (p.kind, p.task) == ("tune", name)), "?"
-    )
-    return TITLES[name].format(labels=labels)
-
-
 def _of(found: Found, kind: str, name: str, seed: int) -> dict[str, Any]:
     return next(
         content
@@ -96,8 +90,8 @@ def _tunes(found: Found, name: str, task: Task, seeds: Sequence[int]) -> list[st
     some = _of(found, "tune", name, seeds[0])
     rungs = ", ".join(map(str, some["rungs"]))
     lines = [
-        f"digitnet_8 at {task.size} × {task.size}; rungs of {rungs} steps of 32; {task.steps} steps for the "
-        f"test, {task.runs} trainings each.", "",
+        f"{some['labels']:,} labels; digitnet_8 at {task.size} × {task.size}; rungs of {rungs} steps of 32; "
+        f"{task.steps} steps for the test, {task.runs} trainings each.", "",
         "| seed | chosen | the default is beaten | what to use | above none, as tune says | on the test | "
         "minutes of a core |",
         "|---:|---|---|---|---:|---:|---:|",
@@ -155,7 +149,9 @@ def has_trap(told: dict[str, Any], name: str) -> bool:
 def accuracies(found: Found, name: str, task: Task, seeds: Sequence[int]) -> dict[str, list[float]]:
     """Test accuracies by row: of each seed the mean of its trainings."""
     rows: dict[str, list[float]] = {}
-    order = dict.fromkeys(p.row for p in found if (p.kind, p.task) == ("test", name))
+    known = {p.row for p in found if (p.kind, p.task) == ("test", name)}
+    first = [row for row in (USED, CHOSEN, NONE, "usual") if row in known]
+    order = [*first, *sorted(known - set(first))]
     for row in order:
         rows[row] = [
             statistics.fmean(
@@ -177,7 +173,8 @@ def _tests(found: Found, name: str, task: Task, seeds: Sequence[int]) -> list[st
     for row, values in rows.items():
         each = ", ".join(f"{100 * value:.1f}" for value in values)
         above = "" if row == USED else difference(rows[USED], values)
-        lines.append(f"| {row} | {mean(values):.1f} | {spread(values):.1f} | {above} | {each} |")
+        apart = f"{spread(values):.1f}" if len(values) > 1 else ""
+        lines.append(f"| {row} | {mean(values):.1f} | {apart} | {above} | {each} |")
     presets = [row for row in rows if row not in (USED, CHOSEN, NONE)]
     best = max(presets, key=lambda row: mean(rows[row]))
     lines += ["", "| what was asked | | holds |", "|---|---:|---|"]
@@ -201,8 +198,13 @@ def difference(one: Sequence[float], other: Sequence[float]) -> str:
     """The mean difference in points, paired by seed, with half its 95 % interval."""
     gains = [a - b for a, b in zip(one, other, strict=True)]
     if len(gains) < 2:
-        return f"{100 * gains[0]:+.1f}"
-    return f"{100 * statistics.fmean(gains):+.1f} ± {100 * interval(gains):.1f}"
+        return points(gains[0])
+    return f"{points(statistics.fmean(gains))} ± {100 * interval(gains):.1f}"
+
+
+def points(gain: float) -> str:
+    """A difference of shares in points of percent; −0 is 0."""
+    return f"{round(100 * gain, 1) + 0.0:+.1f}"
 
 
 def interval(values: Sequence[float]) -> float:

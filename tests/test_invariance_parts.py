@@ -9,7 +9,7 @@ from scipy import stats
 
 import augengine as ae
 from augengine.invariance.intervals import difference, wilson, z_of
-from augengine.invariance.judge import judge, smallest_confusion
+from augengine.invariance.judge import judge, smallest_confusion, still_learning
 from augengine.invariance.nets import Answers
 from augengine.policy.apart import take_apart
 from augengine.policy.ops import spaces
@@ -292,3 +292,17 @@ def test_the_smallest_confusion_is_the_one_that_is_seen():
     for share, seen in ((at + 0.02, True), (at - 0.02, False)):
         assert bool(verdict(TRUTH, TRUTH, exchanged(share)).confusions) == seen
     assert smallest_confusion(np.arange(10), 10) == 1
+
+
+def test_a_net_that_still_learns_is_told_from_one_that_has_learned():
+    rng = np.random.default_rng(1)
+
+    def told(share):
+        return answers(np.where(rng.random(len(TRUTH)) < share, TRUTH, (TRUTH + 1) % 10), 10)
+
+    assert still_learning(told(0.6), told(0.8), TRUTH)
+    assert not still_learning(told(0.8), told(0.6), TRUTH)
+    found = [still_learning(told(0.9), told(0.9), TRUTH) for _ in range(200)]
+    assert sum(found) <= 12
+    one = answers(np.array([0]), 2)
+    assert not still_learning(one, one, np.array([0]))

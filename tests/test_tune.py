@@ -11,9 +11,10 @@ from cases import logged
 from scipy import stats
 
 import augengine as ae
-from augengine.tuning.arms import arms_of, at_strength, level_name
+from augengine.tuning.arms import Arm, arms_of, at_strength, level_name
 from augengine.tuning.halving import Rung, halve, trainings
 from augengine.tuning.ops import alone, parts_of, without
+from augengine.tuning.prune import at_chance
 from augengine.tuning.result import Effect
 from augengine.tuning.scores import _T, Difference, Score, Scores, clustered, difference
 from augengine.tuning.split import split
@@ -192,6 +193,37 @@ def test_intervals_cover_what_they_should(sample, training):
     assert stats.binomtest(misses, runs, 0.06, alternative="greater").pvalue > 1e-3
 
 
+def test_trainings_that_left_a_fold_out_in_common_go_together():
+    """The sum over all pairs of trainings that share a fold, one by one. Four folds: 4 · 3 / (2 · 1) = 6."""
+    pairs = [(j, k) for j in range(4) for k in range(j)]
+    fold = np.array([1.0, -1, 2, 0])
+    sums = np.array([fold[j] + fold[k] for j, k in pairs])
+    sums -= sums.mean()
+    together = sum(
+        sums[a] * sums[b] for a in range(6) for b in range(6) if set(pairs[a]) & set(pairs[b])
+    )
+    one = clustered(sums, np.arange(6), np.arange(6), pairs)
+    assert one.se == pytest.approx(np.sqrt(6 * together) / 6)
+    assert one.freedom == 3
+
+
+def test_intervals_cover_where_trainings_share_folds():
+    """Each fold that is left out moves all trainings that leave it out."""
+    pairs = [(j, k) for j in range(5) for k in range(j)]
+    rng, misses, runs = np.random.default_rng(6), 0, 600
+    samples = np.concatenate(
+        [[*range(10 * j, 10 * j + 10), *range(10 * k, 10 * k + 10)] for j, k in pairs]
+    )
+    trainings_ = np.repeat(np.arange(10), 20)
+    for _ in range(runs):
+        fold = rng.normal(size=5)
+        shared = np.array([fold[j] + fold[k] for j, k in pairs])
+        values = shared[trainings_] + rng.normal(size=10)[trainings_] + rng.normal(size=50)[samples]
+        one = clustered(values, samples, trainings_, pairs)
+        misses += one.above or one.below
+    assert stats.binomtest(misses, runs, 0.07, alternative="greater").pvalue > 1e-3, misses / runs
+
+
 # Halving
 
 
@@ -227,6 +259,9 @@ def test_halving_keeps_the_better_half():
     assert [len(rung.arms) for rung in rungs] == trainings(9, 4)
     assert asked[:9] == [(arm, 10) for arm in "abcdefghi"]
     assert rungs[-1].choice() == "d"
+    kept = halve("abcdefghi", (10, 30, 90, 270), score, keep=("e",))
+    assert ["".join(rung.arms) for rung in kept] == ["abcdefghi", "bdefi", "bde", "bde"]
+    assert all(len(rung.arms) <= n for rung, n in zip(kept, trainings(9, 4, 1), strict=True))
     assert trainings(21, 3) == [21, 10, 5]
 
 
@@ -317,6 +352,31 @@ def test_what_is_left_out_moves_no_other_draw():
     assert set(only) <= {whole_text for whole_text in only if "rotated" not in whole_text}
     assert [("inverted" in a) for a in only].count(True) in range(8, 33)
     assert alone(policy, None) == ae.Policy(NONE)
+
+
+def test_operations_inside_published_policies():
+    """One by one: alone it happens to everybody; left out, nothing else moves."""
+    policy = ae.Policy([RESIZE, ae.TrivialAugmentWide(), ae.RandAugment(2, 9), NORMALIZE])
+    parts = {part.name: part for part in parts_of(policy, inside=True)}
+    assert {"TrivialAugmentWide", "RandAugment", "RandAugment: Rotate"} <= set(parts)
+    assert len(parts) == 2 + 13 + 13  # without the one that changes nothing
+    sizes = [(32, 32)] * 300
+
+    def words(one):
+        plan = one.sample(range(300), sizes, epoch=1)
+        return [plan.explain(i) for i in range(300)]
+
+    whole = words(policy)
+    for op, word in (("TrivialAugmentWide", "equalized"), ("RandAugment", "equalized")):
+        less = words(without(policy, parts[f"{op}: Equalize"]))
+        changed = [(a, b) for a, b in zip(whole, less, strict=True) if a != b]
+        assert len(changed) > 5
+        for a, b in changed:
+            assert a.count(word) > b.count(word)
+            assert [fact for fact in a.split(", ") if fact != word] == [
+                fact for fact in b.split(", ") if fact not in (word, "unchanged")
+            ]
+        assert all(word in text for text in words(alone(policy, parts[f"{op}: Equalize"])))
 
 
 def test_an_op_that_sizes_leaves_its_size():
@@ -430,13 +490,92 @@ def test_operations_that_help_and_harm_are_named():
     assert verdicts["RandomHorizontalFlip"] == "harms"
     assert verdicts["RandomAffine: shift"] == "helps"
     assert {verdicts[f"RandomAffine: {w}"] for w in ("rotation", "scale", "shear")} == {"not clear"}
-    assert "Harm: RandomHorizontalFlip." in str(result)
-    assert "Help: RandomAffine: shift." in str(result)
+    assert "Harm, in trainings of 2 steps: RandomHorizontalFlip." in str(result)
+    assert "Help, in trainings of 2 steps: RandomAffine: shift." in str(result)
     shift = next(one for one in result.effects if one.name.endswith("shift"))
     assert abs(shift.alone.mean - 0.5) < 0.1
     assert abs(shift.within.mean - 0.5) < 0.1
     up, down = Difference(1, 0.1, 9), Difference(-1, 0.1, 9)
     assert Effect("", up, down).verdict == "both"
+
+
+def test_of_few_labels_the_choice_is_made_anew_without_each_fold():
+    train = Planted(best_at(0.25), training=0.02, rest=0.1)
+    result = ae.tune(train, FEW, NONE, {"usual": USUAL}, rungs=(10, 30))
+    assert result.split.crossed
+    assert result.chosen.name == "usual, 1/4"
+    assert [arm.name for arm in result.proven] == ["usual, 1/4"] * 5
+    assert result.better
+    assert result.gain.log_likelihood.low < 0.75 < result.gain.log_likelihood.high
+    said = str(result)
+    assert "on 100 samples, by choices made without them" in said
+    assert "Few labels: 100" in said
+    assert "usual, 1/4 (5 times)" in said
+    # What proves a choice was neither learned from nor asked about by what the choice rests on.
+    proofs = {(held, learned) for _, _, learned, held, steps, seed in train.calls if seed != 0}
+    assert {held for held, _ in proofs} == {tuple(fold) for fold in result.split.folds}
+    assert all(not set(held) & set(learned) for held, learned in proofs)
+
+
+def test_an_operation_that_harms_is_left_out_of_what_is_used():
+    """A flip that costs 1 stands in every policy: all arms are worse than none, and the mended one is best."""
+
+    def value(policy, level):
+        flips = any(isinstance(op, ae.RandomHorizontalFlip) for op in policy.top)
+        return best_at(0.5)(policy, level) - flips
+
+    flipping = {"usual": [*USUAL[:2], ae.RandomHorizontalFlip(), NORMALIZE]}
+    for labels in (LABELS, FEW):
+        train = Planted(value, training=0.01, rest=0.05)
+        result = ae.tune(train, labels, NONE, flipping, strengths=(0.5, 1.0), rungs=(2, 4))
+        assert result.mended == result.chosen
+        assert result.chosen.name == "usual without RandomHorizontalFlip, 1/2"
+        assert result.better
+        assert "Harm, in trainings of 2 steps: RandomHorizontalFlip" in str(result)
+        assert "since what was left out of it harms" in str(result)
+        policy = ae.Policy.from_yaml(result.to_yaml())
+        plan = policy.sample(range(200), [(32, 32)] * 200)
+        assert not any("flipped" in plan.explain(i) for i in range(200))
+
+
+def test_a_policy_under_which_all_is_chance_is_not_tried():
+    """By what a plainly trained model says of images under it, at its least strength."""
+
+    def affinity(policy, strength, train_ids, held_out_ids, steps, seed):
+        asked.append((policy, strength))
+        rng = np.random.default_rng([7, *held_out_ids[:3].tolist()])
+        hopeless = any(isinstance(op, ae.RandomInvert) for op in policy.top)
+        right = rng.random(len(held_out_ids)) < (0.5 if hopeless else 0.9)
+        return np.zeros(len(held_out_ids)), right
+
+    def train(policy, strength, train_ids, held_out_ids, steps, seed):
+        right = np.random.default_rng([seed, 1]).random(len(held_out_ids)) < (
+            0.9 if learns else 0.5
+        )
+        return np.zeros(len(held_out_ids)), right
+
+    policies = {"usual": USUAL, "yours": [*USUAL[:2], ae.RandomInvert(), NORMALIZE]}
+    for learns, gone in ((True, ["yours"]), (False, [])):
+        asked = []
+        result = ae.tune(train, LABELS, NONE, policies, affinity=affinity, **FULL)
+        assert [one.policy for one in result.pruned] == gone
+        assert {strength for _, strength in asked} == {0.25}
+        tried = {arm.of for rung in result.rungs for arm in rung.arms}
+        assert ("yours" in tried) is not learns
+        assert ("yours without RandomInvert" in tried) is learns
+        assert ("RandomInvert alone does that" in str(result)) is learns
+        assert "RandomInvert" in {one.name for one in result.effects}
+    assert "Not tried" not in str(result)
+
+
+def test_few_images_prove_no_policy_hopeless():
+    """Half of eight rightly told may be chance, and may be as much as is told of plain images."""
+    one = Arm("a, 1/8", ae.Policy(USUAL), 0.125, "a")
+    for n, gone in ((8, False), (800, True)):
+        truth, trainings_ = np.arange(n) % 2, np.zeros(n, int)
+        told = [np.arange(n) % 8 < right for right in (7, 4)]
+        plain, asked = (Scores(np.arange(n), trainings_, np.zeros(n), right) for right in told)
+        assert (at_chance(one, plain, asked, truth) is not None) is gone
 
 
 def test_a_run_plans_as_many_trainings_as_it_makes_or_more():

@@ -64,9 +64,9 @@ def learn(
     model.train()
     loss = torch.zeros(())
     for epoch, at in _batches(ids[among], among, batch, seed, steps):
-        given = {} if strength is None else {"strength": strength(epoch, ids[at])}
+        how_strong = None if strength is None else strength(epoch, ids[at])
         where = torch.from_numpy(at)
-        drawn = engine(images[where], rows[where], ids=ids[at], epoch=epoch, **given)
+        drawn = engine(images[where], rows[where], ids=ids[at], epoch=epoch, strength=how_strong)
         assert drawn.labels is not None
         loss = cross_entropy(model(drawn.images), drawn.labels).mean()
         optimizer.zero_grad()
@@ -110,10 +110,13 @@ def log_probabilities(
         epoch: Epoch that keys the draws.
         strength: Strength in [0, 1] of all magnitudes; None leaves it to the engine.
     """
-    given = {} if strength is None else {"strength": strength}
     parts = np.array_split(at, -(-len(at) // ANSWERED))
     logits = [
-        model(engine(images[torch.from_numpy(part)], ids=ids[part], epoch=epoch, **given).images)
+        model(
+            engine(
+                images[torch.from_numpy(part)], ids=ids[part], epoch=epoch, strength=strength
+            ).images
+        )
         for part in parts
     ]
     return torch.cat(logits).cpu().double().log_softmax(dim=1).numpy()

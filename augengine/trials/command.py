@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def run(
     model: str = MODEL,
     budget: str = "10m",
     steps: int | None = None,
+    given: Sequence[int] | None = None,
     folds: int = FOLDS,
     seeds: int = SEEDS,
     seed: int = 0,
@@ -69,7 +70,8 @@ def run(
         policy: YAML file of a policy that is tried too, or "".
         model: Model, as `pipelines.models.create` takes it.
         budget: Time such as 10m.
-        steps: Number of steps of the first rung, instead of a time.
+        steps: Number of steps of the first of three rungs, instead of a time.
+        given: Number of steps of each rung, instead of either.
         folds: Number of inner folds.
         seeds: Number of seeds of each arm at the end.
         seed: Seed of it all.
@@ -108,6 +110,8 @@ def run(
     trainer = Trainer(known, model, device)
     if resume:
         rungs = _rungs_of(journal)
+    elif given is not None:
+        rungs = tuple(given)
     elif steps is not None:
         rungs = rungs_from(steps)
     else:

@@ -113,6 +113,8 @@ def alone(policy: Policy, part: Part | None) -> Policy:
     parts = parts_of(policy)
     top: list[Op] = []
     for at, op in enumerate(policy.top):
+        if _never(op):
+            continue
         out = {other.argument for other in parts if other.at == at and other != part}
         if not out:
             top.append(op)
@@ -128,7 +130,12 @@ def alone(policy: Policy, part: Part | None) -> Policy:
 
 
 def _draws(op: Op) -> bool:
-    return Policy(op).draws
+    return Policy(op).draws and not _never(op)
+
+
+def _never(op: Op) -> bool:
+    """Whether an op stands there and never happens, as what `without` leaves out."""
+    return isinstance(op, Scheduled) and op.p == 0
 
 
 def _less(op: Op, arguments: set[str | None]) -> Op:

@@ -71,6 +71,11 @@ def rows(result: TuneResult) -> tuple[Row, ...]:
     return tuple(listed)
 
 
+def middle(rungs: Sequence[int]) -> int:
+    """The steps of trainings that look at single operations."""
+    return rungs[(len(rungs) - 1) // 2]
+
+
 def signed(one: Difference, scale: float = 1.0, digits: int = 3) -> str:
     """+0.123 ± 0.045."""
     return f"{_rounded(scale * one.mean, digits):+.{digits}f} ± {scale * one.margin:.{digits}f}"
@@ -161,7 +166,11 @@ def sentences(result: TuneResult) -> list[str]:
     for word in ("helps", "harms"):
         names = [one.name for one in result.effects if one.verdict == word]
         if names:
-            said.append(f"{'Help' if word == 'helps' else 'Harm'}: {'; '.join(names)}.")
+            verb, steps = (
+                "Help" if word == "helps" else "Harm",
+                middle([r.steps for r in result.rungs]),
+            )
+            said.append(f"{verb}, in trainings of {steps} steps: {'; '.join(names)}.")
     if result.proven:
         counts = Counter(arm.name for arm in result.proven)
         said.append(
@@ -196,9 +205,9 @@ def print_result(result: TuneResult, console: Console | None) -> None:
     def table(heading: Sequence[str], cells: Sequence[Sequence[str]], marked: set[int]) -> None:
         grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for i, name in enumerate(heading):
-            grid.add_column(
-                name, justify="left" if i in (0, len(heading) - 1) else "right", no_wrap=True
-            )
+            # Figures stay whole; names and notes take more lines where a console is narrow.
+            text = i in (0, len(heading) - 1)
+            grid.add_column(name, justify="left" if text else "right", no_wrap=not text)
         for i, row in enumerate(cells):
             grid.add_row(*row, style="bold" if i in marked else "")
         console.print(grid)

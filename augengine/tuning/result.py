@@ -35,11 +35,8 @@ class Effect:
 
     @property
     def harms(self) -> bool:
-        """Whether the policy is better without it: by that, not by chance, or by what it does alone."""
-        if self.within is None or self.within.above:
-            return False
-        alone = self.alone is not None and self.alone.below
-        return self.within.below or (alone and self.within.mean < 0)
+        """Whether the policy is better without it, not by chance."""
+        return self.within is not None and self.within.below
 
     @property
     def verdict(self) -> str:

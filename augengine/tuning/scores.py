@@ -41,16 +41,23 @@ class Scores:
         trainings: Number [n] of the training: the same for two arms where fold and seed are.
         log_likelihood: As of `Score`, [n].
         correct: As of `Score`, [n] or None.
+        left_out: The two folds that each training left out, where trainings leave two out; else None.
     """
 
     samples: np.ndarray
     trainings: np.ndarray
     log_likelihood: np.ndarray
     correct: np.ndarray | None
+    left_out: tuple[tuple[int, int], ...] | None = None
 
     @classmethod
-    def of(cls, samples: Sequence[np.ndarray], scores: Sequence[Score]) -> Scores:
-        """The scores of several trainings, and the ids that each held out."""
+    def of(
+        cls,
+        samples: Sequence[np.ndarray],
+        scores: Sequence[Score],
+        left_out: Sequence[tuple[int, int]] | None = None,
+    ) -> Scores:
+        """The scores of several trainings, the ids that each held out, and the two folds that it left out."""
         correct = [score.correct for score in scores]
         return cls(
             samples=np.concatenate(samples),
@@ -59,6 +66,7 @@ class Scores:
             correct=None
             if any(one is None for one in correct)
             else np.concatenate([np.asarray(one) for one in correct]),
+            left_out=None if left_out is None else tuple(left_out),
         )
 
     @property
@@ -115,7 +123,7 @@ class Difference:
 def difference(one: Scores, other: Scores) -> Difference:
     """By how much one arm's log-likelihood is above another's."""
     _check_pairs(one, other)
-    return clustered(one.log_likelihood - other.log_likelihood, one.samples, one.trainings)
+    return _mean_of(one, one.log_likelihood - other.log_likelihood)
 
 
 def difference_of_accuracy(one: Scores, other: Scores) -> Difference | None:
@@ -123,34 +131,54 @@ def difference_of_accuracy(one: Scores, other: Scores) -> Difference | None:
     _check_pairs(one, other)
     if one.correct is None or other.correct is None:
         return None
-    return clustered(
-        one.correct.astype(float) - other.correct.astype(float), one.samples, one.trainings
-    )
+    return _mean_of(one, one.correct.astype(float) - other.correct.astype(float))
 
 
 def level_of(scores: Scores) -> Difference:
     """An arm's mean log-likelihood, with its standard error."""
-    return clustered(scores.log_likelihood, scores.samples, scores.trainings)
+    return _mean_of(scores, scores.log_likelihood)
 
 
-def clustered(values: np.ndarray, samples: np.ndarray, trainings: np.ndarray) -> Difference:
+def accuracy_above(scores: Scores, least: float) -> Difference | None:
+    """By how much an arm's accuracy is above a number, with its standard error; None where nobody said."""
+    if scores.correct is None:
+        return None
+    return _mean_of(scores, scores.correct.astype(float) - least)
+
+
+def _mean_of(scores: Scores, values: np.ndarray) -> Difference:
+    return clustered(values, scores.samples, scores.trainings, scores.left_out)
+
+
+def clustered(
+    values: np.ndarray,
+    samples: np.ndarray,
+    trainings: np.ndarray,
+    left_out: Sequence[tuple[int, int]] | None = None,
+) -> Difference:
     """The mean of values that are correlated where they share a sample, or a training.
 
     The variance is that of two-way clusters (Cameron, Gelbach and Miller 2011): by samples, plus by trainings,
     less by both; it is never taken below that by either. The degrees of freedom are the fewer clusters, less 1.
+    Where each training leaves two folds out, those that share one have nearly the same images: their values
+    go together as well (clusters of pairs; Aronow, Samii and Assenova 2015).
 
     Args:
         values: [n].
         samples: [n], which sample each value is of.
         trainings: [n], which training.
+        left_out: Two folds of each training: each two of four folds or more; or None.
     """
     centred = values - values.mean()
     by_sample, some = _variance(centred, samples)
     by_training, few = _variance(centred, trainings)
+    by_pair = 0.0
+    if left_out is not None:
+        by_pair, few = _variance_of_pairs(centred, trainings, left_out)
     by_both = float((centred**2).sum()) / len(values) ** 2
     if len(values) > 1:
         by_both *= len(values) / (len(values) - 1)
-    variance = max(by_sample, by_training, by_sample + by_training - by_both)
+    variance = max(by_sample, by_training, by_sample + by_training - by_both, by_pair)
     # With a single training nothing is known of how another would have gone.
     counts = [count for count in (some, few) if count > 1]
     return Difference(
@@ -166,6 +194,24 @@ def _variance(centred: np.ndarray, clusters: np.ndarray) -> tuple[float, int]:
     if count < 2:
         return 0.0, count
     return float((sums**2).sum()) / len(centred) ** 2 * count / (count - 1), count
+
+
+def _variance_of_pairs(
+    centred: np.ndarray, trainings: np.ndarray, left_out: Sequence[tuple[int, int]]
+) -> tuple[float, int]:
+    """The variance of the mean where trainings go together that left a fold out in common, and the number of
+    folds, each two of which a training leaves out."""
+    sums = np.bincount(trainings, centred, minlength=len(left_out))
+    folds = sorted({fold for pair in left_out for fold in pair})
+    by_fold = np.array(
+        [sum(sums[t] for t, pair in enumerate(left_out) if fold in pair) for fold in folds]
+    )
+    # A training is in the sums of both of its folds.
+    together = float((by_fold**2).sum() - (sums**2).sum())
+    # What the mean takes away, where each fold moves all trainings that leave it out.
+    count = len(folds)
+    factor = count * (count - 1) / ((count - 2) * (count - 3))
+    return factor * max(together, 0.0) / len(centred) ** 2, count
 
 
 def _check_pairs(one: Scores, other: Scores) -> None:

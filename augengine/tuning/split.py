@@ -26,11 +26,13 @@ class Session:
         name: Name of what it holds out.
         train: Ids [n] that it learns.
         asked: Ids [m] that it is asked about.
+        left_out: The two folds that it leaves out, where it does; else None.
     """
 
     name: str
     train: np.ndarray
     asked: np.ndarray
+    left_out: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Split:
                 continue
             asked = np.sort(np.concatenate([self.folds[j], self.folds[k]]))
             counts = asked if back is None else self.folds[k if back == j else j]
-            listed.append((Session(f"folds {j} and {k}", self.without(j, k), asked), counts))
+            listed.append(
+                (Session(f"folds {j} and {k}", self.without(j, k), asked, (j, k)), counts)
+            )
         return listed
 
     def proof(self, back: int | None) -> Session:

@@ -19,6 +19,7 @@ from .arms import NONE, STRENGTHS, UNIFORM, Arm, EngineStrength, Level, arm, arm
 from .halving import Rung, halve, trainings
 from .ops import Part, alone, parts_of, without
 from .prune import Pruned, at_chance
+from .report import middle
 from .result import Comparison, Effect, TuneResult
 from .scores import Score, Scores, difference, difference_of_accuracy
 from .split import OUTER_FOLDS, Session, Split, split
@@ -196,9 +197,7 @@ class _Run:
         def score(one: Arm, steps: int) -> Scores:
             return self._on_folds(one, steps, back)
 
-        pruned = self._pruned(back)
-        gone = {one.policy for one in pruned}
-        arms = [one for one in self.arms if one.of not in gone]
+        pruned, arms = self._pruned(back)
         rungs = halve(arms, self.rungs, score, keep=(self.default,))
         chosen = rungs[-1].choice()
         if not self.operations:
@@ -211,20 +210,36 @@ class _Run:
             chosen = mended or chosen
         return _Choice(chosen, rungs, effects, pruned, mended)
 
-    def _pruned(self, back: int | None) -> tuple[Pruned, ...]:
-        """The policies under which a plainly trained model is at chance at their least strength."""
+    def _pruned(self, back: int | None) -> tuple[tuple[Pruned, ...], list[Arm]]:
+        """The policies under which a plainly trained model is at chance at their least strength, and the arms
+        that are left. Where single operations do that, the policy without them takes its place."""
         if self.affinity is None:
-            return ()
-        steps = _middle(self.rungs)
+            return (), self.arms
+        steps = middle(self.rungs)
         plain = self._on_folds(self.arms[0], steps, back)
         truth = np.array([self.truth[one] for one in plain.samples.tolist()])
-        found = []
-        for name in self.policies:
-            weakest = next(one for one in self.arms if one.of == name)
-            asked = self._on_folds(weakest, steps, back, under=True)
-            if (one := at_chance(weakest, plain, asked, truth)) is not None:
-                found.append(one)
-        return tuple(found)
+
+        def hopeless(one: Arm) -> Pruned | None:
+            return at_chance(one, plain, self._on_folds(one, steps, back, under=True), truth)
+
+        found: list[Pruned] = []
+        arms = [self.arms[0]]
+        for name, policy in self.policies.items():
+            mine = [one for one in self.arms if one.of == name]
+            weakest = mine[0]
+            if (one := hopeless(weakest)) is None:
+                arms += mine
+                continue
+            by = [
+                part
+                for part in parts_of(policy)
+                if hopeless(arm(f"only {part.name} of {name}", alone(policy, part), weakest.level))
+            ]
+            found.append(dataclasses.replace(one, by=tuple(part.name for part in by)))
+            if by and parts_of(less := _less(policy, by)):
+                of = _called_without(name, by)
+                arms += [arm(of, less, one.level) for one in mine]
+        return tuple(found), arms
 
     def _best_augmented(self, rungs: tuple[Rung[Arm], ...]) -> Arm:
         """The augmenting arm that went furthest, and of these the best."""
@@ -244,14 +259,11 @@ class _Run:
     ) -> tuple[Arm | None, tuple[Rung[Arm], ...]]:
         """The arm of the policy without what harms, where it beats the chosen one by a standard error; and the
         rungs, of which the last has it beside the others."""
-        policy = around.policy
-        for part in harmful:
-            policy = without(policy, part)
-        of = f"{around.of} without {', '.join(part.name for part in harmful)}"
-        levels = [one.level for one in self.arms if one.of == around.of]
+        policy, of = _less(around.policy, harmful), _called_without(around.of, harmful)
+        levels = list(dict.fromkeys(one.level for one in self.arms if one.of != NONE))
         tried = halve(
             [arm(of, policy, level) for level in levels],
-            self.rungs[(len(self.rungs) - 1) // 2 :],
+            [steps for steps in self.rungs if steps >= middle(self.rungs)],
             score,
         )
         last = rungs[-1]
@@ -272,14 +284,17 @@ class _Run:
             back: Fold that is not looked at, or None.
             under: Whether the model is trained plainly, and asked under the arm.
         """
-        scores, samples = [], []
+        scores, samples, left_out = [], [], []
         for session, counts in self.split.sessions(back):
             score = self._score(one, session, steps, self.seed, under)
             at = np.searchsorted(session.asked, counts)
             right = None if score.correct is None else score.correct[at]
             scores.append(Score(score.log_likelihood[at], right))
             samples.append(counts)
-        return Scores.of(samples, scores)
+            # A choice that may not see a fold rests on trainings all of which leave that out.
+            if session.left_out is not None and back is None:
+                left_out.append(session.left_out)
+        return Scores.of(samples, scores, left_out or None)
 
     def _on_outer(self, of_fold: Mapping[int | None, Arm]) -> Scores:
         """The scores on the outer part, or on each fold in turn, with seeds that no rung had.
@@ -318,11 +333,12 @@ class _Run:
     def _effects(self, around: Arm, back: int | None) -> tuple[tuple[Effect, ...], list[Part]]:
         """What single operations do: left in alone, and left out of an arm's policy. And those of that policy
         which harm."""
-        steps, level = _middle(self.rungs), around.level
+        steps, level = middle(self.rungs), around.level
         plain: dict[str, Scores] = {}
         found: dict[str, Effect] = {}
         names: set[str] = set()
-        for name, policy in self.policies.items():
+        # What they do alone is for the table.
+        for name, policy in self.policies.items() if back is None else ():
             for part in parts_of(policy, self.inside):
                 single = alone(policy, part)
                 if single.fingerprint in found:
@@ -345,7 +361,10 @@ class _Run:
             less = arm(f"{around.of} without {part.name}", without(around.policy, part), level)
             key = alone(around.policy, part).fingerprint
             within = difference(whole, self._on_folds(less, steps, back))
-            effect = found[key] = dataclasses.replace(found[key], within=within)
+            effect = Effect(part.name, None, within)
+            if key in found:
+                effect = dataclasses.replace(found[key], within=within)
+            found[key] = effect
             # Single operations of a published policy are told of; a policy that lacks one is in no YAML.
             if part.member is None and effect.harms:
                 harmful.append(part)
@@ -382,6 +401,17 @@ class _Choice:
     effects: tuple[Effect, ...]
     pruned: tuple[Pruned, ...]
     mended: Arm | None  # of a policy without what harms, where it is what was chosen
+
+
+def _less(policy: Policy, parts: Sequence[Part]) -> Policy:
+    """The policy without some of its parts."""
+    for part in parts:
+        policy = without(policy, part)
+    return policy
+
+
+def _called_without(name: str, parts: Sequence[Part]) -> str:
+    return f"{name} without {', '.join(part.name for part in parts)}"
 
 
 def _rounds(seeds: int, crossed: bool) -> int:
@@ -423,23 +453,18 @@ def work(
         for k, (n, steps) in enumerate(zip(counts, rungs, strict=True))
     ]
     if asked:
-        planned.append((each, _middle(rungs)))
+        planned.append((each, middle(rungs)))
     if operations:
         parts = {name: parts_of(policy, inside) for name, policy in policies.items()}
         single = {alone(p, part).fingerprint for n, p in policies.items() for part in parts[n]}
         bare = {alone(policy, None).fingerprint for policy in policies.values()}
         within = max(map(len, parts.values()))
         # The last one is the chosen arm, which may have gone on before.
-        planned.append((each * (len(single) + len(bare) + within + 1), _middle(rungs)))
+        planned.append((each * (len(single) + len(bare) + within + 1), middle(rungs)))
     compared = 3 + len(
         policies
     )  # the chosen one, none, one at drawn strengths, and each at full strength
     return [*planned, (compared * _rounds(seeds, crossed), rungs[-1])]
-
-
-def _middle(rungs: Sequence[int]) -> int:
-    """The steps of trainings that look at single operations."""
-    return rungs[(len(rungs) - 1) // 2]
 
 
 def _checked_rungs(rungs: Sequence[int]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Less(Op):
     All that others draw stays what it is.
 
     Args:
-        of: RandAugment or TrivialAugmentWide.
+        of: RandAugment or TrivialAugmentWide: what `can_leave_out` says.
         name: Name of the operation in the policy's table, such as 'Rotate'.
     """
 
@@ -103,17 +104,12 @@ class Less(Op):
         return getattr(self.of, "interpolation", None)
 
     def _decide(self, draft, rows, place):
-        of = self.of
-        assert isinstance(of, (RandAugment, TrivialAugmentWide)), of
+        of: Any = self.of
         # As the policies decide, but that whoever drew the operation has drawn none.
         rand = isinstance(of, RandAugment)
         table = _space(of)
         names = list(of._names) if rand else list(table)
         entries = [table[name] for name in names]
-        if rand and of._weighted:
-            raise ValueError(
-                f"{self!r}: got weighted operations, which are drawn without replacement, expected others."
-            )
         count = of.num_ops if rand else 1
         for turn in _turns(draft.uniform(place, _DRAWS * count, rows), count):
             choice = below(turn.which, len(entries))
