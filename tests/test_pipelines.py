@@ -179,6 +179,47 @@ def test_models_that_are_not_to_be_had(tmp_path, body, monkeypatch):
         models.create("pretrained:resnet10t", **how)
 
 
+def test_a_head_on_a_grid_sees_parts_of_the_picture(tmp_path, body):
+    """As NumPy's means of the body's last map; a file of such a head needs no word of it."""
+    told = {**SMALL, "classes": "5-8", "model": str(body), "frozen": True, "grid": 2}
+    results = finetune.run(finetune.Finetune(output=str(tmp_path / "run"), **told))
+    trained = models.load(tmp_path / "run")
+    x = torch.randn(3, 1, 28, 28)
+    before = models.create(str(body), classes=3, channels=1).eval()
+    with torch.no_grad():
+        maps = before.forward_features(x).numpy()
+        logits = trained.model(x)
+    assert maps.shape == (3, 32, 4, 4)
+    means = maps.reshape(3, 32, 2, 2, 2, 2).mean((3, 5)).reshape(3, -1)
+    weights = {name: value.numpy() for name, value in state(tmp_path / "run").items()}
+    assert weights["head.fc.weight"].shape == (4, 32 * 4)
+    expected = means @ weights["head.fc.weight"].T + weights["head.fc.bias"]
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+    # It goes on with its grid, and ends where it was; for other classes there is a new head.
+    again = finetune.run(finetune.Finetune(output=str(tmp_path / "run"), **told), resume=True)
+    assert again == results
+    taught = models.teacher(str(tmp_path / "run"), classes=4, channels=1)
+    assert torch.equal(taught(x), logits)
+    other = models.create(str(tmp_path / "run"), classes=2, channels=1)
+    assert other.get_classifier().weight.shape == (2, 32)
+    wider = models.create(str(tmp_path / "run"), classes=4, channels=1, grid=3)
+    assert wider.get_classifier().weight.shape == (4, 32 * 9)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "vit_tiny_patch16_224"])
+def test_models_that_have_no_grid(name):
+    with pytest.raises(ValueError, match=r"takes no grid of 2 × 2 .*Leave --grid out"):
+        models.create(name, classes=2, channels=1, grid=2)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "tf_efficientnet_lite0"])
+def test_models_that_have_a_grid(name):
+    model = models.create(name, classes=2, channels=1, grid=2).eval()
+    assert model(torch.zeros(1, 1, 64, 64)).shape == (1, 2)
+    assert model.get_classifier().in_features == 4 * model.num_features
+
+
 # Distillation
 
 

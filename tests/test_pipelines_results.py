@@ -13,7 +13,7 @@ EVERY_ROW = [
     pipelines.NONE, pipelines.USUAL, pipelines.ALONE, pipelines.DISTILLED, pipelines.STANDARDIZED,
     pipelines.LABELS_ALONE, pipelines.PSEUDO, pipelines.FIXMATCH, pipelines.SOFT, pipelines.SOFTMATCH,
     pipelines.HARD,
-    *(f"{row}, {how}" for row in ("from scratch", "frozen body", "whole model")
+    *(f"{row}, {how}" for row in ("from scratch", "frozen body", pipelines.GRID, "whole model")
       for how in ("no augmentation", "augmented")),
     *(pipelines.GENERATION.format(g) for g in range(pipelines.GENERATIONS)),
 ]  # fmt: skip
@@ -51,6 +51,16 @@ def test_a_claim_needs_more_than_noise():
     assert pipelines.holds("is at least as good", [0.0, 0.0])
     assert not pipelines.holds("is at least as good", [0.01, -0.02])
     assert not pipelines.holds("beats", [0.0, 0.0])
+
+
+def test_how_many_seeds():
+    assert pipelines.in_words([5, 5]) == "5 seeds"
+    assert pipelines.in_words([3, 1, 3]) == "3 seeds, or 1 where no more stand in a row"
+    assert pipelines.deviation([0.5]) == "–"
+    assert pipelines.deviation([0.5, 0.6]) == "7.1"
+    assert pipelines.verdict("beats", [0.5]) == "not known"
+    assert pipelines.verdict("beats", [0.5, 0.5]) == "yes"
+    assert pipelines.verdict("beats", [0.0, -0.1]) == "**no**"
 
 
 def test_the_picture_of_the_results(tmp_path):

@@ -26,6 +26,7 @@ from .run import Run
 from .settings import LARGEST, Settings
 from .supervised import supervised
 
+MOST_GRID = 32
 KNOWN_DIGITS, NEW_DIGITS = "0-4", "5-9"
 
 
@@ -54,6 +55,11 @@ class Finetune(Settings):
         float, "The learning rate of a layer, as a share of the next one's. 1: all alike."
     ] = 1.0
     body_epochs: Annotated[int, "Passes over the digits 0-4, for the default body."] = 20
+    grid: Annotated[
+        int,
+        "The head sees the mean of the body's last map in each of this many times this many parts of the "
+        "picture. 1: over the whole picture, as pretrained heads do. A frozen body of small images wants 4.",
+    ] = 1
     dropout: Annotated[float, "The share of features that is dropped before the head."] = 0.0
     drop_path: Annotated[float, "The rate of stochastic depth."] = 0.0
 
@@ -62,6 +68,7 @@ class Finetune(Settings):
         whole_number("body_epochs", self.body_epochs, 1, LARGEST)
         whole_number("head_epochs", self.head_epochs, 0, LARGEST)
         number("head_lr", self.head_lr, 0)
+        whole_number("grid", self.grid, 1, MOST_GRID)
         for name in ("body_lr", "layer_decay", "dropout", "drop_path"):
             number(name, getattr(self, name), 0, 1)
         if self.frozen and self.model and models.is_random(self.model):
@@ -121,7 +128,7 @@ def _train(
     run.seed(stage)
     model = models.create(
         spec, classes=len(data.classes), channels=data.channels,
-        dropout=settings.dropout, drop_path=settings.drop_path,
+        dropout=settings.dropout, drop_path=settings.drop_path, grid=settings.grid,
     )  # fmt: skip
     if frozen:
         models.freeze(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from typing import Any, TypedDict, cast
 
 import timm
 import torch
+from timm.layers import SelectAdaptivePool2d
 from timm.models import adapt_input_conv, clean_state_dict
 from timm.optim import param_groups_layer_decay
 from torch import nn
@@ -47,6 +49,7 @@ def create(
     dropout: float = 0.0,
     drop_path: float = 0.0,
     new_head: bool = True,
+    grid: int = 1,
 ) -> nn.Module:
     """A timm model for `classes` classes and images of `channels` channels.
 
@@ -60,9 +63,12 @@ def create(
         dropout: Share of features dropped before the head, in [0, 1].
         drop_path: Rate of stochastic depth, in [0, 1].
         new_head: Whether a head for other classes is replaced by a random one, or refused.
+        grid: The head sees the mean of the last map in each of grid × grid parts of the picture; 1: over the
+            whole picture, as timm has it. Weights that were trained with a grid keep it.
 
     Raises:
-        ValueError: When there is no such model, or its weights do not fit.
+        ValueError: When there is no such model, or its weights do not fit, or its head is no linear layer
+            after a mean, and a grid is asked for.
         OSError: When a file is not there, or a hub does not give the weights.
     """
     name, file = name_and_file(spec)
@@ -92,6 +98,8 @@ def create(
             f"model: the weights of {name} did not come ({type(error).__name__}: {error}). Pass {name}@FILE "
             f"with a local file of them, or {name} alone for random ones.{packaged.how_to_install(name)}"
         ) from error
+    if grid > 1:
+        _see_a_grid(model, grid)
     if in_package is not None:
         _load_packaged(model, name, in_package, channels)
     elif file is not None:
@@ -202,7 +210,11 @@ def _load_packaged(model: nn.Module, name: str, file: Path, channels: int) -> No
 
 def _load_weights(model: nn.Module, file: Path, new_head: bool) -> None:
     """Take all weights from the file. A head of another size stays random, if new_head allows it."""
-    weights, own = clean_state_dict(read_tensors(file, _FIX)[0]), model.state_dict()
+    weights = clean_state_dict(read_tensors(file, _FIX)[0])
+    trained = _grid_of(weights.get(_head_name(model) + ".weight"), head(model))
+    if trained > 1:
+        _see_a_grid(model, trained)
+    own = model.state_dict()
     head_weights = {name for name in own if name.startswith(_head_name(model) + ".")}
     for name in head_weights & set(weights):
         if new_head and weights[name].shape != own[name].shape:
@@ -216,6 +228,42 @@ def _load_weights(model: nn.Module, file: Path, new_head: bool) -> None:
             "name that belongs to the file, images of as many channels, and of a teacher as many classes."
         )
     model.load_state_dict(weights, strict=False)
+
+
+def _see_a_grid(model: nn.Module, grid: int) -> None:
+    """Give the model a random linear head on the means of grid × grid parts of its last map."""
+    pools = [
+        name for name, layer in model.named_modules() if isinstance(layer, SelectAdaptivePool2d)
+    ]
+    last = head(model)
+    try:
+        if len(pools) != 1 or not isinstance(last, nn.Linear):
+            raise RuntimeError("it has no single mean before a linear layer")
+        wide = nn.Linear(last.in_features * grid**2, last.out_features)
+        pool = nn.Sequential(nn.AdaptiveAvgPool2d(grid), nn.Flatten(1))
+        for name, layer in ((pools[0], pool), (_head_name(model), wide)):
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_submodule(parent), own, layer)
+        stem = cast(nn.Conv2d, model.get_submodule(cast(Any, model).pretrained_cfg["first_conv"]))
+        with torch.no_grad():
+            # Other layers may stand between the two; a small image finds out.
+            model.eval()(torch.zeros(1, stem.in_channels, 64, 64))
+        model.train()
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"model: {type(model).__name__} takes no grid of {grid} × {grid} ({error}). Leave --grid out, or "
+            "take a model whose head is one linear layer after a mean, such as a digitnet or a resnet."
+        ) from error
+
+
+def _grid_of(weight: torch.Tensor | None, own: nn.Module) -> int:
+    """The grid that a head's weights were trained with, as their width says; 1 where they fit or are others."""
+    if weight is None or weight.ndim != 2 or not isinstance(own, nn.Linear):
+        return 1
+    classes, width = weight.shape
+    grid = math.isqrt(width // own.in_features)
+    fits = classes == own.out_features and grid**2 * own.in_features == width
+    return grid if fits else 1
 
 
 def teacher(spec: str, *, classes: int, channels: int) -> nn.Module:
