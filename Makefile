@@ -10,7 +10,7 @@ GPU_PEERS ?= kornia torchtransform triton-augment cvcuda-cu12 nvidia-dali-cuda12
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-loops test-installed fuzz audit dist bench bench-full results results-photos results-tuning lint clean
+.PHONY: help demo test test-all test-loops test-installed fuzz audit dist bench bench-full results results-photos results-tuning docs docs-serve lint clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -80,6 +80,15 @@ results-photos: $(VENV)/ready-train  ## train on photographs from pretrained wei
 results-tuning: $(VENV)/ready-train  ## run tune and check on digits, photographs and traps, five seeds: some 2 hours of a core
 	$(PIP) install --quiet --no-deps elpv-dataset
 	$(BIN)/python -m benchmarks.tuning $(ARGS)
+
+# Strict: a link or an anchor that leads nowhere is an error. Then what was built is looked through: nothing may be
+# fetched from elsewhere. NO_MKDOCS_2_WARNING: the theme's words about another program of its makers.
+docs: $(VENV)/ready-docs  ## build the documentation site into build/site, without internet: a minute
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+	$(BIN)/python docs/site/check.py build/site
+
+docs-serve: $(VENV)/ready-docs  ## look at the site on this machine, at port 8000
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000 $(ARGS)
 
 # mypy reads an installed copy, as a user's would: the wheel is then known to be whole.
 # build/ goes first, because setuptools would also pack what an earlier build left in it.

@@ -1,10 +1,11 @@
 """What each operation costs: `python -m benchmarks.ops`, two minutes on one core, writes
 benchmarks/results/ops.json, from which the site's pages have their µs.
 
-A batch of photographs is resized to 224² and normalised, with the operation and without it, by turns; the cost is
-the difference of the fastest tenths of the rounds, since what else runs on a machine only adds time. Even and odd
-rounds give a figure each: half their distance is the spread. What crops or sizes stands in the place of the resize, and its whole time is given.
-An operation that happens with a probability always happens here.
+A batch of photographs is resized to 224² and normalised, with the operation and without it, by turns. The cost
+is the difference of the fastest rounds, since what else runs on a machine only adds time. Even and odd rounds
+give a figure each: half their distance is the spread, and rounds are added while it is large. What crops or
+sizes stands in the place of the resize, and its whole time is given. An operation with a probability
+always happens.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import argparse
 import inspect
 import json
 import os
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +26,7 @@ from . import images
 
 RESULT = Path(__file__).resolve().parent / "results/ops.json"
 BATCH, OUTPUT = 32, 224
+MOST_REPEATS, LEAST_SPREAD = 8, 3.0  # of the rounds; in µs
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # What must be given, and what costs nothing as it stands.
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -81,7 +82,7 @@ def example(name: str) -> ae.Op:
 
 
 def measured(name: str, batch: list[Any], rounds: int) -> dict[str, Any]:
-    """µs of an image with the operation beyond those without it, or in all, and how the operation was written."""
+    """µs of an image with the operation beyond those without it, or in all, and the operation as code."""
     op = example(name)
     resize, normalize = ae.Resize((OUTPUT, OUTPUT)), ae.Normalize(MEAN, STD)
     # What turns or measures is done before the resize; a mix, and what is not fused, behind it.
@@ -98,28 +99,28 @@ def measured(name: str, batch: list[Any], rounds: int) -> dict[str, Any]:
         "with": work(ae.Policy([*steps, normalize])),
         "without": work(ae.Policy([resize, normalize])),
     }
-    times = measure.interleaved(contenders, rounds)
-    figures = []
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        whole, without = (_fast(times[name].seconds[half]) for name in ("with", "without"))
-        seconds = whole if name in SIZING else whole - without
-        figures.append(1e6 * seconds / len(batch))
+    seconds: dict[str, list[float]] = {"with": [], "without": []}
+    for _ in range(MOST_REPEATS):
+        for contender, timing in measure.interleaved(contenders, rounds).items():
+            seconds[contender] += timing.seconds
+        figures = []
+        for half in (0, 1):
+            whole, without = (min(seconds[contender][half::2]) for contender in contenders)
+            figures.append(1e6 * (whole if name in SIZING else whole - without) / len(batch))
+        figure, spread = sum(figures) / 2, abs(figures[0] - figures[1]) / 2
+        if spread <= max(LEAST_SPREAD, 0.05 * abs(figure)):
+            break
     return {
-        "us": round(sum(figures) / 2, 1),
-        "spread": round(abs(figures[0] - figures[1]) / 2, 1),
+        "us": round(figure, 1),
+        "spread": round(spread, 1),
         "whole": name in SIZING,
         "op": repr(op),
     }
 
 
-def _fast(seconds: tuple[float, ...]) -> float:
-    """The first decile."""
-    return statistics.quantiles(seconds, n=10, method="inclusive")[0]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="how often each is timed")
+    parser.add_argument("--rounds", type=int, default=20, help="how often each is timed")
     parser.add_argument("--out", type=Path, default=RESULT, help="where the result goes")
     options = parser.parse_args()
     if machine.heap() != "reused":

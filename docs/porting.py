@@ -53,7 +53,12 @@ def written(policy: ae.Policy) -> str:
     return ", ".join(f"`{one}`" for one in said) if said else "nothing to do"
 
 
-def row(name: str, make: Callable[[], Any], read: Callable[[Any], ae.Policy], by_hand: dict[str, tuple[str, str]]) -> Row:
+def row(
+    name: str,
+    make: Callable[[], Any],
+    read: Callable[[Any], ae.Policy],
+    by_hand: dict[str, tuple[str, str]],
+) -> Row:
     """What a converter makes of a class."""
     try:
         with warnings.catch_warnings():
@@ -66,9 +71,18 @@ def row(name: str, make: Callable[[], Any], read: Callable[[Any], ae.Policy], by
         if name in by_hand:
             return Row(f"`{name}`", by_hand[name][0], "by hand", by_hand[name][1])
         return Row(f"`{name}`", "–", "missing", _reason(str(error)))
-    notes = [_plain(str(w.message)) for w in said if w.category is UserWarning and "from_" in str(w.message)]
+    notes = [
+        _plain(str(w.message))
+        for w in said
+        if w.category is UserWarning and "from_" in str(w.message)
+    ]
     idle = policy.transforms == (ae.RandomHorizontalFlip(0),)
-    return Row(f"`{name}`", "nothing to do" if idle else written(policy), "near" if notes else "same", " ".join(notes))
+    return Row(
+        f"`{name}`",
+        "nothing to do" if idle else written(policy),
+        "near" if notes else "same",
+        " ".join(notes),
+    )
 
 
 def _reason(error: str) -> str:
@@ -85,7 +99,10 @@ def _plain(warning: str) -> str:
 
 def counted(rows: list[Row], title: str) -> str:
     """The table with what it counts."""
-    count = {state: sum(r.state == state for r in rows) for state in ("same", "near", "by hand", "missing")}
+    count = {
+        state: sum(r.state == state for r in rows)
+        for state in ("same", "near", "by hand", "missing")
+    }
     head = (
         f"{title}, with arguments that show what is read: {count['same']} are the same, "
         f"{count['near']} near, {count['by hand']} are written by hand, {count['missing']} are missing.\n\n"
@@ -101,20 +118,31 @@ def counted(rows: list[Row], title: str) -> str:
 TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
     "ColorJitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
     "ConvertBoundingBoxFormat": {"format": "XYXY"},
-    "LinearTransformation": {"transformation_matrix": torch.eye(12), "mean_vector": torch.zeros(12)},
+    "LinearTransformation": {
+        "transformation_matrix": torch.eye(12),
+        "mean_vector": torch.zeros(12),
+    },
     "SetClampingMode": {"clamping_mode": "hard"},
     "ToDtype": {"scale": True},
     "UniformTemporalSubsample": {"num_samples": 2},
 }
 TORCHVISION_BY_HAND = {
-    "Lambda": ("`Lambda(function)`", "called with each finished image; or `from_torchvision(…, unfused=True)` keeps it"),
+    "Lambda": (
+        "`Lambda(function)`",
+        "called with each finished image; or `from_torchvision(…, unfused=True)` keeps it",
+    ),
 }
 
 
 def torchvision_rows() -> Iterator[Row]:
     for name in arguments.classes():
         given = TORCHVISION_ARGUMENTS.get(name, {})
-        made = row(name, lambda n=name, g=given: arguments.made(v2, n, **g), lambda t: ae.from_torchvision([t]), TORCHVISION_BY_HAND)
+        made = row(
+            name,
+            lambda n=name, g=given: arguments.made(v2, n, **g),
+            lambda t: ae.from_torchvision([t]),
+            TORCHVISION_BY_HAND,
+        )
         yield made._replace(note=arguments.ABSENT.get(name, made.note))
 
 
@@ -185,7 +213,10 @@ def albumentations_rows() -> Iterator[Row]:
     every["ToTensorV2"] = ToTensorV2
     for name, kind in sorted(every.items()):
         given = ALBUMENTATIONS_ARGUMENTS.get(name, {})
-        if name in ALBUMENTATIONS_BY_HAND or name not in ae.recipes.albumentations_steps.ALBUMENTATIONS:
+        if (
+            name in ALBUMENTATIONS_BY_HAND
+            or name not in ae.recipes.albumentations_steps.ALBUMENTATIONS
+        ):
             ours, note = ALBUMENTATIONS_BY_HAND.get(name, ("–", ""))
             yield Row(f"`{name}`", ours, "by hand" if ours != "–" else "missing", note)
             continue
@@ -201,7 +232,12 @@ KORNIA_ARGUMENTS: dict[str, dict[str, Any]] = {
     "RandomGaussianBlur": {"kernel_size": (3, 3), "sigma": (0.1, 2.0)},
     "RandomGamma": {"gamma": (0.8, 1.2)},
     "RandomGaussianNoise": {"std": 0.1},
-    "RandomMotionBlur": {"kernel_size": (3, 7), "angle": 35.0, "direction": 0.5, "border_type": "reflect"},
+    "RandomMotionBlur": {
+        "kernel_size": (3, 7),
+        "angle": 35.0,
+        "direction": 0.5,
+        "border_type": "reflect",
+    },
     "RandomRotation": {"degrees": 15.0},
 }
 KORNIA_BY_HAND = {

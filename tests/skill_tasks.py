@@ -434,7 +434,7 @@ TASKS = {
         "Mirror an image; its box must follow.", boxes_follow, boxes_stay_behind, mirrored
     ),
     "way back": Task(
-        "A model predicted a box on an augmented image (mirrored, twice the size). Where is it on the original?",
+        "A model predicted a box on an augmented image (mirrored, twice the size). Where on the original?",
         predicted,
         predicted_by_a_factor,
         on_the_original,

@@ -190,14 +190,84 @@ def test_datasets(names, tmp_path, monkeypatch, capsys):
     assert "cat 2, dog 1" in capsys.readouterr().out
 
 
+def test_index(names, tmp_path, monkeypatch, capsys):
+    """The five minutes, from a folder of pictures on."""
+    monkeypatch.chdir(tmp_path)
+    for k in range(20):
+        for name in ("cat", "dog"):
+            Path("my/pictures", name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(sample(k)[0]).save(Path("my/pictures", name, f"{k}.png"))
+    steps = []
+    run("docs/index.md", {**names, "train_step": lambda *batch: steps.append(batch)})
+    assert len(steps) == 4
+    assert Image.open("batch.png").size == (896, 224)
+    assert "torch.Size([32, 3, 224, 224]) torch.float32" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_reproducibility(names, capsys):
+    """The hashes that the page prints are those that come."""
+    with pytest.warns(UserWarning, match="no epoch was named"):
+        run("docs/reproducibility.md", names)
+    said = re.findall(r"print\(epoch\(.*# (\w{12})", PAGES["docs/reproducibility.md"])
+    assert capsys.readouterr().out.split() == said
+    assert [len(said), len(set(said))] == [6, 2]
+
+
+def test_teacher_and_student(names):
+    def net():
+        return torch.nn.Sequential(
+            torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 10)
+        )
+
+    names |= {"teacher": net(), "student": net()}
+    run("docs/teacher-student.md", names)
+    assert names["loss"].isfinite()
+    assert names["places"].shape == (8, 4)
+
+
+def test_choosing(names):
+    run("docs/choosing.md", names)
+    assert isinstance(names["engine"].strength, ae.Uniform)
+
+
+def test_gpu(names):
+    run("docs/gpu.md", names)
+    assert names["x"].shape == (6, 3, 64, 64)
+
+
+def test_add_an_op(names, capsys):
+    """The operation that the page writes is one: keyed, pulled by strength, followed by boxes."""
+    run("docs/add-an-op.md", names)
+    assert re.match(r"squeezed ×0\.\d\d, resized", capsys.readouterr().out)
+    squeeze, box = names["RandomSqueeze"]((0.5, 0.5), 1), [[10.0, 10, 30, 20]]
+    plan = ae.Policy([squeeze]).sample([0], [(40, 60)])
+    np.testing.assert_allclose(np.asarray(ae.boxes(plan, [box])[0].boxes), [[20, 10, 30, 20]])
+    still = ae.Policy([squeeze]).sample([0], [(40, 60)], strength=0.0)
+    np.testing.assert_allclose(np.asarray(ae.boxes(still, [box])[0].boxes), box)
+    with pytest.raises(ValueError, match="RandomSqueeze"):
+        names["RandomSqueeze"]((0.0, 0.5))
+
+
+@pytest.mark.parametrize("library", ["torchvision", "albumentations", "kornia", "timm", "dali"])
+def test_porting(names, library):
+    run(f"docs/porting/{library}.md", names)
+    assert isinstance(names["policy"], ae.Policy)
+
+
 def test_every_page_with_python_has_a_test():
     tested = {"README.md", "docs/loading.md", "docs/policies.md", "docs/way-back.md"}
     tested |= {"docs/strength.md"}
     tested |= {"docs/compile-and-graphs.md", "docs/targets.md"}
     tested |= {"docs/doctor.md", "docs/datasets.md", "docs/cache.md", "docs/files.md"}
-    tested |= {"docs/tuning.md", "docs/preview.md"}
+    tested |= {"docs/preview.md"}
+    tested |= {"docs/tuning.md", "docs/index.md", "docs/reproducibility.md", "docs/gpu.md"}
+    tested |= {"docs/teacher-student.md", "docs/choosing.md", "docs/add-an-op.md"}
+    tested |= {f"docs/porting/{library}.md" for library in ("torchvision", "albumentations")}
+    tested |= {f"docs/porting/{library}.md" for library in ("kornia", "timm", "dali")}
     # Those of frameworks are run by tests/loops, with the frameworks.
     loops = {page for page in PAGES if page.startswith("docs/frameworks/")}
+    loops.remove("docs/frameworks/index.md")
     assert {page for page, blocks in BLOCKS.items() if blocks} - loops == tested
     for page in loops:
         assert (ROOT / "tests" / "loops" / f"test_{Path(page).stem}.py").exists(), page

@@ -1,4 +1,4 @@
-"""The skill for coding agents: what it says is there, its code runs, and its tasks can be solved by it alone."""
+"""The skill for coding agents: what it says is there, its code runs, its tasks can be solved by it alone."""
 
 import inspect
 import re

@@ -90,7 +90,9 @@ def arguments_table(name: str) -> str:
     return table(("argument", "kind", "range", "unit", "default", "what it is"), rows)
 
 
-STRATIFY = "Whether, over the epochs, a sample's draws walk evenly through their range. Every op has it."
+STRATIFY = (
+    "Whether, over the epochs, a sample's draws walk evenly through their range. Every op has it."
+)
 
 
 def _code(parameter: inspect.Parameter) -> str:

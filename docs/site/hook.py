@@ -37,7 +37,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     made = {name: make() for name, make in MADE.items()}
     config.nav = _nav(config.nav, made)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    config.repo_url = project.get("urls", {}).get("Repository")
+    if address := project.get("urls", {}).get("Repository"):
+        # A link in the footer: with `repo_url` the theme would ask a service for stars and forks.
+        config.extra["social"] = [{"icon": "fontawesome/brands/git-alt", "link": address}]
     config.watch.append(str(ROOT / "augengine"))
     return config
 

@@ -7,14 +7,18 @@ import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-from mkdocs.structure.files import Files
+from typing import TYPE_CHECKING
 
 from augengine.policy import ops
 
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
+
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
-FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)\s*$|^    .*?$|^#.*?$|\[[^\]]*\]\([^)]*\))", re.M | re.S)
+FENCE = re.compile(
+    r"(^(?:```|~~~).*?^(?:```|~~~)\s*$|^    .*?$|^#.*?$|\[[^\]]*\]\([^)]*\))", re.M | re.S
+)
 CODE = re.compile(r"(?<!`)`(?:ae\.)?(\w+)(\([^`]*\))?`(?!`)")
 HOME = {"README.md": "index.md"}
 QUIET = "---\nsearch:\n  exclude: true\n---\n\n"
@@ -30,7 +34,8 @@ def in_site(path: str) -> str:
     if path in HOME:
         return HOME[path]
     if path.startswith("docs/") and not path.endswith(".py"):
-        return f"{path.removesuffix('.ipynb')}.md"[5:] if path.endswith(".ipynb") else path[5:]
+        page = re.sub(r"^docs/(notebooks/.*)\.ipynb$", r"docs/\1.md", path)
+        return page.removeprefix("docs/")
     target = ROOT / path
     if target.is_dir():
         return f"source/{path}.md"
@@ -59,6 +64,8 @@ def rewritten(markdown: str, page: str) -> str:
         return f"{found[1]}{path}{'#' + target[1] if target[1] else ''}{found[3]}"
 
     def named(found: re.Match[str]) -> str:
+        if page.startswith("porting/") and found.string[: found.start()].endswith("\n| "):
+            return found[0]  # the other library's class of that name
         if found[1] not in ops.__all__ or found[1] == "Op" or page == f"ops/{found[1]}.md":
             return found[0]
         return f"[{found[0]}]({posixpath.relpath(f'ops/{found[1]}.md', folder)})"

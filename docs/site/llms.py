@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.pages import Page
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.pages import Page
 
 _texts: dict[str, tuple[str, str]] = {}  # page → title, text
-WHOLE = ("ops/", "presets/", "source/", "project/", "reference/")  # listed, and not in llms-full.txt
-HEAD = """# augengine
-
-> Image augmentation for PyTorch: everything random about a batch is decided first, as a plan, a table of numbers; then it is drawn in one pass. Randomness is keyed by (seed, epoch, sample id, occurrence).
-
-Read [what a model must know to use it rightly](SKILL.md) first: ids, epochs, units, layouts, one Normalize, strengths, targets, errors.
-"""
+WHOLE = (
+    "ops/",
+    "presets/",
+    "source/",
+    "project/",
+    "reference/",
+)  # listed, and not in llms-full.txt
+HEAD = (
+    "# augengine\n\n"
+    "> Image augmentation for PyTorch: everything random about a batch is decided first, as a plan, a table "
+    "of numbers; then it is drawn in one pass. Randomness is keyed by (seed, epoch, sample id, occurrence).\n\n"
+    "Read [what a model must know to use it rightly](SKILL.md) first: ids, epochs, units, layouts, one "
+    "Normalize, strengths, targets, errors.\n"
+)
 
 
 def remember(page: Page, text: str) -> None:

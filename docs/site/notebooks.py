@@ -1,4 +1,4 @@
-"""Notebooks as pages: docs/*.ipynb and docs/notebooks/*.ipynb, with the outputs that they were saved with."""
+"""Notebooks as pages: docs/notebooks/*.ipynb, with the outputs that they were saved with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _found() -> list[Path]:
-    docs = ROOT / "docs"
-    return sorted(docs.glob("notebooks/*.ipynb")) + sorted(docs.glob("*.ipynb"))
+    return sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 
 def _page(path: Path) -> str:
@@ -20,8 +19,8 @@ def _page(path: Path) -> str:
 
 
 def pages() -> list[tuple[str, str]]:
-    """(title, page) of the notebooks in their folder."""
-    return [(_title(path), _page(path)) for path in _found() if path.parent.name == "notebooks"]
+    """(title, page) of the notebooks."""
+    return [(_title(path), _page(path)) for path in _found()]
 
 
 def files() -> dict[str, str | bytes]:
@@ -53,7 +52,7 @@ def _converted(path: Path) -> dict[str, str | bytes]:
         if cell["cell_type"] != "code":
             parts.append(source)
             if number == 0:
-                parts.append(f"[The notebook itself]({path.name})")
+                parts.append(f'<a href="{path.name}" download>The notebook itself</a>')
             continue
         parts.append(f"```python\n{source}\n```")
         for k, output in enumerate(cell.get("outputs", [])):

@@ -38,6 +38,7 @@ GROUPS = {
     "conversions": "Conversions and your own",
     "stage": "Conversions and your own",
 }
+CHOOSING = ("auto", "choosing", "orders")  # what these draw is another operation for each sample
 
 
 def group(name: str) -> str:
@@ -81,7 +82,9 @@ def _index() -> str:
 def _card(name: str) -> str:
     """An operation in the list: its last picture, its name, its first sentence, its cost."""
     shown = pictures.pictures(name)[1]
-    words = re.split(r"(?<=[.:]) ", facts.said(getattr(ae, name)).sentence)[0].rstrip(":")
+    said = html.escape(facts.said(getattr(ae, name)).sentence)
+    words = re.split(r"(?<=[.:])(?<!et al\.) ", said)[0].rstrip(":")
+    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", words)
     picture = ""
     if shown:
         width = 100 * shown[-1].pixels.shape[1] / pictures.SIZE[1]
@@ -92,7 +95,7 @@ def _card(name: str) -> str:
     cost = _short_cost(name)
     return (
         f'<figure><a href="{name}.html">{picture}<strong>{name}</strong></a><figcaption>'
-        f"{html.escape(words)}{'' if cost == '–' else f' <em>{cost} µs</em>'}</figcaption></figure>"
+        f"{words}{'' if cost == '–' else f' <em>{cost}</em>'}</figcaption></figure>"
     )
 
 
@@ -103,6 +106,10 @@ def _page(name: str) -> tuple[str, dict[str, bytes]]:
     parts = [f"---\nhide:\n  - toc\n---\n\n# {name}", words.sentence, what]
     if shown:
         parts += [f"`{_repr(name)}`", strip]
+    if getattr(ae, name).__module__.rpartition(".")[2] in CHOOSING and "strengths" in what:
+        others, more = pictures.strip(f"{name}-ids", pictures.draws(name))
+        parts += ["Another draw for each sample, here of five ids at full strength:", others]
+        drawn.update(more)
     parts += [words.prose]
     parts += ["## Arguments", facts.arguments_table(name)]
     parts += ["## Targets and labels", targets(name)]
@@ -154,17 +161,22 @@ ERASED = (
     "(`min_visible=`). Class maps stay as they are; of masks of instances the erased part is taken away. The "
     "label stays."
 )
+REFUSED = "It moves pixels behind the plan, so targets are refused beside it. The label stays."
+YOURS = (
+    'As `targets=` says: `"same"` where no pixel moves, or a function of the targets. They are refused '
+    "without it."
+)
 
 
 def targets(name: str) -> str:
     """What becomes of targets, by the operation's stage and what it does."""
     op = pictures.example(name)
     if name in ("Stage", "Lambda"):
-        return "As `targets=` says: `\"same\"` where no pixel moves, or a function of the targets. They are refused without it."
+        return YOURS
     if op.children or name in ("FiveCrop", "TenCrop"):
         return "What the operations inside it do to them." if op.children else MOVED
     if isinstance(op, Unfused):
-        return STAY if op.rule == "same" else "It moves pixels behind the plan: boxes, masks and other targets are refused beside it. The label stays."
+        return STAY if op.rule == "same" else REFUSED
     if getattr(op, "stages", (VIEW, VIEW))[0] == LAYER and name != "Normalize":
         return MIXED if ae.Policy(op).mixes else ERASED
     if name in pictures.UNSEEN:
@@ -184,7 +196,7 @@ def _elsewhere(name: str) -> str:
         parts.append("No class of torchvision, albumentations, kornia or timm is read as this one.")
     if differing := facts.torchvisions_arguments(name):
         parts += [
-            "Beside torchvision's class of this name these arguments are not the same ([all](../arguments.md)):",
+            "Beside torchvision's class of this name these arguments differ ([all](../arguments.md)):",
             facts.table(("argument", "default", "meaning"), differing),
         ]
     return "\n\n".join(parts)
@@ -196,7 +208,7 @@ def _conditions() -> str:
 
 def _short_cost(name: str) -> str:
     cost = facts.costs()["ops"].get(name)
-    return "–" if cost is None else f"{cost['us']:.0f}{' in all' if cost['whole'] else ''}"
+    return "–" if cost is None else f"{cost['us']:.0f} µs{' in all' if cost['whole'] else ''}"
 
 
 def _cost(name: str) -> str:

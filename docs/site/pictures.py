@@ -1,13 +1,14 @@
 """Pictures of an operation or a policy, drawn by the engine from a photograph that may be shipped.
 
-An operation is drawn at five strengths, for one id: the same draw, pulled from nothing to what it says. One that
-strength leaves as it is shows five draws, one with a schedule five epochs.
+An operation is drawn at five strengths, for one id: the same draw, pulled from nothing to what it says. One
+that strength leaves as it is shows five draws, one with a schedule five epochs.
 """
 
 from __future__ import annotations
 
 import html
 import io
+import itertools
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,10 +21,12 @@ import augengine as ae
 from augengine.demo.photographs import shipped_photographs
 from augengine.sheet import displayed
 
+# ruff: noqa: E501  (the table of arguments)
+
 SIZE = (200, 300)
 STRENGTHS = {"0": 0.0, "¼": 0.25, "½": 0.5, "¾": 0.75, "1": 1.0}
 EPOCHS = (0, 10, 30, 60, 90)
-TRIED = 8  # ids among which the one is looked for whose picture differs much, and not most
+TRIED = 8  # ids among which the one that is shown is looked for
 WARM = {"brightness": 0.6, "contrast": 0.6, "saturation": 0.6, "hue": 0.2}
 # Arguments that make an effect seen; `p` is 1 where there is one.
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -143,18 +146,23 @@ def _differs(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def chosen_id(policy: ae.Policy) -> int:
-    """An id whose draw changes much, and not most, by how far its picture is from that of strength 0."""
-    change = [
-        _differs(drawn(policy, key).pixels, drawn(policy, key, 0.0).pixels) for key in range(TRIED)
-    ]
-    return int(np.argsort(change, kind="stable")[-2])
+    """An id whose draw is seen to grow: many different pictures, the first change in the middle, and of these
+    ids one whose picture changes much and not most."""
+    looks: dict[int, tuple[int, int, float]] = {}
+    for key in range(TRIED):
+        shown = [drawn(policy, key, strength).pixels for strength in STRENGTHS.values()]
+        steps = [_differs(a, b) > 0 for a, b in itertools.pairwise(shown)]
+        first = steps.index(True) if True in steps else len(steps)
+        looks[key] = sum(steps), -abs(first - 1), _differs(shown[0], shown[-1])
+    best = max(look[:2] for look in looks.values())
+    alike = sorted((key for key in looks if looks[key][:2] == best), key=lambda key: looks[key][2])
+    return alike[-min(2, len(alike))]
 
 
 def has_strength(policy: ae.Policy) -> bool:
     """Whether strength changes what is drawn."""
     return any(
-        _differs(drawn(policy, key).pixels, drawn(policy, key, 0.0).pixels) > 0
-        for key in range(4)
+        _differs(drawn(policy, key).pixels, drawn(policy, key, 0.0).pixels) > 0 for key in range(4)
     )
 
 
@@ -180,15 +188,23 @@ def pictures(name: str) -> tuple[str, list[Picture]]:
         key = chosen_id(policy)
         made = [(word, drawn(policy, key, value)) for word, value in STRENGTHS.items()]
         what = f"One draw (id {key}, epoch 0, seed 0) at five strengths, from 0 to what the operation says."
+        changes = [_differs(a.pixels, b.pixels) > 0 for (_, a), (_, b) in itertools.pairwise(made)]
+        if sum(changes) == 1:
+            what += " Strength makes it less probable, and leaves how much it does."
     elif not policy.draws:
         return "It leaves nothing to chance, and strength leaves it as it is.", [
             _headed("before", Picture(photographs()[0], "", "the photograph as it came")),
             _headed("after", drawn(policy, 0)),
         ]
     else:
-        made = [(f"id {key}", drawn(policy, key)) for key in range(5)]
-        what = "Strength leaves it as it is, so here are the draws of five ids."
+        return "Strength leaves it as it is, so here are the draws of five ids.", draws(name)
     return what, [_headed(word, picture) for word, picture in made]
+
+
+def draws(name: str) -> list[Picture]:
+    """What five ids draw."""
+    policy = ae.Policy(example(name))
+    return [_headed(f"id {key}", drawn(policy, key)) for key in range(5)]
 
 
 def _headed(heading: str, picture: Picture) -> Picture:

@@ -20,7 +20,15 @@ ROOMS = {
         "DeviceLoader",
     ),
     "Images and files": (
-        *("Folder", "cache", "check_images", "ImageReport", "decode", "DecodeOptions", "DecodeError"),
+        *(
+            "Folder",
+            "cache",
+            "check_images",
+            "ImageReport",
+            "decode",
+            "DecodeOptions",
+            "DecodeError",
+        ),
         "Sources",
     ),
     "Targets": (
@@ -66,7 +74,11 @@ def _where(name: str) -> str:
     thing = getattr(ae, name)
     if inspect.isclass(thing) or inspect.isfunction(thing):
         return f"{thing.__module__}.{thing.__name__}"
-    return f"augengine.targets.keypoints.{name}" if name == "COCO_FLIP_PAIRS" else f"augengine.api.{name}"
+    return (
+        f"augengine.targets.keypoints.{name}"
+        if name == "COCO_FLIP_PAIRS"
+        else f"augengine.api.{name}"
+    )
 
 
 def _index() -> str:
