@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import os
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,16 @@ from ..policy.policy import Policy
 from ..policy.views import Views
 from ..recipes.named import named
 from .album import MOST_FILE, photographs, read_folder
+from .pictures import View, grid
 
 HOST = "127.0.0.1"
+# What Gradio, the libraries below it and FastAPI would tell others.
+_OWN = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "FASTAPI_OTEL_AUTO_CONFIGURE": "false",
+}
 DEFAULT = """\
 augengine: 1
 policy:
@@ -77,8 +87,12 @@ def serving(
 
     What is sent to the page lies in a folder of its own, which is removed at the end.
     """
-    first = _policy(policy)
+    if importlib.util.find_spec("gradio") is None:
+        raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+    first = first_policy(policy)
     album = photographs() if images is None else read_folder(Path(images))
+    with suppress(ValueError, TypeError):  # which the page says
+        grid(first, album, View(shown=1, draws=1))  # compiles
     with tempfile.TemporaryDirectory(prefix="augengine-play-") as folder, _environment(folder):
         from starlette.middleware import Middleware
 
@@ -97,10 +111,17 @@ def serving(
             )  # fmt: skip
             yield url
         finally:
+            _hurry(blocks)
             blocks.close(verbose=False)
 
 
-def _policy(policy: str | None) -> Policy:
+def first_policy(policy: str | None) -> Policy:
+    """What the page begins with.
+
+    Raises:
+        ValueError: It is no policy, or one of several views.
+        OSError: Its file cannot be read.
+    """
     if policy is None:
         return Policy.from_yaml(DEFAULT)
     found = named(policy, "--policy").policy
@@ -112,20 +133,24 @@ def _policy(policy: str | None) -> Policy:
     return found
 
 
+def _hurry(blocks: Any) -> None:
+    """A page that is still open keeps a connection, for which a server would wait at its end."""
+    server = getattr(blocks, "server", None)
+    if server is not None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        server.config.timeout_graceful_shutdown = 1
+
+
 @contextmanager
 def _environment(folder: str) -> Iterator[None]:
     """A context in which Gradio writes into a folder, tells nobody, and no variable of the user's opens it."""
-    before: dict[str, Any] = {n: v for n, v in os.environ.items() if n.startswith("GRADIO_")}
+    before = {n: v for n, v in os.environ.items() if n.startswith(("GRADIO_", *_OWN))}
     for name in before:
         del os.environ[name]
-    os.environ.update(
-        GRADIO_ANALYTICS_ENABLED="False",
-        GRADIO_TEMP_DIR=folder,
-        HF_HUB_OFFLINE=os.environ.get("HF_HUB_OFFLINE", "1"),
-    )
+    os.environ.update(_OWN, GRADIO_TEMP_DIR=folder)
     try:
         yield
     finally:
-        for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR"):
+        for name in (*_OWN, "GRADIO_TEMP_DIR"):
             os.environ.pop(name, None)
         os.environ.update(before)

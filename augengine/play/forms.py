@@ -388,5 +388,8 @@ def value_of_sliders(field: Field, numbers: Sequence[float | None]) -> Any:
 
 
 def _tidy(number: float | None) -> Any:
-    """A number without the noise of adding steps: 0.30000000000000004 is 0.3."""
-    return float(f"{number:.12g}") if isinstance(number, float) else number
+    """A number without the noise of adding steps: 0.30000000000000004 is 0.3. Others stay to the last bit."""
+    if not isinstance(number, float):
+        return number
+    short = float(f"{number:.12g}")
+    return short if len(repr(short)) <= 8 else number

@@ -61,7 +61,7 @@ def grid(rows: Sequence[Sequence[Tile]], names: Mapping[int, str]) -> str:
         cells.append(
             f'<figure class="ae-tile"><img alt="{escape(name)} as it came" '
             f'src="{picture(original.picture, TILE)}">'
-            f"<figcaption><b>{escape(name)}</b> {escape(original.caption)}</figcaption></figure>"
+            f"<figcaption><b>{escape(name)}</b> <span>{escape(original.caption)}</span></figcaption></figure>"
         )
         for number, tile in enumerate(draws):
             said = escape(readable(tile.caption, names))

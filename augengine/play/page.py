@@ -110,7 +110,7 @@ class _Page:
                 with gr.Accordion("Your own images", open=False):
                     gr.Markdown(
                         f"Up to {MOST_SENT} images of {MOST_FILE >> 20} MB at most. They stay on this machine. "
-                        "A folder of any size: `augengine play --images FOLDER`."
+                        "A whole folder: `augengine play --images FOLDER`."
                     )
                     self.send = gr.UploadButton(
                         "Choose images",
@@ -198,7 +198,7 @@ class _Page:
             self.on_choose, [self.session, self.list], self.shown, **ONE_AFTER_THE_OTHER
         )
         self.pictures.tile(self.on_tile, self.session, self.shown, **ONE_AFTER_THE_OTHER)
-        then_measure(self.preset.input, self.on_preset, self.preset)
+        then_measure(self.preset.select, self.on_preset)  # of the same one again, too
         then_measure(self.add.click, self.on_add, self.menu)
         then_measure(self.remove.click, self.on_remove)
         then_measure(self.up.click, lambda session: self.on_move(session, -1))
@@ -309,8 +309,8 @@ class _Page:
             return self._nothing()
         return self._rebuilt(session, *moved(session.steps, session.path, by))
 
-    def on_preset(self, session: Session, name: str) -> list[Any]:
-        return self._policy(session, lambda: presets.policy_of(str(name)))
+    def on_preset(self, session: Session, event: gr.SelectData) -> list[Any]:
+        return self._policy(session, lambda: presets.policy_of(str(event.value)))
 
     def on_read(self, session: Session, text: str) -> list[Any]:
         return self._policy(session, lambda: Policy.from_yaml(text))
@@ -469,5 +469,5 @@ LAUNCH: dict[str, Any] = {
     # Fonts of the machine: a theme's own would come from elsewhere.
     "theme": gr.themes.Base(
         font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"), spacing_size="sm"
-    ),
+    ).set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"),
 }

@@ -57,10 +57,14 @@ def grid(policy: Policy, album: Album, view: View) -> list[list[Tile]]:
     sources, names = ordered(policy, album, view)
     count = min(view.shown, len(album))
     check_outputs(policy, sources, names, view, count)
+    # No image here has a target; an op that looks at boxes is told so.
+    targets = (
+        [{"boxes": np.zeros((0, 4), np.float32)}] * len(sources) if policy.needs_boxes else None
+    )
     return list(
         tiles(
             policy, list(sources), draws=view.draws, seed=view.seed, epoch=view.epoch,
-            strength=view.strength, ids=list(names), shown=count,
+            strength=view.strength, ids=list(names), shown=count, targets=targets,
         )
     )  # fmt: skip
 

@@ -115,7 +115,8 @@ def python_of(policy: Policy, *, seed: int = 0, strength: float = 1.0) -> str:
         strength: Strength of the engine.
 
     Example:
-        >>> print(python_of(ae.Policy([ae.RandomCrop(32), ae.RandomApply(ae.GaussianBlur(3))])))
+        >>> policy = ae.Policy([ae.RandomCrop(32), ae.RandomApply(ae.GaussianBlur(3))])
+        >>> print(python_of(policy), end="")
         import augengine as ae
         <BLANKLINE>
         policy = ae.Policy([

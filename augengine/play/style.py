@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 CSS = """
-.gradio-container main.fillable { padding: 10px 16px !important; max-width: 1760px; margin: 0 auto; }
+.gradio-container .main.fillable { padding: 10px 16px !important; max-width: 1760px; margin: 0 auto; }
+.gradio-container { overflow: clip !important; }
 .ae-page { align-items: flex-start; }
 .ae-left { position: sticky; top: 8px; gap: 8px !important; }
 .ae-grid { display: grid; gap: 6px; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
@@ -34,13 +35,13 @@ button.ae-tile:hover img, button.ae-tile:focus-visible img { outline: 2px solid 
 #ae-about p { font-size: 13px; margin: 2px 0 4px; }
 #ae-about code, #ae-form code { font-family: var(--font-mono); font-size: 0.92em; }
 @media (max-width: 760px) {
-  .gradio-container main.fillable { padding: 6px !important; }
+  .gradio-container .main.fillable { padding: 6px !important; }
   /* The pictures stay in sight while sliders are moved below them. */
   .ae-left { display: contents !important; }
-  #ae-pictures { position: sticky; top: 0; z-index: 20; max-height: 42vh; overflow: auto;
-    background: var(--body-background-fill); padding-bottom: 4px; }
+  #ae-pictures { position: sticky; top: 0; z-index: 60; max-height: 42vh; overflow: auto !important;
+    background: var(--body-background-fill) !important; padding-bottom: 4px; }
   .ae-grid { gap: 3px; grid-template-columns: repeat(var(--columns), minmax(84px, 1fr)); }
-  .ae-said { display: none; }
+  .ae-said, .ae-grid figcaption span { display: none; }
   .ae-grid figcaption { -webkit-line-clamp: 1; }
 }
 """

@@ -13,6 +13,7 @@ EXTRAS = ("PIL", "matplotlib", "skimage", "sklearn", "timm", "torchvision", "acc
 COMMANDS = {
     "demo": "augengine[demo]",
     "gallery": "augengine[demo]",
+    "play": "augengine[play]",
     "doctor": "augengine[demo]",
     "train finetune": "augengine[train]",
     "train distill": "augengine[train]",
