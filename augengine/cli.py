@@ -1,4 +1,5 @@
-"""The commands: `augengine demo`, `preview`, `play`, `gallery`, `doctor`, `check`, `bench`, `tune` and `train`."""
+"""The command line: `augengine demo`, `preview`, `gallery`, `play`, `doctor`, `check`, `bench`, `tune` and
+`train`."""
 
 from __future__ import annotations
 

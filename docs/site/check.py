@@ -102,7 +102,5 @@ def problems(site: Path) -> list[str]:
 
 if __name__ == "__main__":
     wrong = problems(Path(sys.argv[1]))
-    print(
-        "\n".join(wrong) or f"{sys.argv[1]}: every page and link is there, nothing is fetched"
-    )
+    print("\n".join(wrong) or f"{sys.argv[1]}: every page and link is there, nothing is fetched")
     sys.exit(bool(wrong))
