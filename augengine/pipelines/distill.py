@@ -63,7 +63,7 @@ class Distill(Settings):
     replay: Annotated[
         int,
         "The number of epochs whose views come again and again, with their answers; a cache need then hold "
-        "no more. 0: every epoch has its own, from which a student learns more (docs/training.md).",
+        "no more. 0: every epoch has its own.",
     ] = 0
     unlabelled: Annotated[bool, "Learn from the images without labels too."] = True
 
