@@ -16,8 +16,8 @@ from ..loading.engine import Engine
 from ..pipelines import data as datasets
 from ..pipelines import models
 from ..pipelines.data import Data, Files
-from ..pipelines.models import Trained
 from ..pipelines.settings import MOST_SIZE, Settings
+from ..pipelines.trained import Trained
 from ..policy.apart import Part, base_of, take_apart
 from ..policy.ops import Normalize, Op, RandomCrop, RandomResizedCrop, Resize
 from ..policy.policy import Policy

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..aliases import Layout, StrengthSchedule
 from ..checks import whole_number
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
+from ..targets.follow import Target
 from .sheets import sheet_of
+from .subjects import Pictures
 from .tiles import tiles
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 def grid(
     policy: Policy | Views | Op | Sequence[Op],
-    images: Any,
+    images: Pictures,
     *,
     draws: int = 4,
     seed: int = 0,
@@ -29,7 +31,7 @@ def grid(
     ids: Sequence[int | str | bytes] | None = None,
     shown: int | None = None,
     layout: Layout | None = None,
-    targets: Sequence[Any] | None = None,
+    targets: Sequence[Target] | None = None,
     names: Sequence[str] | Mapping[int, str] | None = None,
     titles: Sequence[str] | None = None,
     title: str = "",

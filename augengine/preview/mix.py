@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..policy.policy import MIXES, Policy
 from ..policy.prefix import channels_of, prefix
 from .drawing import drawn
 from .overlay import COLOURS
-from .subjects import subjects
+from .subjects import Pictures, subjects
 from .tiles import Tile, picture_of, words_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MOST_SOURCES = 6  # of one output that are shown
 
 def mix(
     policy: Policy | Op | Sequence[Op],
-    images: Any,
+    images: Pictures,
     *,
     seed: int = 0,
     epoch: int = 0,

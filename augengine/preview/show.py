@@ -21,11 +21,12 @@ from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
 from ..recipes.named import named
+from ..targets.follow import Target
 from .card import card
 from .grid import head
 from .html import html
 from .looks import batch_tiles, html_of
-from .subjects import subjects
+from .subjects import Pictures, subjects
 from .tiles import Tile, original, picture_of, tiles, words_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Shown:
 
 def show(
     what: Batch | BatchOfViews | Plan | Policy | Views | Op | Sequence[Op] | str | torch.Tensor,
-    images: Any = None,
+    images: Pictures | None = None,
     *,
     draws: int = 4,
     seed: int = 0,
@@ -106,7 +107,7 @@ def show(
     strength: StrengthSchedule = 1.0,
     most: int = 16,
     size: int = 160,
-    targets: Sequence[Any] | None = None,
+    targets: Sequence[Target] | None = None,
     names: Sequence[str] | Mapping[int, str] | None = None,
 ) -> Shown:
     """See what a batch holds, or what a policy or a plan does: in a notebook the pictures appear, and

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from ..aliases import Layout
+from ..aliases import Encoded, Image, Images, Layout
 from ..checks import shown
 from ..decoding import decode, is_encoded
 from ..kernels import Sources
 from ..plan import Finish
+
+# One image or several, decoded, encoded, or as `Sources` already.
+Pictures: TypeAlias = Images | Image | Encoded | Sources | Sequence[Sources]
 
 _CHANNELS = (1, 3, 4)  # of an image that lies channels first beyond doubt
 

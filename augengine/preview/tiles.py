@@ -19,8 +19,9 @@ from ..policy import ops
 from ..policy.ops.op import Op
 from ..policy.policy import Policy
 from ..policy.views import Views
+from ..targets.follow import Target
 from .drawing import needs_batch
-from .subjects import Subjects, subjects
+from .subjects import Pictures, Subjects, subjects
 
 # A part of what `Plan.explain` says: it ends at a comma that stands in no brackets.
 _HOW = "turned after an upright shrink"
@@ -52,7 +53,7 @@ class Tile:
 
 def tiles(
     policy: Policy | Views | Op | Sequence[Op],
-    images: Any,
+    images: Pictures,
     *,
     draws: int = 4,
     seed: int = 0,
@@ -61,7 +62,7 @@ def tiles(
     ids: Sequence[int | str | bytes] | None = None,
     shown: int | None = None,
     layout: Layout | None = None,
-    targets: Sequence[Any] | None = None,
+    targets: Sequence[Target] | None = None,
     originals: bool = True,
     titles: Sequence[str] | None = None,
 ) -> Iterator[list[Tile]]:

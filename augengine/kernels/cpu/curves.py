@@ -107,8 +107,8 @@ def _look_up_many(typingctx, entries, planes, target):
             )
             low, high = builder.call(pick, [a, entries, b]), builder.call(pick, [c, entries, d])
             found.append(builder.select(upper, high, low))
-        halves = [_zipped(builder, *found[p : p + 2], _HALVES) for p in (0, 2)]
-        numbers = [_zipped(builder, *pair, _WORDS) for pair in zip(*halves, strict=True)]
+        halves = [_zipped(builder, found[p], found[p + 1], _HALVES) for p in (0, 2)]
+        numbers = [_zipped(builder, a, b, _WORDS) for a, b in zip(*halves, strict=True)]
         for k, value in enumerate([*numbers[0], *numbers[1]]):
             builder.store(value, _at(builder, target, 64 * k), align=4)
         return context.get_dummy_value()
