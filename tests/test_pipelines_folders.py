@@ -299,7 +299,7 @@ def test_the_last_line_of_a_workers_traceback():
     [
         (["demo", "--size", "20000"], "out of memory"),
         (["demo", "--policy", "nope.yaml"], "there is no such file"),
-        (["train", "finetune", "--policy", "nope.yaml"], "'nope.yaml', and there is no such file"),
+        (["train", "finetune", "--policy", "nope.yaml"], "policy nope.yaml: there is no such file"),
     ],
 )
 def test_mistakes_are_said_in_a_line(tmp_path, monkeypatch, command, said):

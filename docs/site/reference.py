@@ -38,7 +38,7 @@ ROOMS = {
     "From other libraries": (
         *("from_torchvision", "from_timm", "from_albumentations", "from_kornia"),
     ),
-    "Drawing": ("execute", "execute_compiled", "as_tensor", "tune"),
+    "Drawing": ("execute", "execute_compiled", "as_tensor", "show", "tune"),
 }
 ELSEWHERE = ("ops", "presets")  # modules, whose names have pages of their own
 
