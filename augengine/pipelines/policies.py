@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import warnings
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from ..policy.ops import (
     CenterCrop,
+    Compose,
     Cutout,
     FixMatchAugment,
     Normalize,
@@ -58,6 +64,9 @@ def training_policy(name: str, data: Data) -> Policy:
             stands among the default ones too; or the name of a preset or a YAML file.
         data: Data set, whose size, mean and std a policy takes.
 
+    A preset or a file normalises by the data's mean and std, as the images are normalised that the model is
+    asked about: a Normalize of its own gives way, with a warning, and one is added where there is none.
+
     Raises:
         ValueError: When the name is none of these.
         OSError: When the file cannot be read.
@@ -77,7 +86,33 @@ def training_policy(name: str, data: Data) -> Policy:
     policy = one_policy("policy", chosen.policy, name)
     if chosen.kind in ("timm", "op"):
         return Policy([*_geometry(data), *policy.top, _normalize(data)])
-    return policy
+    return _normalised(policy, data, name)
+
+
+def _normalised(policy: Policy, data: Data, name: str) -> Policy:
+    """A policy that normalises as the data's others do. A model that learned other values than it is asked
+    about would be wrong without an error."""
+    wanted, top = _normalize(data), list(policy.top)
+    own = next((op for op in top if isinstance(op, Normalize)), None)
+    if own is None:
+        top.append(wanted)
+    elif _same(own.mean, wanted.mean) and _same(own.std, wanted.std):
+        return policy
+    else:
+        warnings.warn(
+            f"policy {name}: {own!r} gives way to {wanted!r}, by which the model's images are normalised when "
+            "it is asked. Leave it out of the policy to be rid of this warning.",
+            stacklevel=4,
+        )
+        top[top.index(own)] = wanted
+    whole = policy.transforms[0] if len(policy.transforms) == 1 else None
+    # Draws are keyed by an op's place, and a Compose has a place of its own.
+    return Policy(dataclasses.replace(whole, transforms=top) if isinstance(whole, Compose) else top)
+
+
+def _same(own: ArrayLike, wanted: ArrayLike) -> bool:
+    """Whether numbers are the same for every channel; one number stands for all."""
+    return bool(np.all(np.equal(own, wanted)))
 
 
 def weak_and_strong(data: Data) -> Views:
@@ -86,7 +121,7 @@ def weak_and_strong(data: Data) -> Views:
     return Views(weak=default_policy(data), strong=Policy(strong))
 
 
-def _normalize(data: Data) -> Op:
+def _normalize(data: Data) -> Normalize:
     return Normalize(data.mean, data.std)
 
 
