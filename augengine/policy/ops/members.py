@@ -27,14 +27,8 @@ from .op import Op
 
 
 @dataclass(frozen=True, repr=False)
-class Member(Op):
-    """One operation of a published policy, which happens to every sample, at the magnitudes that the policy
-    draws for it.
-
-    Args:
-        of: The policy: RandAugment, TrivialAugmentWide, AutoAugment, UniformAugment or FixMatchAugment.
-        name: Name of the operation in the policy's table, such as 'Rotate'.
-    """
+class _Named(Op):
+    """Something of a published policy that goes by an operation's name in its table."""
 
     of: Op
     name: str
@@ -52,6 +46,17 @@ class Member(Op):
     @property
     def interpolation(self) -> object:
         return getattr(self.of, "interpolation", None)
+
+
+@dataclass(frozen=True, repr=False)
+class Member(_Named):
+    """One operation of a published policy, which happens to every sample, at the magnitudes that the policy
+    draws for it.
+
+    Args:
+        of: The policy: RandAugment, TrivialAugmentWide, AutoAugment, UniformAugment or FixMatchAugment.
+        name: Name of the operation in the policy's table, such as 'Rotate'.
+    """
 
     def _decide(self, draft, rows, place):
         (turn,) = _turns(draft.uniform(place, _DRAWS, rows), 1)
@@ -79,7 +84,7 @@ class Member(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class Less(Op):
+class Less(_Named):
     """A published policy without one of its operations: where a sample draws that one, nothing happens to it.
     All that others draw stays what it is.
 
@@ -87,21 +92,6 @@ class Less(Op):
         of: RandAugment or TrivialAugmentWide: what `can_leave_out` says.
         name: Name of the operation in the policy's table, such as 'Rotate'.
     """
-
-    of: Op
-    name: str
-
-    @property
-    def fill(self) -> object:
-        return getattr(self.of, "fill", None)
-
-    @property
-    def units_of_fill(self) -> str | None:
-        return getattr(self.of, "units_of_fill", None)
-
-    @property
-    def interpolation(self) -> object:
-        return getattr(self.of, "interpolation", None)
 
     def _decide(self, draft, rows, place):
         of: Any = self.of
